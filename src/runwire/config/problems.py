@@ -1,0 +1,27 @@
+"""Pydantic's errors as our problems: path, message, code."""
+
+from __future__ import annotations
+
+from pydantic import ValidationError
+
+from runwire.errors import ConfigProblem
+
+_MESSAGES = {
+    "missing": "a value is needed here",
+    "extra_forbidden": "there is no such key; remove it or mend its name",
+}
+
+
+def pydantic_problems(error: ValidationError, prefix: tuple[str, ...] = ()) -> list[ConfigProblem]:
+    """Every problem of a validation, with the keys on the way to it below a prefix.
+
+    The refused values are not repeated in the messages: they may be secrets.
+    """
+    return [
+        ConfigProblem(
+            (*prefix, *(str(part) for part in problem["loc"])),
+            _MESSAGES.get(problem["type"], problem["msg"]),
+            problem["type"],
+        )
+        for problem in error.errors(include_url=False, include_context=False, include_input=False)
+    ]

@@ -1,0 +1,22 @@
+"""The rules of what may be done with runs: one module an action, on contracts only."""
+
+from runwire.control.add_run_tags import add_run_tags
+from runwire.control.create_run import create_run
+from runwire.control.delete_run import delete_run
+from runwire.control.launch_run import launch_run
+from runwire.control.new_run import NewRun
+from runwire.control.report_events import report_events
+from runwire.control.submit_run import submit_run
+from runwire.control.terminate_run import TerminatePolicy, terminate_run
+
+__all__ = [
+    "NewRun",
+    "TerminatePolicy",
+    "add_run_tags",
+    "create_run",
+    "delete_run",
+    "launch_run",
+    "report_events",
+    "submit_run",
+    "terminate_run",
+]

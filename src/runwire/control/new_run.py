@@ -1,0 +1,105 @@
+"""A request for a run, before anything is known of it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from runwire.errors import InputInvalidError
+from runwire.events.entry import storable_text
+from runwire.runs.tags import check_tags
+from runwire.storage.run_storage import RequestKey
+from runwire.workspace import JobSelector
+
+RUN_ID_PATTERN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
+MAX_IDEMPOTENCY_KEY_CHARS = 256
+MAX_JOB_NAME_CHARS = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewRun:
+    """A run to make.
+
+    Attributes:
+        job: the job to run. For a managed run only names: it need not be loaded.
+        run_id: the id of the run; a new UUID when left out.
+        run_config: the run config; empty when left out.
+        tags: (key, value) pairs, over those of the job.
+        step_keys: the steps to run; all when left out.
+        idempotency_key: a text that makes the request safe to repeat.
+        managed: whether an external system runs it and reports its events.
+        requested_by: the name of the principal that asks.
+    """
+
+    job: JobSelector
+    run_id: str | None = None
+    run_config: Mapping[str, Any] | None = None
+    tags: Sequence[tuple[str, str]] = ()
+    step_keys: Sequence[str] | None = None
+    idempotency_key: str | None = None
+    managed: bool = False
+    requested_by: str | None = None
+
+    def checked_tags(self) -> dict[str, str]:
+        """Its tags as a mapping; raises InputInvalidError as `check_tags`."""
+        return check_tags(self.tags, ("tags",))
+
+    def check(self) -> None:
+        """Checks what needs no knowledge of the job.
+
+        Raises:
+            InputInvalidError: names the field, relative to this request.
+        """
+        if self.run_id is not None and not RUN_ID_PATTERN.fullmatch(self.run_id):
+            raise InputInvalidError(
+                "a run id has 1 to 128 letters, digits, '-', '_' and '.', and does not begin with '.'",
+                ["runId"],
+            )
+        if not self.job.job_name or len(self.job.job_name) > MAX_JOB_NAME_CHARS:
+            raise InputInvalidError(
+                f"a job name has 1 to {MAX_JOB_NAME_CHARS} characters", ["job", "jobName"]
+            )
+        names = {
+            "jobName": self.job.job_name,
+            "repositoryName": self.job.repository_name,
+            "locationName": self.job.location_name,
+        }
+        for field, name in names.items():
+            if name is not None and storable_text(name) != name:
+                raise InputInvalidError("the name is not valid Unicode", ["job", field])
+        if self.run_config is not None and not isinstance(self.run_config, Mapping):
+            raise InputInvalidError("a run config is a JSON object", ["runConfig"])
+        self._check_key()
+        self.checked_tags()
+
+    def _check_key(self) -> None:
+        key = self.idempotency_key
+        if key is None:
+            return
+        if not 1 <= len(key) <= MAX_IDEMPOTENCY_KEY_CHARS or storable_text(key) != key:
+            raise InputInvalidError(
+                f"an idempotency key has 1 to {MAX_IDEMPOTENCY_KEY_CHARS} characters of valid Unicode",
+                ["idempotencyKey"],
+            )
+
+    def request_key(self) -> RequestKey | None:
+        """The idempotency key with the digest of all that was asked for; None without a key."""
+        if self.idempotency_key is None:
+            return None
+        asked = [
+            self.job.job_name,
+            self.job.repository_name,
+            self.job.location_name,
+            self.run_id,
+            dict(self.run_config or {}),
+            sorted(self.tags),
+            None if self.step_keys is None else list(self.step_keys),
+            self.managed,
+        ]
+        body = msgspec.json.encode(asked, order="deterministic")
+        return RequestKey(self.idempotency_key, hashlib.sha256(body).hexdigest())

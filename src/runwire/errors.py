@@ -1,0 +1,329 @@
+"""The errors of runwire.
+
+Outsiders act on five kinds; each edge (GraphQL, HTTP, CLI, gRPC) maps kinds once. Leaves take typed
+arguments and write their own message, which says what went wrong and what would mend it.
+
+    RunwireError
+    ├── NotFoundError            the thing is not there
+    │   ├── RunNotFoundError
+    │   ├── JobNotFoundError
+    │   ├── CodeLocationNotFoundError
+    │   └── SnapshotNotFoundError
+    ├── ConflictError            the state of things does not allow it; nothing was changed
+    │   ├── RunAlreadyExistsError
+    │   ├── RunStateConflictError
+    │   ├── RunFinishedError     a worker wrote to a run that has ended
+    │   ├── StaleWorkerError     a worker wrote with an epoch that is not the run's any more
+    │   └── JobAmbiguousError
+    ├── InvalidError             what was given is refused
+    │   ├── InputInvalidError
+    │   ├── RunConfigInvalidError
+    │   ├── CursorInvalidError
+    │   ├── CursorExpiredError
+    │   ├── InvalidConfigurationError    runwire.yaml or a component's config
+    │   ├── InvalidDefinitionError       what users write
+    │   ├── HomeInvalidError
+    │   └── SchemaRevisionError          a database of another version of runwire
+    ├── ForbiddenError           the principal may not do it
+    ├── UnavailableError         something that is needed does not answer
+    │   ├── CodeLocationUnavailableError
+    │   ├── LaunchFailedError
+    │   ├── TerminateFailedError
+    │   └── StorageUnavailableError
+    └── UserCodeError            user code raised; the original is `user_exception`
+        ├── StepExecutionError
+        ├── ResourceError
+        ├── InputLoadError
+        ├── OutputHandleError
+        ├── TypeCheckError
+        └── DefinitionLoadError
+
+`RunInterrupted` is a BaseException: it passes through `except Exception` in user code.
+Programming errors (a wrong call of an internal function) are plain TypeError, ValueError, RuntimeError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from runwire.error_info import ErrorInfo
+
+
+class RunwireError(Exception):
+    """The root of all errors that runwire raises on purpose."""
+
+
+class NotFoundError(RunwireError):
+    """The thing that was named is not there."""
+
+
+class ConflictError(RunwireError):
+    """The state of things does not allow the action; nothing was changed."""
+
+
+class InvalidError(RunwireError):
+    """What was given is refused; nothing was changed."""
+
+
+class ForbiddenError(RunwireError):
+    """The principal may not do it."""
+
+    def __init__(self, permission: str) -> None:
+        self.permission = permission
+        super().__init__(
+            f"this needs the permission {permission}; ask whoever runs the instance for it"
+        )
+
+
+class UnavailableError(RunwireError):
+    """Something that is needed does not answer or did not work."""
+
+
+# ---------------------------------------------------------------- not found
+
+
+class RunNotFoundError(NotFoundError):
+    def __init__(self, run_id: str) -> None:
+        self.run_id = run_id
+        super().__init__(f"there is no run {run_id!r}; list runs to see what there is")
+
+
+class JobNotFoundError(NotFoundError):
+    def __init__(self, job_name: str, known: Iterable[str] = ()) -> None:
+        self.job_name = job_name
+        names = sorted(set(known))
+        hint = f"; there are: {', '.join(names[:20])}" if names else "; no job is loaded"
+        super().__init__(f"there is no job {job_name!r} in a loaded code location{hint}")
+
+
+class CodeLocationNotFoundError(NotFoundError):
+    def __init__(self, name: str, known: Iterable[str] = ()) -> None:
+        self.name = name
+        names = sorted(set(known))
+        hint = f"; there are: {', '.join(names)}" if names else "; the workspace is empty"
+        super().__init__(f"the workspace has no code location {name!r}{hint}")
+
+
+class SnapshotNotFoundError(NotFoundError):
+    def __init__(self, snapshot_id: str) -> None:
+        self.snapshot_id = snapshot_id
+        super().__init__(f"there is no snapshot {snapshot_id!r}")
+
+
+# ---------------------------------------------------------------- conflicts
+
+
+class RunAlreadyExistsError(ConflictError):
+    """The run id, or the idempotency key, belongs to another run."""
+
+    def __init__(self, run_id: str, *, idempotency_key: str | None = None) -> None:
+        self.run_id = run_id
+        self.idempotency_key = idempotency_key
+        super().__init__(
+            f"run {run_id!r} exists already; choose another id"
+            if idempotency_key is None
+            else f"the idempotency key {idempotency_key!r} belongs to run {run_id!r}, which was made"
+            " from another input; use a new key"
+        )
+
+
+class RunStateConflictError(ConflictError):
+    """The status of a run does not allow the action. `status` and `expected` are names of RunStatus."""
+
+    def __init__(self, run_id: str, status: str, expected: Sequence[str], hint: str = "") -> None:
+        self.run_id = run_id
+        self.status = status
+        self.expected = tuple(expected)
+        wanted = " or ".join(self.expected) if self.expected else "another status"
+        super().__init__(
+            f"run {run_id!r} is {status}, this needs {wanted}" + (f"; {hint}" if hint else "")
+        )
+
+
+class RunFinishedError(ConflictError):
+    """A worker wrote something other than a status event to a run that has ended."""
+
+    def __init__(self, run_id: str) -> None:
+        self.run_id = run_id
+        super().__init__(f"run {run_id!r} has ended; its worker may not write to its log any more")
+
+
+class StaleWorkerError(ConflictError):
+    """A worker wrote with an epoch that is not the run's any more; it must exit."""
+
+    def __init__(self, run_id: str, epoch: int, current: int) -> None:
+        self.run_id = run_id
+        self.epoch = epoch
+        self.current = current
+        super().__init__(
+            f"worker epoch {epoch} of run {run_id!r} is over, {current} holds; this worker must exit"
+        )
+
+
+class JobAmbiguousError(ConflictError):
+    """More than one job has the name. `candidates` are (location, repository) pairs."""
+
+    def __init__(self, job_name: str, candidates: Sequence[tuple[str, str]]) -> None:
+        self.job_name = job_name
+        self.candidates = tuple(candidates)
+        places = ", ".join(f"{location}/{repository}" for location, repository in candidates)
+        super().__init__(
+            f"job {job_name!r} is in {places}; name its repository or its code location as well"
+        )
+
+
+# ---------------------------------------------------------------- invalid
+
+
+class InputInvalidError(InvalidError):
+    """A value of an input is refused. `path` names the fields on the way to it."""
+
+    def __init__(self, message: str, path: Sequence[str]) -> None:
+        self.path = tuple(path)
+        super().__init__(message)
+
+
+class ConfigProblem(NamedTuple):
+    """One thing that does not fit: the keys on the way to it, what does not fit, and its kind."""
+
+    path: tuple[str, ...]
+    message: str
+    code: str
+
+
+def describe_problems(problems: Iterable[ConfigProblem]) -> str:
+    """One line a problem, with its path joined by dots."""
+    return "\n".join(f"  {'.'.join(p.path) or '(top level)'}: {p.message}" for p in problems)
+
+
+class RunConfigInvalidError(InvalidError):
+    """A run config does not fit its job. `problems` are all of them."""
+
+    def __init__(self, job_name: str, problems: Sequence[ConfigProblem]) -> None:
+        self.job_name = job_name
+        self.problems = tuple(problems)
+        super().__init__(
+            f"the run config does not fit job {job_name!r}:\n{describe_problems(self.problems)}"
+        )
+
+
+class CursorInvalidError(InvalidError):
+    """A cursor is malformed, of another scope or of another log."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(
+            f"{problem}; use a cursor that this list gave, or leave it out to start anew"
+        )
+
+
+class CursorExpiredError(InvalidError):
+    """What follows the cursor is deleted. `earliest` is the cursor from which on all is there."""
+
+    def __init__(self, earliest: str) -> None:
+        self.earliest = earliest
+        super().__init__("what follows the cursor is deleted; start from the earliest cursor")
+
+
+class InvalidConfigurationError(InvalidError):
+    """A configuration file or a component's config is refused. `problems` are all of them."""
+
+    def __init__(self, source: str, problems: Sequence[ConfigProblem]) -> None:
+        self.source = source
+        self.problems = tuple(problems)
+        super().__init__(f"{source} is not valid:\n{describe_problems(self.problems)}")
+
+
+class InvalidDefinitionError(InvalidError):
+    """What a user wrote cannot be a definition; the message names it and the mend."""
+
+
+class HomeInvalidError(InvalidError):
+    """The home of the instance cannot be used."""
+
+
+class SchemaRevisionError(InvalidError):
+    """A database has a schema revision that this version of runwire does not read."""
+
+    def __init__(self, database: str, found: str | None, head: str, mend: str) -> None:
+        self.database = database
+        self.found = found
+        self.head = head
+        super().__init__(
+            f"{database} has schema revision {found or 'none'}, this version needs {head}; {mend}"
+        )
+
+
+# ---------------------------------------------------------------- unavailable
+
+
+class CodeLocationUnavailableError(UnavailableError):
+    """A code location is not loaded or does not answer."""
+
+    def __init__(self, name: str, problem: str) -> None:
+        self.name = name
+        super().__init__(f"code location {name!r} is not available: {problem}")
+
+
+class LaunchFailedError(UnavailableError):
+    """The run launcher could not start a worker; the run is in FAILURE."""
+
+    def __init__(self, run_id: str, problem: str, error: ErrorInfo | None = None) -> None:
+        self.run_id = run_id
+        self.error = error
+        super().__init__(f"no worker could be started for run {run_id!r}: {problem}")
+
+
+class TerminateFailedError(UnavailableError):
+    """The worker of a run could not be asked to stop; the status is unchanged."""
+
+    def __init__(self, run_id: str, problem: str, error: ErrorInfo | None = None) -> None:
+        self.run_id = run_id
+        self.error = error
+        super().__init__(
+            f"the worker of run {run_id!r} could not be asked to stop: {problem};"
+            " MARK_AS_CANCELED_IMMEDIATELY ends the run without it"
+        )
+
+
+class StorageUnavailableError(UnavailableError):
+    """A storage cannot be read or written now: locked for too long, disk full, file damaged."""
+
+
+# ---------------------------------------------------------------- user code
+
+
+class UserCodeError(RunwireError):
+    """User code raised. `user_exception` is what it raised; also the cause of this error."""
+
+    def __init__(self, message: str, *, user_exception: BaseException | None = None) -> None:
+        self.user_exception = user_exception
+        super().__init__(message)
+
+
+class StepExecutionError(UserCodeError):
+    """The body of an op raised."""
+
+
+class ResourceError(UserCodeError):
+    """A resource function raised while it was set up or torn down."""
+
+
+class InputLoadError(UserCodeError):
+    """An I/O manager raised while it loaded an input."""
+
+
+class OutputHandleError(UserCodeError):
+    """An I/O manager raised while it stored an output."""
+
+
+class TypeCheckError(UserCodeError):
+    """A value does not have the type that its input or output declares."""
+
+
+class DefinitionLoadError(UserCodeError):
+    """A file or module of definitions raised while it was loaded."""
+
+
+class RunInterrupted(BaseException):
+    """The run is asked to stop. A BaseException, so that user code does not swallow it by accident."""

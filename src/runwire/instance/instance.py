@@ -1,0 +1,277 @@
+"""The instance: the composition root, and the only writer of run state."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from runwire import control
+from runwire.config import ConfigurableClassData
+from runwire.control import NewRun, TerminatePolicy
+from runwire.coordinator import RunCoordinator
+from runwire.error_info import ErrorInfo
+from runwire.errors import HomeInvalidError
+from runwire.events.entry import EventLogEntry, EventLogRecord
+from runwire.events.payloads import EngineEventData
+from runwire.events.types import EventType, LogLevel
+from runwire.instance.local_artifact_storage import LocalArtifactStorage
+from runwire.instance.ref import InstanceRef
+from runwire.instance.settings import (
+    Settings,
+    default_components,
+    effective_configuration,
+    read_settings,
+)
+from runwire.launcher import RunLauncher
+from runwire.runs.run import RunRecord
+from runwire.storage.instance_storage import InstanceStorage
+from runwire.storage.run_storage import DaemonHeartbeat
+from runwire.workspace import Workspace
+
+HOME_VARIABLE = "RUNWIRE_HOME"
+
+_MEMORY_STORAGE = ConfigurableClassData("runwire.storages.memory", "MemoryStorage")
+
+
+class Instance:
+    """Storage, launcher, coordinator and settings, held together. Thread-safe.
+
+    Its methods raise the errors of the actions in `runwire.control`.
+
+    Attributes:
+        ref: how another process opens it.
+        settings: what `runwire.yaml` says, `env:` looked up.
+        storage: keeps runs and events.
+        run_launcher: starts and stops workers.
+        run_coordinator: takes submitted runs.
+        local_artifact_storage: names local folders.
+    """
+
+    def __init__(
+        self,
+        ref: InstanceRef,
+        settings: Settings,
+        written: Mapping[str, Any],
+        *,
+        persistent: bool = True,
+    ) -> None:
+        self.ref = ref
+        self.settings = settings
+        self.is_persistent = persistent
+        self._written = written
+        self.storage = ref.storage.rehydrate(InstanceStorage)
+        self.run_launcher = ref.run_launcher.rehydrate(RunLauncher)
+        self.run_coordinator = ref.run_coordinator.rehydrate(RunCoordinator)
+        self.local_artifact_storage = ref.local_artifact_storage.rehydrate(LocalArtifactStorage)
+
+    # ------------------------------------------------------------ creation and disposal
+
+    @classmethod
+    def get(cls) -> Self:
+        """The instance whose home the environment variable RUNWIRE_HOME names.
+
+        Raises:
+            HomeInvalidError: it is not set, not absolute, or not a folder that can be written.
+            InvalidConfigurationError: its `runwire.yaml` is not valid.
+        """
+        value = os.environ.get(HOME_VARIABLE)
+        if not value:
+            raise HomeInvalidError(
+                f"{HOME_VARIABLE} is not set; set it to the folder that keeps the instance's data,"
+                " such as ~/runwire"
+            )
+        home = Path(value).expanduser()
+        if not home.is_absolute():
+            raise HomeInvalidError(f"{HOME_VARIABLE} is {value!r}; it must be an absolute path")
+        return cls.from_home(home)
+
+    @classmethod
+    def from_home(cls, home: Path) -> Self:
+        """The instance of a home folder, which must exist; a `runwire.yaml` in it is optional.
+
+        Raises:
+            HomeInvalidError: the home is not a folder that can be written.
+            InvalidConfigurationError: its `runwire.yaml` is not valid.
+        """
+        home = home.absolute()
+        if not home.is_dir():
+            raise HomeInvalidError(f"the home {home} is not a folder; make it, or name another")
+        if not os.access(home, os.R_OK | os.W_OK | os.X_OK):
+            raise HomeInvalidError(f"the home {home} cannot be written; mend its permissions")
+        settings, components, written = read_settings(home)
+        return cls(InstanceRef(name=settings.name, home=str(home), **components), settings, written)
+
+    @classmethod
+    def from_ref(cls, ref: InstanceRef) -> Self:
+        """The instance of a recipe. Its settings are defaults: only the components count elsewhere."""
+        return cls(ref, Settings(name=ref.name), {})
+
+    @classmethod
+    def ephemeral(cls, home: Path | None = None) -> Self:
+        """An instance in memory, for tests; no other process can open it."""
+        place = home or Path(tempfile.mkdtemp(prefix="runwire-"))
+        components = {**default_components(place), "storage": _MEMORY_STORAGE}
+        ref = InstanceRef(name="ephemeral", home=str(place), **components)
+        return cls(ref, Settings(name="ephemeral"), {}, persistent=False)
+
+    def get_ref(self) -> InstanceRef:
+        """How another process opens this instance.
+
+        Raises:
+            HomeInvalidError: the instance is in memory.
+        """
+        if not self.is_persistent:
+            raise HomeInvalidError(
+                f"an instance in memory cannot be opened by other processes; set {HOME_VARIABLE}"
+            )
+        return self.ref
+
+    def dispose(self) -> None:
+        """Frees what its components hold. Harmless when called twice."""
+        self.run_coordinator.dispose()
+        self.run_launcher.dispose()
+        self.storage.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.dispose()
+
+    # ------------------------------------------------------------ what it is
+
+    @property
+    def name(self) -> str:
+        """The name of the instance."""
+        return self.ref.name
+
+    @property
+    def root_directory(self) -> Path:
+        """The home folder."""
+        return Path(self.ref.home)
+
+    @property
+    def should_start_background_run_thread(self) -> bool:
+        """Whether a run worker watches its own status beside its work."""
+        return False
+
+    def info_dict(self) -> dict[str, Any]:
+        """The effective configuration with defaults filled in and secrets redacted."""
+        components = {
+            "local_artifact_storage": self.ref.local_artifact_storage,
+            "storage": self.ref.storage,
+            "run_launcher": self.ref.run_launcher,
+            "run_coordinator": self.ref.run_coordinator,
+        }
+        return effective_configuration(self.settings, components, self._written)
+
+    # ------------------------------------------------------------ runs
+
+    def get_run_by_id(self, run_id: str) -> RunRecord | None:
+        """A run; None when there is none."""
+        return self.storage.run_storage.find_run_record(run_id)
+
+    def create_run(self, new_run: NewRun, workspace: Workspace) -> tuple[RunRecord, bool]:
+        """Makes a run; returns it, and whether this call made it."""
+        return control.create_run(self.storage, workspace, new_run)
+
+    def submit_run(self, run_id: str, workspace: Workspace) -> RunRecord:
+        """Hands a run to the coordinator."""
+        return control.submit_run(
+            self.storage,
+            self.run_coordinator,
+            workspace,
+            run_id,
+            partial(self.launch_run, run_id, workspace),
+        )
+
+    def launch_run(self, run_id: str, workspace: Workspace) -> RunRecord:
+        """Hands a run to the launcher."""
+        return control.launch_run(
+            self.storage, self.run_launcher, workspace, self.get_ref().to_dict(), run_id
+        )
+
+    def terminate_run(
+        self,
+        run_id: str,
+        workspace: Workspace,
+        policy: TerminatePolicy = TerminatePolicy.SAFE_TERMINATE,
+    ) -> RunRecord:
+        """Stops a run that has not ended."""
+        return control.terminate_run(self.storage, self.run_launcher, workspace, run_id, policy)
+
+    def delete_run(self, run_id: str, workspace: Workspace, *, force: bool = False) -> RunRecord:
+        """Deletes a run with its events and files; returns it as it was."""
+        return control.delete_run(
+            self.storage,
+            self.run_launcher,
+            workspace,
+            run_id,
+            force=force,
+            delete_files=self.local_artifact_storage.delete_run_files,
+        )
+
+    def add_run_tags(self, run_id: str, tags: Sequence[tuple[str, str]]) -> RunRecord:
+        """Adds tags to a run."""
+        return control.add_run_tags(self.storage, run_id, tags)
+
+    # ------------------------------------------------------------ events
+
+    def report_events(
+        self,
+        run_id: str,
+        entries: Sequence[EventLogEntry],
+        idempotency_key: str | None = None,
+    ) -> list[EventLogRecord]:
+        """Appends what an external system reports to a MANAGED run, all or none."""
+        return control.report_events(self.storage, run_id, entries, idempotency_key)
+
+    def report_event(self, entry: EventLogEntry, *, epoch: int | None = None) -> EventLogRecord:
+        """Stores one event: the only way to change a status.
+
+        A run event that does not apply in the run's status is kept with ``applied = False``.
+        """
+        return self.storage.store_events(entry.run_id, [entry], epoch=epoch)[0]
+
+    def report_engine_event(
+        self,
+        message: str,
+        run_id: str,
+        *,
+        data: EngineEventData | None = None,
+        error: ErrorInfo | None = None,
+        step_key: str | None = None,
+        cls: type | None = None,
+        epoch: int | None = None,
+    ) -> EventLogRecord:
+        """Stores an ENGINE_EVENT: what the engine does, prefixed with the class that does it."""
+        entry = EventLogEntry(
+            run_id=run_id,
+            event_type=EventType.ENGINE_EVENT,
+            message=message if cls is None else f"[{cls.__name__}] {message}",
+            level=LogLevel.INFO if error is None else LogLevel.ERROR,
+            step_key=step_key,
+            error=error,
+            data=data,
+        )
+        return self.report_event(entry, epoch=epoch)
+
+    # ------------------------------------------------------------ daemons
+
+    def add_daemon_heartbeat(self, heartbeat: DaemonHeartbeat) -> None:
+        """Keeps the latest heartbeat of a daemon type."""
+        self.storage.run_storage.add_daemon_heartbeat(heartbeat)
+
+    def get_daemon_heartbeats(self) -> dict[str, DaemonHeartbeat]:
+        """The latest heartbeat by daemon type."""
+        return self.storage.run_storage.get_daemon_heartbeats()

@@ -1,0 +1,210 @@
+"""`runwire.yaml`: its shape, and reading it so that everything wrong is told at once, with its key path."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+
+from runwire.config import (
+    ConfigurableClass,
+    ConfigurableClassData,
+    pydantic_problems,
+    redacted,
+    resolve_env,
+)
+from runwire.coordinator import RunCoordinator
+from runwire.errors import ConfigProblem, InvalidConfigurationError
+from runwire.instance.local_artifact_storage import LocalArtifactStorage
+from runwire.launcher import RunLauncher
+from runwire.storage.instance_storage import InstanceStorage
+
+CONFIG_FILENAME = "runwire.yaml"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class ComponentSettings(_Strict):
+    """A component: where its class is, and its config."""
+
+    module: str
+    class_name: str = Field(alias="class")
+    config: dict[str, Any] = {}
+
+
+class StorageSettings(_Strict):
+    """Where runs and events are kept: exactly one of the keys."""
+
+    sqlite: dict[str, Any] | None = None
+    custom: ComponentSettings | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> StorageSettings:
+        if (self.sqlite is None) == (self.custom is None):
+            raise ValueError("name exactly one of sqlite and custom")
+        return self
+
+
+class ServerSettings(_Strict):
+    """Where the server listens, and whom it answers.
+
+    `allowed_hosts` are values of the Host header that are answered besides those of the address it listens
+    on; `allowed_origins` are origins of web pages, such as ``https://example.org``, that may call it.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=3333, ge=0, le=65535)
+    allowed_hosts: tuple[str, ...] = ()
+    allowed_origins: tuple[str, ...] = ()
+
+
+class AuthSettings(_Strict):
+    """Who may call the server: whoever presents the token. Demanded off loopback."""
+
+    token: SecretStr | None = Field(default=None, min_length=16)
+
+
+class Settings(_Strict):
+    """The whole of `runwire.yaml`. Every key may be left out."""
+
+    name: str = Field(default="runwire", min_length=1, max_length=100)
+    local_artifact_storage: ComponentSettings | None = None
+    storage: StorageSettings | None = None
+    run_launcher: ComponentSettings | None = None
+    run_coordinator: ComponentSettings | None = None
+    server: ServerSettings = ServerSettings()
+    auth: AuthSettings = AuthSettings()
+
+
+COMPONENT_KINDS: dict[str, type[ConfigurableClass]] = {
+    "local_artifact_storage": LocalArtifactStorage,
+    "storage": InstanceStorage,
+    "run_launcher": RunLauncher,
+    "run_coordinator": RunCoordinator,
+}
+"""What the component under each key must be."""
+
+
+def default_components(home: Path) -> dict[str, ConfigurableClassData]:
+    """The components of an instance whose file names none."""
+    base = {"base_dir": str(home)}
+    return {
+        "local_artifact_storage": ConfigurableClassData(
+            "runwire.instance.local_artifact_storage", "LocalArtifactStorage", base
+        ),
+        "storage": sqlite_storage(home, {}),
+        "run_launcher": ConfigurableClassData("runwire.launchers.default", "DefaultRunLauncher"),
+        "run_coordinator": ConfigurableClassData(
+            "runwire.coordinators.default", "DefaultRunCoordinator"
+        ),
+    }
+
+
+def sqlite_storage(home: Path, config: Mapping[str, Any]) -> ConfigurableClassData:
+    """SQLite below the home, unless the config says elsewhere."""
+    return ConfigurableClassData(
+        "runwire.storages.sqlite", "SqliteStorage", {"base_dir": str(home), **config}
+    )
+
+
+def read_settings(
+    home: Path,
+) -> tuple[Settings, dict[str, ConfigurableClassData], Mapping[str, Any]]:
+    """Reads `<home>/runwire.yaml`; a file that is missing or empty means defaults.
+
+    Returns:
+        The settings with `env:` looked up, the components by key as written, and the file as written.
+
+    Raises:
+        InvalidConfigurationError: the file is not valid; carries every problem with its key path.
+    """
+    source = home / CONFIG_FILENAME
+    written = _read_yaml(source)
+    values, problems = resolve_env(written)
+    settings = Settings()
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        unset = {problem.path for problem in problems}
+        problems += [p for p in pydantic_problems(error) if p.path not in unset]
+    components = default_components(home)
+    for key in COMPONENT_KINDS:
+        if isinstance(written.get(key), Mapping) and not _below(problems, key):
+            components[key] = _component(home, key, written[key], values[key])
+            problems += _component_problems(key, components[key])
+    if problems:
+        raise InvalidConfigurationError(str(source), problems)
+    return settings, components, written
+
+
+def _component(
+    home: Path, key: str, written: Mapping[str, Any], values: Mapping[str, Any]
+) -> ConfigurableClassData:
+    """The component as written; its module and class looked up, its config not."""
+    if key == "storage":
+        if "sqlite" in values:
+            return sqlite_storage(home, written["sqlite"])
+        written, values = written["custom"], values["custom"]
+    return ConfigurableClassData(values["module"], values["class"], written.get("config") or {})
+
+
+def _component_problems(key: str, data: ConfigurableClassData) -> list[ConfigProblem]:
+    try:
+        data.validated(data.load_class(COMPONENT_KINDS[key]))
+    except InvalidConfigurationError as error:
+        return [problem._replace(path=(key, *problem.path)) for problem in error.problems]
+    return []
+
+
+def _below(problems: list[ConfigProblem], key: str) -> bool:
+    return any(problem.path[:1] == (key,) for problem in problems)
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Refuses a key that is written twice, which YAML's default quietly lets win."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, Hashable) and key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} is written twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def _read_yaml(source: Path) -> dict[str, Any]:
+    try:
+        text = source.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        problem = ConfigProblem((), f"cannot be read: {error}", "unreadable")
+        raise InvalidConfigurationError(str(source), [problem]) from None
+    try:
+        value = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader
+    except yaml.YAMLError as error:
+        message = " ".join(str(error).split())
+        problem = ConfigProblem((), f"is not YAML: {message}", "yaml")
+        raise InvalidConfigurationError(str(source), [problem]) from None
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        problem = ConfigProblem((), "must be a mapping of keys to values", "mapping")
+        raise InvalidConfigurationError(str(source), [problem])
+    return {str(key): item for key, item in value.items()}
+
+
+def effective_configuration(
+    settings: Settings, components: Mapping[str, ConfigurableClassData], written: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The configuration with defaults filled in and secrets redacted, as JSON-able values."""
+    shown = redacted(settings, written)
+    return {**shown, **{key: data.info_dict() for key, data in components.items()}}

@@ -1,0 +1,224 @@
+"""The contract of the storage of event logs."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from runwire.events.entry import EventLogEntry, EventLogRecord
+from runwire.events.filters import EventFilter, EventRecordsFilter
+from runwire.runs.run import RunRecord, StepCounts
+from runwire.storage.run_storage import HeldRun
+
+MAX_PAGE = 1000
+"""The most event records that one read returns."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventLogPage:
+    """Records in order of position (descending if so asked), and whether more follow in that direction."""
+
+    records: list[EventLogRecord]
+    has_more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LogHead:
+    """The end of a run's log: the last position, and the position of the applied terminal event, if any."""
+
+    position: int
+    terminal_position: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Entries to append to one run's log, and what guards them.
+
+    Attributes:
+        entries: the entries, in order; at least one.
+        applied: for each entry whether it takes effect.
+        epoch: the worker epoch that writes; None for an outsider.
+        handover_epoch: with a hand-over to a worker, the epoch that the log demands from now on; recorded
+            on the entries as their epoch.
+        ends_run: whether one of the entries is an applied terminal event.
+        idempotency_key: with this key the entries are stored once in this log.
+    """
+
+    entries: Sequence[EventLogEntry]
+    applied: Sequence[bool]
+    epoch: int | None = None
+    handover_epoch: int | None = None
+    ends_run: bool = False
+    idempotency_key: str | None = None
+
+
+class InstanceEventKind(Enum):
+    """What an entry of the instance-wide log tells."""
+
+    EVENT = "EVENT"
+    RUN_CREATED = "RUN_CREATED"
+    RUN_TAGGED = "RUN_TAGGED"
+    RUN_DELETED = "RUN_DELETED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceLogRecord:
+    """An entry of the instance-wide log: its position there, and the event, unless it is a run change."""
+
+    position: int
+    kind: InstanceEventKind
+    run_id: str
+    job_name: str
+    timestamp: float
+    event: EventLogRecord | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceLogPage:
+    """Entries of the instance-wide log in order, and whether more follow in the direction of reading."""
+
+    records: list[InstanceLogRecord]
+    has_more: bool
+
+
+class HeadsWatch(ABC):
+    """Tells which of the watched runs' logs grew. Cheap while nothing happens. Used from one thread at a time."""
+
+    @abstractmethod
+    def watch(self, run_id: str) -> None:
+        """Watches a run, whose log need not exist yet. The next poll reports its head, if it has one."""
+
+    @abstractmethod
+    def unwatch(self, run_id: str) -> None:
+        """Stops watching a run; harmless when it is not watched."""
+
+    @abstractmethod
+    def poll(self) -> dict[str, LogHead]:
+        """The heads of the watched runs whose log moved since the last poll, or was deleted (position 0)."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Frees what the watch holds. Harmless when called twice."""
+
+
+class EventLogStorage(ABC):
+    """Keeps the event log of each run, append-only, with dense positions 1, 2, 3 … n.
+
+    A position is assigned in the transaction that stores the event, so that commit order is position order
+    for any number of writers and processes, and a reader that has seen position n will never see a smaller
+    one appear. A reader sees a prefix of the log, never a hole. Readers never create a log. All methods are
+    thread-safe. Every method raises StorageUnavailableError when the storage cannot be read or written.
+    """
+
+    @abstractmethod
+    def append(
+        self, record: RunRecord, append: Append, held: HeldRun | None = None
+    ) -> list[EventLogRecord]:
+        """Appends entries to a run's log in one transaction, all or none; creates the log if need be.
+
+        Synced to disk before it returns if an entry is durable (`EventLogEntry.is_durable`).
+        The guards are checked in the same transaction, against the log's own copies:
+
+        * `epoch` is not the log's epoch: refused.
+        * the log has an applied terminal event, and `epoch` is given, and an entry is not a run event: refused.
+
+        Args:
+            record: the run; its `log_id` must be the log's. A log with another id is left over from a
+                deleted run: it is discarded.
+            append: what to append.
+            held: the hold of this run, needed if an entry is mirrored. A storage that keeps runs and logs
+                in one database appends in the hold's transaction.
+
+        Returns:
+            The stored records, in order.
+
+        Raises:
+            StaleWorkerError: the epoch is not the log's.
+            RunFinishedError: a worker wrote something other than a run event after the end.
+        """
+
+    @abstractmethod
+    def find_batch(self, record: RunRecord, idempotency_key: str) -> list[EventLogRecord] | None:
+        """The records that were stored with an idempotency key; None when none were."""
+
+    @abstractmethod
+    def get_records(
+        self,
+        record: RunRecord,
+        *,
+        after: int = 0,
+        before: int | None = None,
+        limit: int = MAX_PAGE,
+        descending: bool = False,
+        filter: EventFilter | None = None,
+    ) -> EventLogPage:
+        """Records with after < position < before that match, in order; at most `limit`.
+
+        Empty when the log does not exist. Without a filter, ascending positions are contiguous.
+        """
+
+    @abstractmethod
+    def get_records_count(
+        self, record: RunRecord, filter: EventFilter | None = None, *, limit: int | None = None
+    ) -> int:
+        """How many records match, counted no further than `limit`."""
+
+    @abstractmethod
+    def get_head(self, record: RunRecord) -> LogHead:
+        """The end of the log; position 0 when it does not exist."""
+
+    @abstractmethod
+    def get_mirrored_records(self, record: RunRecord, after: int) -> list[EventLogRecord]:
+        """The mirrored events after a position, in order: what repair replays."""
+
+    @abstractmethod
+    def get_step_counts(self, record: RunRecord) -> StepCounts:
+        """Counts over the log, as StepCounts says; `planned` is at least `record.run.steps_planned`."""
+
+    @abstractmethod
+    def get_event_records(
+        self,
+        filter: EventRecordsFilter | None = None,
+        *,
+        after: int = 0,
+        before: int | None = None,
+        limit: int = MAX_PAGE,
+        descending: bool = False,
+        kinds: Collection[InstanceEventKind] = (InstanceEventKind.EVENT,),
+    ) -> InstanceLogPage:
+        """Entries of the instance-wide log that match, in order of their position there."""
+
+    @abstractmethod
+    def get_instance_log_id(self) -> str:
+        """The id of the instance-wide log, part of its cursors."""
+
+    @abstractmethod
+    def open_heads(self) -> HeadsWatch:
+        """A new watch of the heads of logs, for one follower."""
+
+    @abstractmethod
+    def watch(
+        self, record: RunRecord, after: int, callback: Callable[[EventLogRecord], None]
+    ) -> None:
+        """Calls the callback, from a thread of the storage, with each record after a position, once, in order.
+
+        An exception in a callback is logged and ends that watch only. A callback may end its own watch.
+        """
+
+    @abstractmethod
+    def end_watch(self, run_id: str, callback: Callable[[EventLogRecord], None]) -> None:
+        """Ends a watch; after it returns the callback is not called any more. Harmless when there is none."""
+
+    @abstractmethod
+    def delete_log(self, run_id: str) -> None:
+        """Deletes a run's log; harmless when there is none."""
+
+    @abstractmethod
+    def wipe(self) -> None:
+        """Deletes all logs."""
+
+    @abstractmethod
+    def dispose(self) -> None:
+        """Frees files, connections and threads. Harmless when called twice."""

@@ -1,0 +1,215 @@
+"""The umbrella over the storages, and the one protocol by which events are stored.
+
+Event and status are one fact. Each run's row keeps `applied_position`, the last position of its log that it
+reflects. Whoever stores a mirrored event holds the run, replays what the row does not reflect yet, decides
+what applies, appends, and makes the row reflect it. Where runs and logs share a database, the hold's
+transaction takes in all of that; where they do not, a crash between the two leaves a log that is ahead of
+its row, never the other way round, and the next holder replays it. Log lines hold nothing.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Collection, Sequence
+
+from runwire.config.configurable import ConfigurableClass
+from runwire.errors import (
+    RunFinishedError,
+    RunNotFoundError,
+    RunStateConflictError,
+    StaleWorkerError,
+)
+from runwire.events.entry import EventLogEntry, EventLogRecord
+from runwire.events.types import TERMINAL_RUN_EVENTS
+from runwire.runs.run import RunRecord
+from runwire.runs.status import RunStatus, status_after
+from runwire.storage.event_log_storage import Append, EventLogStorage
+from runwire.storage.run_storage import HeldRun, RunStorage
+
+
+class InstanceStorage(ConfigurableClass):
+    """Runs and event logs behind one door. Subclasses say where they are kept."""
+
+    @property
+    @abstractmethod
+    def run_storage(self) -> RunStorage:
+        """Keeps the runs."""
+
+    @property
+    @abstractmethod
+    def event_log_storage(self) -> EventLogStorage:
+        """Keeps the event logs."""
+
+    def schema_revision(self) -> str | None:
+        """The revision of the stored schema; None for a storage without revisions."""
+        return None
+
+    def head_revision(self) -> str | None:
+        """The revision of the schema that this version writes; None for a storage without revisions."""
+        return None
+
+    def get_run_record(self, run_id: str) -> RunRecord:
+        """A run.
+
+        Raises:
+            RunNotFoundError: there is none.
+        """
+        record = self.run_storage.find_run_record(run_id)
+        if record is None:
+            raise RunNotFoundError(run_id)
+        return record
+
+    def store_events(
+        self,
+        run_id: str,
+        entries: Sequence[EventLogEntry],
+        *,
+        epoch: int | None = None,
+        require: Collection[RunStatus] | None = None,
+        handover: bool = False,
+        idempotency_key: str | None = None,
+        known: RunRecord | None = None,
+    ) -> list[EventLogRecord]:
+        """Stores events of one run, all or none, and makes its status follow them.
+
+        A run event that does not apply in the run's status is stored with ``applied = False`` and changes
+        nothing else. After the run has ended, a worker's run events are kept so, and its other entries in
+        the same call are dropped.
+
+        Args:
+            run_id: the run.
+            entries: events of this run, in order; nothing happens when empty.
+            epoch: the worker epoch that writes; None for an outsider.
+            require: the statuses in which this may happen; checked in the transaction that stores.
+            handover: whether this hands the run to a worker: raises the worker epoch, which the stored
+                records carry.
+            idempotency_key: with this key the events are stored once; a repeat gives the stored records.
+            known: the run as the caller knows it, which spares log lines a look-up. Its `log_id` counts.
+
+        Returns:
+            The stored records, in order.
+
+        Raises:
+            RunNotFoundError: there is no such run.
+            RunStateConflictError: the run is in none of the required statuses; nothing was stored.
+            StaleWorkerError: `epoch` is not the run's any more; nothing was stored.
+            RunFinishedError: a worker wrote only entries that are refused after the end.
+        """
+        if not entries:
+            return []
+        guarded = require is not None or handover or idempotency_key is not None
+        if not guarded and not any(entry.is_mirrored for entry in entries):
+            record = known or self.get_run_record(run_id)
+            applied = [True] * len(entries)
+            return self.event_log_storage.append(record, Append(entries, applied, epoch))
+        with self.run_storage.hold_run(run_id) as held:
+            self._replay(held)
+            return self._store_held(held, entries, epoch, require, handover, idempotency_key)
+
+    def repair(self) -> int:
+        """Makes the row of every unfinished run reflect its log; returns how many were behind.
+
+        Run at start-up. Harmless at any time, in any number of processes.
+        """
+        return sum(self._repair_run(run_id) for run_id in self.run_storage.get_unfinished_run_ids())
+
+    def delete_run(self, run_id: str, *, require: Collection[RunStatus] | None = None) -> None:
+        """Deletes a run with its event log and leaves a tombstone.
+
+        Raises:
+            RunNotFoundError: there is no such run.
+            RunStateConflictError: the run is in none of the required statuses; nothing was deleted.
+        """
+        with self.run_storage.hold_run(run_id) as held:
+            self._replay(held)
+            _check_status(held.record, require)
+            held.delete()
+        self.event_log_storage.delete_log(run_id)
+
+    def wipe(self) -> None:
+        """Deletes all runs and logs."""
+        self.run_storage.wipe()
+        self.event_log_storage.wipe()
+
+    def dispose(self) -> None:
+        """Frees files, connections and threads. Harmless when called twice."""
+        self.event_log_storage.dispose()
+        self.run_storage.dispose()
+
+    def _repair_run(self, run_id: str) -> bool:
+        record = self.run_storage.find_run_record(run_id)
+        if record is None or not self.event_log_storage.get_mirrored_records(
+            record, record.applied_position
+        ):
+            return False
+        try:
+            with self.run_storage.hold_run(run_id) as held:
+                return self._replay(held)
+        except RunNotFoundError:  # deleted meanwhile
+            return False
+
+    def _replay(self, held: HeldRun) -> bool:
+        """Makes the row reflect what a crash left in the log alone; returns whether there was any."""
+        logs = self.event_log_storage
+        missing = logs.get_mirrored_records(held.record, held.record.applied_position)
+        if missing:
+            ended = any(
+                event.applied and event.event_type in TERMINAL_RUN_EVENTS for event in missing
+            )
+            held.apply(missing, logs.get_step_counts(held.record) if ended else None)
+        return bool(missing)
+
+    def _store_held(
+        self,
+        held: HeldRun,
+        entries: Sequence[EventLogEntry],
+        epoch: int | None,
+        require: Collection[RunStatus] | None,
+        handover: bool,
+        idempotency_key: str | None,
+    ) -> list[EventLogRecord]:
+        record, logs = held.record, self.event_log_storage
+        if idempotency_key is not None:
+            stored = logs.find_batch(record, idempotency_key)
+            if stored is not None:
+                return stored
+        if epoch is not None and epoch != record.worker_epoch:
+            raise StaleWorkerError(record.run_id, epoch, record.worker_epoch)
+        _check_status(record, require)
+        if epoch is not None and record.is_finished:
+            entries = [entry for entry in entries if entry.is_run_event]
+            if not entries:
+                raise RunFinishedError(record.run_id)
+        applied, ends_run = _decide(record.status, entries)
+        records = logs.append(
+            record,
+            Append(
+                entries,
+                applied,
+                epoch,
+                handover_epoch=record.worker_epoch + 1 if handover else None,
+                ends_run=ends_run,
+                idempotency_key=idempotency_key,
+            ),
+            held,
+        )
+        held.apply(records, logs.get_step_counts(record) if ends_run else None)
+        return records
+
+
+def _decide(status: RunStatus, entries: Sequence[EventLogEntry]) -> tuple[list[bool], bool]:
+    """For each entry whether it applies, and whether the run ends by one of them."""
+    applied, ends_run = [], False
+    for entry in entries:
+        after = status_after(status, entry.event_type) if entry.is_run_event else status
+        applied.append(after is not None)
+        if after is not None:
+            ends_run = ends_run or (entry.event_type in TERMINAL_RUN_EVENTS)
+            status = after
+    return applied, ends_run
+
+
+def _check_status(record: RunRecord, require: Collection[RunStatus] | None) -> None:
+    if require is not None and record.status not in require:
+        expected = [status.value for status in RunStatus if status in require]
+        raise RunStateConflictError(record.run_id, record.status.value, expected)

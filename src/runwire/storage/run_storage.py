@@ -1,0 +1,185 @@
+"""The contract of the storage of runs."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from runwire.error_info import ErrorInfo
+from runwire.events.entry import EventLogRecord
+from runwire.runs.filters import NEWEST_FIRST, RunOrder, RunPlace, RunsFilter
+from runwire.runs.run import Run, RunRecord, StepCounts
+from runwire.snapshots import Snapshot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonHeartbeat:
+    """A sign of life of a daemon. Instants are epoch seconds; at most five errors, newest first."""
+
+    daemon_type: str
+    daemon_id: str
+    hostname: str
+    timestamp: float
+    progress_at: float
+    errors: tuple[ErrorInfo, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunsPage:
+    """Some runs in order, and whether more follow in the direction of reading."""
+
+    records: list[RunRecord]
+    has_more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RequestKey:
+    """A text that makes the request for a run safe to repeat, and the digest of the request's input."""
+
+    key: str
+    digest: str
+
+
+class HeldRun(ABC):
+    """A run whose row is locked by one transaction: nobody else can write it until the hold ends.
+
+    What is done through it becomes visible, and durable (synced), together when the hold ends normally, and
+    not at all when it ends by an exception.
+    """
+
+    @property
+    @abstractmethod
+    def record(self) -> RunRecord:
+        """The run as it is, with what was done through this hold."""
+
+    @abstractmethod
+    def apply(self, events: Sequence[EventLogRecord], counts: StepCounts | None = None) -> None:
+        """Makes the run reflect events of its log.
+
+        For each event after `record.applied_position`, in order: projects it
+        (`runwire.runs.projection.project`), appends it to the instance-wide log if it is mirrored, and
+        updates the asset index if it is an asset event that is applied. Events at or before the applied
+        position change nothing, so that repair may give them again.
+
+        Args:
+            events: records of this run's log, by position. Only mirrored ones need to be among them;
+                `applied_position` moves to the last one.
+            counts: the counts of the log, kept on the run.
+        """
+
+    @abstractmethod
+    def add_tags(self, tags: Mapping[str, str]) -> None:
+        """Merges tags into the run's, moves `updated_at`, and notes the change in the instance-wide log."""
+
+    @abstractmethod
+    def delete(self) -> None:
+        """Deletes the row and its tags, and leaves a tombstone in the instance-wide log."""
+
+
+class RunStorage(ABC):
+    """Keeps runs, their tags, the snapshots that they were made from, and daemon heartbeats.
+
+    It also keeps what must commit together with a run's row: the instance-wide log with its dense,
+    commit-ordered positions, and the asset index. All methods are thread-safe and may be called from any
+    process that opens the same storage. Readers never write: no method that reads repairs, creates or
+    migrates anything.
+
+    Every method raises StorageUnavailableError when the storage cannot be read or written.
+    """
+
+    @abstractmethod
+    def add_run(
+        self, run: Run, *, created_at: float, request: RequestKey | None = None
+    ) -> tuple[RunRecord, bool]:
+        """Adds a run in NOT_STARTED (MANAGED if `run.managed`), with a fresh `log_id`.
+
+        Notes the making in the instance-wide log, in the same transaction. The snapshots that the run
+        names must have been added.
+
+        Args:
+            run: the run.
+            created_at: when it is made, in epoch seconds.
+            request: the request's key; at most one run has a key.
+
+        Returns:
+            The stored run, and whether this call made it. When a run with the same request key and digest
+            exists, that run and False, whatever `run.run_id` says.
+
+        Raises:
+            RunAlreadyExistsError: the run id, or the request key with another digest, belongs to a run.
+            SnapshotNotFoundError: a snapshot that the run names was not added.
+        """
+
+    @abstractmethod
+    def find_run_record(self, run_id: str) -> RunRecord | None:
+        """The run of an id; None when there is none."""
+
+    @abstractmethod
+    def get_run_records(
+        self,
+        filter: RunsFilter | None = None,
+        *,
+        order: RunOrder = NEWEST_FIRST,
+        after: RunPlace | None = None,
+        limit: int,
+        backward: bool = False,
+    ) -> RunsPage:
+        """Runs that match, in order, from a place on (exclusive); from the start when `after` is None.
+
+        With `backward`, reading goes from the place (or the end) towards the start; records are in reading
+        direction. The place need not belong to a run that still exists. At most `limit` records.
+        """
+
+    @abstractmethod
+    def get_runs_count(self, filter: RunsFilter | None = None, *, limit: int | None = None) -> int:
+        """How many runs match, counted no further than `limit`."""
+
+    @abstractmethod
+    def hold_run(self, run_id: str) -> AbstractContextManager[HeldRun]:
+        """Locks a run for writing; waits for other holders.
+
+        Raises:
+            RunNotFoundError: there is no such run.
+        """
+
+    @abstractmethod
+    def get_unfinished_run_ids(self) -> list[str]:
+        """The ids of the runs that have not ended, oldest first."""
+
+    @abstractmethod
+    def get_run_tag_keys(self, prefix: str = "", limit: int = 100) -> list[str]:
+        """Keys of tags in use that begin with a prefix, by name."""
+
+    @abstractmethod
+    def get_run_tag_values(self, key: str, prefix: str = "", limit: int = 100) -> list[str]:
+        """Values in use of a tag that begin with a prefix, by name."""
+
+    @abstractmethod
+    def add_snapshot(self, snapshot: Snapshot) -> str:
+        """Keeps a snapshot and returns its id; adding the same again changes nothing."""
+
+    @abstractmethod
+    def get_snapshot(self, snapshot_id: str) -> Snapshot:
+        """A snapshot.
+
+        Raises:
+            SnapshotNotFoundError: it was never added.
+        """
+
+    @abstractmethod
+    def add_daemon_heartbeat(self, heartbeat: DaemonHeartbeat) -> None:
+        """Keeps the latest heartbeat of a daemon type, atomically."""
+
+    @abstractmethod
+    def get_daemon_heartbeats(self) -> dict[str, DaemonHeartbeat]:
+        """The latest heartbeat by daemon type."""
+
+    @abstractmethod
+    def wipe(self) -> None:
+        """Deletes everything that this storage keeps; logs of a later run never reuse a `log_id`."""
+
+    @abstractmethod
+    def dispose(self) -> None:
+        """Frees files and connections. Harmless when called twice."""
