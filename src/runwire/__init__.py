@@ -1,3 +1,38 @@
 """runwire: a run-orchestration instance that you talk to over GraphQL."""
 
+from runwire.definitions import (
+    DEFAULT_OUTPUT,
+    AssetKey,
+    AssetMaterialization,
+    Failure,
+    In,
+    MetadataValue,
+    OpContext,
+    Out,
+    Output,
+    ResourceContext,
+    job,
+    op,
+    repository,
+    resource,
+)
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "DEFAULT_OUTPUT",
+    "AssetKey",
+    "AssetMaterialization",
+    "Failure",
+    "In",
+    "MetadataValue",
+    "OpContext",
+    "Out",
+    "Output",
+    "ResourceContext",
+    "__version__",
+    "job",
+    "op",
+    "repository",
+    "resource",
+]

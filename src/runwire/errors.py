@@ -30,6 +30,7 @@ arguments and write their own message, which says what went wrong and what would
     │   ├── LaunchFailedError
     │   ├── TerminateFailedError
     │   └── StorageUnavailableError
+    │       └── StorageDamagedError  a file of a storage is not what was written
     └── UserCodeError            user code raised; the original is `user_exception`
         ├── StepExecutionError
         ├── ResourceError
@@ -288,6 +289,10 @@ class TerminateFailedError(UnavailableError):
 
 class StorageUnavailableError(UnavailableError):
     """A storage cannot be read or written now: locked for too long, disk full, file damaged."""
+
+
+class StorageDamagedError(StorageUnavailableError):
+    """A file of a storage does not hold what was written to it; waiting does not mend it."""
 
 
 # ---------------------------------------------------------------- user code

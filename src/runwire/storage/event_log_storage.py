@@ -125,8 +125,8 @@ class EventLogStorage(ABC):
         * the log has an applied terminal event, and `epoch` is given, and an entry is not a run event: refused.
 
         Args:
-            record: the run; its `log_id` must be the log's. A log with another id is left over from a
-                deleted run: it is discarded.
+            record: the run; its `log_id` names the log. A log of another id, left over from a deleted run
+                of the same run id, is never touched.
             append: what to append.
             held: the hold of this run, needed if an entry is mirrored. A storage that keeps runs and logs
                 in one database appends in the hold's transaction.
@@ -137,11 +137,17 @@ class EventLogStorage(ABC):
         Raises:
             StaleWorkerError: the epoch is not the log's.
             RunFinishedError: a worker wrote something other than a run event after the end.
+            RunNotFoundError: the log does not exist, and the run does not either, or has another log.
         """
 
     @abstractmethod
-    def find_batch(self, record: RunRecord, idempotency_key: str) -> list[EventLogRecord] | None:
-        """The records that were stored with an idempotency key; None when none were."""
+    def find_batch(
+        self, record: RunRecord, idempotency_key: str, held: HeldRun | None = None
+    ) -> list[EventLogRecord] | None:
+        """The records that were stored with an idempotency key; None when none were.
+
+        With `held`, this and the other reads that take it see what was appended through the hold.
+        """
 
     @abstractmethod
     def get_records(
@@ -170,11 +176,13 @@ class EventLogStorage(ABC):
         """The end of the log; position 0 when it does not exist."""
 
     @abstractmethod
-    def get_mirrored_records(self, record: RunRecord, after: int) -> list[EventLogRecord]:
-        """The mirrored events after a position, in order: what repair replays."""
+    def get_mirrored_records(
+        self, record: RunRecord, after: int, held: HeldRun | None = None
+    ) -> list[EventLogRecord]:
+        """The mirrored events after a position, in order: what repair replays. Cheap when there are none."""
 
     @abstractmethod
-    def get_step_counts(self, record: RunRecord) -> StepCounts:
+    def get_step_counts(self, record: RunRecord, held: HeldRun | None = None) -> StepCounts:
         """Counts over the log, as StepCounts says; `planned` is at least `record.run.steps_planned`."""
 
     @abstractmethod
@@ -188,7 +196,11 @@ class EventLogStorage(ABC):
         descending: bool = False,
         kinds: Collection[InstanceEventKind] = (InstanceEventKind.EVENT,),
     ) -> InstanceLogPage:
-        """Entries of the instance-wide log that match, in order of their position there."""
+        """Entries of the instance-wide log with after < position < before that match, in order.
+
+        At most `limit`. Of the filter, run changes heed `job_names` and the timestamps; none of them matches
+        a filter by asset.
+        """
 
     @abstractmethod
     def get_instance_log_id(self) -> str:
@@ -212,8 +224,8 @@ class EventLogStorage(ABC):
         """Ends a watch; after it returns the callback is not called any more. Harmless when there is none."""
 
     @abstractmethod
-    def delete_log(self, run_id: str) -> None:
-        """Deletes a run's log; harmless when there is none."""
+    def delete_log(self, record: RunRecord) -> None:
+        """Deletes the log that the record names by `log_id`; harmless when there is none."""
 
     @abstractmethod
     def wipe(self) -> None:

@@ -9,8 +9,10 @@ its row, never the other way round, and the next holder replays it. Log lines ho
 
 from __future__ import annotations
 
+import logging
 from abc import abstractmethod
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 
 from runwire.config.configurable import ConfigurableClass
 from runwire.errors import (
@@ -18,6 +20,8 @@ from runwire.errors import (
     RunNotFoundError,
     RunStateConflictError,
     StaleWorkerError,
+    StorageDamagedError,
+    StorageUnavailableError,
 )
 from runwire.events.entry import EventLogEntry, EventLogRecord
 from runwire.events.types import TERMINAL_RUN_EVENTS
@@ -25,6 +29,8 @@ from runwire.runs.run import RunRecord
 from runwire.runs.status import RunStatus, status_after
 from runwire.storage.event_log_storage import Append, EventLogStorage
 from runwire.storage.run_storage import HeldRun, RunStorage
+
+logger = logging.getLogger(__name__)
 
 
 class InstanceStorage(ConfigurableClass):
@@ -82,7 +88,7 @@ class InstanceStorage(ConfigurableClass):
             epoch: the worker epoch that writes; None for an outsider.
             require: the statuses in which this may happen; checked in the transaction that stores.
             handover: whether this hands the run to a worker: raises the worker epoch, which the stored
-                records carry.
+                records carry, if one of the entries is a run event that applies.
             idempotency_key: with this key the events are stored once; a repeat gives the stored records.
             known: the run as the caller knows it, which spares log lines a look-up. Its `log_id` counts.
 
@@ -109,22 +115,26 @@ class InstanceStorage(ConfigurableClass):
     def repair(self) -> int:
         """Makes the row of every unfinished run reflect its log; returns how many were behind.
 
-        Run at start-up. Harmless at any time, in any number of processes.
+        Run at start-up. Harmless at any time, in any number of processes. A log that cannot be read is
+        told in the log of this process and keeps no other run from being repaired.
         """
         return sum(self._repair_run(run_id) for run_id in self.run_storage.get_unfinished_run_ids())
 
     def delete_run(self, run_id: str, *, require: Collection[RunStatus] | None = None) -> None:
         """Deletes a run with its event log and leaves a tombstone.
 
+        A damaged log does not stand in the way; the status in the run's row counts then.
+
         Raises:
             RunNotFoundError: there is no such run.
             RunStateConflictError: the run is in none of the required statuses; nothing was deleted.
         """
         with self.run_storage.hold_run(run_id) as held:
-            self._replay(held)
+            with suppress(StorageDamagedError):
+                self._replay(held)
             _check_status(held.record, require)
             held.delete()
-        self.event_log_storage.delete_log(run_id)
+        self.event_log_storage.delete_log(held.record)
 
     def wipe(self) -> None:
         """Deletes all runs and logs."""
@@ -138,25 +148,29 @@ class InstanceStorage(ConfigurableClass):
 
     def _repair_run(self, run_id: str) -> bool:
         record = self.run_storage.find_run_record(run_id)
-        if record is None or not self.event_log_storage.get_mirrored_records(
-            record, record.applied_position
-        ):
+        if record is None:  # deleted meanwhile
             return False
+        logs = self.event_log_storage
         try:
+            if not logs.get_mirrored_records(record, record.applied_position):
+                return False
             with self.run_storage.hold_run(run_id) as held:
                 return self._replay(held)
         except RunNotFoundError:  # deleted meanwhile
+            return False
+        except StorageUnavailableError as error:
+            logger.warning("run %s could not be compared with its log: %s", run_id, error)
             return False
 
     def _replay(self, held: HeldRun) -> bool:
         """Makes the row reflect what a crash left in the log alone; returns whether there was any."""
         logs = self.event_log_storage
-        missing = logs.get_mirrored_records(held.record, held.record.applied_position)
+        missing = logs.get_mirrored_records(held.record, held.record.applied_position, held)
         if missing:
             ended = any(
                 event.applied and event.event_type in TERMINAL_RUN_EVENTS for event in missing
             )
-            held.apply(missing, logs.get_step_counts(held.record) if ended else None)
+            held.apply(missing, logs.get_step_counts(held.record, held) if ended else None)
         return bool(missing)
 
     def _store_held(
@@ -170,7 +184,7 @@ class InstanceStorage(ConfigurableClass):
     ) -> list[EventLogRecord]:
         record, logs = held.record, self.event_log_storage
         if idempotency_key is not None:
-            stored = logs.find_batch(record, idempotency_key)
+            stored = logs.find_batch(record, idempotency_key, held)
             if stored is not None:
                 return stored
         if epoch is not None and epoch != record.worker_epoch:
@@ -181,6 +195,8 @@ class InstanceStorage(ConfigurableClass):
             if not entries:
                 raise RunFinishedError(record.run_id)
         applied, ends_run = _decide(record.status, entries)
+        if handover:  # a run that no event moves is not handed over
+            handover = any(a and e.is_run_event for a, e in zip(applied, entries, strict=True))
         records = logs.append(
             record,
             Append(
@@ -193,7 +209,7 @@ class InstanceStorage(ConfigurableClass):
             ),
             held,
         )
-        held.apply(records, logs.get_step_counts(record) if ends_run else None)
+        held.apply(records, logs.get_step_counts(record, held) if ends_run else None)
         return records
 
 
