@@ -17,7 +17,7 @@ def now() -> datetime:
 
 def timestamp() -> float:
     """The current instant in epoch seconds, cut to microseconds."""
-    return round(time.time(), 6)
+    return time.time_ns() // 1000 / 1_000_000
 
 
 def from_timestamp(seconds: float) -> datetime:

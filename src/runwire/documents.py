@@ -46,7 +46,9 @@ def load_document(name: str) -> str:
     while missing := _missing_fragments(parts):
         fragment = min(missing)
         if fragment not in fragments:
-            raise LookupError(f"operation {name!r} uses the fragment {fragment!r}, which is nowhere")
+            raise LookupError(
+                f"operation {name!r} uses the fragment {fragment!r}, which is nowhere"
+            )
         parts.append(fragments[fragment].read_text(encoding="utf-8"))
     return "\n".join(parts)
 

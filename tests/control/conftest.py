@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import pytest
-from runwire.storages.memory import MemoryStorage
 
 from runwire.config import ConfigurableClassData
 from runwire.errors import (
@@ -17,6 +16,7 @@ from runwire.errors import (
 from runwire.launcher import LaunchRunContext, RunLauncher
 from runwire.runs import RunRecord
 from runwire.snapshots import JobSnapshot, PlanSnapshot, PlanStepSnapshot, RepositorySnapshot
+from runwire.storages.memory import MemoryStorage
 from runwire.workspace import (
     CodeLocation,
     CodeLocationState,

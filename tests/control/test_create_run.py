@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-from runwire.storages.memory import MemoryStorage
 
 from runwire.control import NewRun, create_run
 from runwire.errors import (
@@ -15,6 +14,7 @@ from runwire.errors import (
     RunConfigInvalidError,
 )
 from runwire.runs import RunStatus
+from runwire.storages.memory import MemoryStorage
 from runwire.workspace import CodeLocationStatus, JobSelector, Workspace
 
 ETL = JobSelector("etl")
@@ -46,7 +46,8 @@ def test_a_managed_run_needs_no_job_that_is_loaded(
 @pytest.mark.parametrize(
     ("new_run", "error"),
     [
-        (NewRun(job=JobSelector("nope")), JobNotFoundError),
+        (NewRun(job=JobSelector("nope", location_name="here")), JobNotFoundError),
+        (NewRun(job=JobSelector("nope")), CodeLocationUnavailableError),
         (NewRun(job=JobSelector("etl", location_name="nowhere")), JobNotFoundError),
         (NewRun(job=JobSelector("both")), JobAmbiguousError),
         (NewRun(job=JobSelector("both", location_name="down")), CodeLocationUnavailableError),

@@ -5,7 +5,6 @@ from functools import partial
 from typing import Any, Self
 
 import pytest
-from runwire.storages.memory import MemoryStorage
 
 from runwire.control import (
     NewRun,
@@ -31,6 +30,7 @@ from runwire.events import EventLogEntry, EventType
 from runwire.events.payloads import RunFailureReason
 from runwire.runs import RunRecord, RunStatus
 from runwire.runs.status import IN_PROGRESS_STATUSES, TERMINAL_STATUSES
+from runwire.storages.memory import MemoryStorage
 from runwire.workspace import CodeLocationStatus, JobSelector, Workspace
 
 T = EventType

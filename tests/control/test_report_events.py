@@ -1,7 +1,6 @@
 """Reporting into MANAGED runs: all or none, once per key, nothing that is not theirs to say."""
 
 import pytest
-from runwire.storages.memory import MemoryStorage
 
 from runwire.control import NewRun, create_run, report_events
 from runwire.control.report_events import MAX_EVENTS, NOT_REPORTABLE
@@ -17,6 +16,7 @@ from runwire.events.payloads import (
     StepOutputData,
 )
 from runwire.runs import RunRecord, RunStatus
+from runwire.storages.memory import MemoryStorage
 from runwire.workspace import JobSelector, Workspace
 
 

@@ -11,14 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.conftest import Server, Subscriber
+from tests.end_to_end.conftest import Server, Subscriber, wait_until
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+    return [text for name, text in fenced if name == language]
 
 
 @pytest.fixture
@@ -28,6 +29,9 @@ def served(tmp_path: Path) -> Iterator[Server]:
     (tmp_path / "jobs.py").write_text(code)
     server = Server(tmp_path)
     server.start("dev", "-f", str(tmp_path / "jobs.py"))
+    query = "{ codeLocations { status } }"
+    loaded = {"codeLocations": [{"status": "LOADED"}]}
+    wait_until(lambda: server.execute(query) == loaded, "the jobs to be loaded")
     yield server
     server.stop()
 

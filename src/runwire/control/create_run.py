@@ -10,7 +10,7 @@ import msgspec
 from runwire import clock
 from runwire.control.code_location import loaded_location
 from runwire.control.new_run import NewRun
-from runwire.errors import CodeLocationNotFoundError, InputInvalidError, JobNotFoundError
+from runwire.errors import InputInvalidError, JobNotFoundError
 from runwire.runs.run import Run, RunRecord, new_run_id
 from runwire.runs.tags import merged
 from runwire.storage.instance_storage import InstanceStorage
@@ -79,14 +79,15 @@ def _planned(
 
 
 def _find_job(workspace: Workspace, new_run: NewRun) -> JobRef:
-    """The job; a location that is named but not loaded is the better answer than a job not found."""
+    """The job. A location that may have it but is not loaded is a better answer than a job not found."""
     name = new_run.job.location_name
-    if name is not None:
-        try:
-            loaded_location(workspace, name)
-        except CodeLocationNotFoundError:
-            raise JobNotFoundError(new_run.job.job_name) from None
-    return workspace.find_job(new_run.job)
+    try:
+        return workspace.find_job(new_run.job)
+    except JobNotFoundError:
+        for location in workspace.list_locations():
+            if name in {None, location.state.name}:
+                loaded_location(workspace, location.state.name)
+        raise
 
 
 def _plain(config: Mapping[str, Any]) -> dict[str, Any]:

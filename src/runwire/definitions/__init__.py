@@ -1,0 +1,61 @@
+"""What users write: ops, jobs, resources, repositories; and what becomes of it: definitions.
+
+A definition is complete and checked when its decorator returns; what is wrong is refused there with place,
+name and mend. Nothing here runs an op.
+"""
+
+from runwire.definitions.contexts import Log, OpContext, ResourceContext
+from runwire.definitions.job import JobDefinition, job
+from runwire.definitions.load import DEFAULT_REPOSITORY, load_file, load_module
+from runwire.definitions.op import OpDefinition, OpKind, OpUse, op
+from runwire.definitions.op_io import InputDefinition, OutputDefinition
+from runwire.definitions.outputs import (
+    DEFAULT_OUTPUT,
+    AssetKey,
+    AssetMaterialization,
+    Failure,
+    In,
+    Out,
+    Output,
+)
+from runwire.definitions.repository import RepositoryDefinition, repository
+from runwire.definitions.resource import ResourceDefinition, resource
+from runwire.definitions.run_config import OpRunConfig, ResolvedRunConfig
+from runwire.definitions.types import check_type, type_name
+from runwire.definitions.wiring import OpNode, OutputRef
+from runwire.events.metadata import MetadataValue
+
+__all__ = [
+    "DEFAULT_OUTPUT",
+    "DEFAULT_REPOSITORY",
+    "AssetKey",
+    "AssetMaterialization",
+    "Failure",
+    "In",
+    "InputDefinition",
+    "JobDefinition",
+    "Log",
+    "MetadataValue",
+    "OpContext",
+    "OpDefinition",
+    "OpKind",
+    "OpNode",
+    "OpRunConfig",
+    "OpUse",
+    "Out",
+    "Output",
+    "OutputDefinition",
+    "OutputRef",
+    "RepositoryDefinition",
+    "ResolvedRunConfig",
+    "ResourceContext",
+    "ResourceDefinition",
+    "check_type",
+    "job",
+    "load_file",
+    "load_module",
+    "op",
+    "repository",
+    "resource",
+    "type_name",
+]

@@ -1,0 +1,36 @@
+"""What users import."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import runwire
+
+
+def test_importing_runwire_is_light() -> None:
+    heavy = "{'sqlalchemy', 'alembic', 'grpc', 'strawberry', 'graphql', 'starlette', 'rich', 'gql'}"
+    code = f"import runwire, sys; print({heavy} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert done.stdout == "set()\n"
+
+
+def test_everything_for_users_is_there() -> None:
+    assert sorted(runwire.__all__) == [
+        "AssetKey",
+        "AssetMaterialization",
+        "DEFAULT_OUTPUT",
+        "Failure",
+        "In",
+        "MetadataValue",
+        "OpContext",
+        "Out",
+        "Output",
+        "ResourceContext",
+        "__version__",
+        "job",
+        "op",
+        "repository",
+        "resource",
+    ]
+    assert all(hasattr(runwire, name) for name in runwire.__all__)
