@@ -1,0 +1,110 @@
+"""A held run in memory: changes are staged and published together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from runwire import clock
+from runwire.events.entry import EventLogRecord
+from runwire.events.payloads import AssetEventData
+from runwire.events.types import ASSET_EVENTS, MIRRORED_EVENTS, EventType
+from runwire.runs.projection import project
+from runwire.runs.run import RunRecord, StepCounts
+from runwire.runs.tags import merged
+from runwire.storage.event_log_storage import InstanceEventKind, InstanceLogRecord
+from runwire.storage.run_storage import HeldRun
+from runwire.storages.memory.state import AssetEntry, Log, State
+from runwire.storages.stored_form import stored_tags
+
+_POINTERS = {
+    EventType.ASSET_MATERIALIZATION: "last_materialization",
+    EventType.ASSET_OBSERVATION: "last_observation",
+    EventType.ASSET_MATERIALIZATION_PLANNED: "last_planned",
+}
+
+
+@dataclass(slots=True)
+class MemoryHeldRun(HeldRun):
+    """Whoever has it also has the state's lock."""
+
+    _state: State
+    _record: RunRecord
+    _staged: list[InstanceLogRecord] = field(default_factory=list)
+    _log: Log | None = None
+    _deleted: bool = False
+
+    @property
+    def record(self) -> RunRecord:
+        return self._record
+
+    @property
+    def log(self) -> Log | None:
+        """The run's log, with what was appended through this hold."""
+        return self._log or self._state.log_of(self._record)
+
+    def stage_log(self, log: Log) -> None:
+        """Keeps a log, to be published with the rest."""
+        self._log = log
+
+    def apply(self, events: Sequence[EventLogRecord], counts: StepCounts | None = None) -> None:
+        for event in events:
+            if event.position <= self._record.applied_position:
+                continue
+            self._record = project(self._record, event)
+            if event.event_type in MIRRORED_EVENTS:
+                self._note(InstanceEventKind.EVENT, event.timestamp, event)
+        if counts is not None:
+            self._record = replace(self._record, counts=counts)
+
+    def add_tags(self, tags: Mapping[str, str]) -> None:
+        now = clock.timestamp()
+        self._record = replace(
+            self._record,
+            run=replace(self._record.run, tags=merged(self._record.run.tags, stored_tags(tags))),
+            updated_at=max(self._record.updated_at, now),
+        )
+        self._note(InstanceEventKind.RUN_TAGGED, now)
+
+    def delete(self) -> None:
+        self._deleted = True
+        self._note(InstanceEventKind.RUN_DELETED, clock.timestamp())
+
+    def publish(self) -> None:
+        """Makes everything visible."""
+        state, run_id = self._state, self._record.run_id
+        if self._deleted:
+            del state.runs[run_id]
+            keys = [key for key, (_, owner) in state.requests.items() if owner == run_id]
+            for key in keys:
+                del state.requests[key]
+        else:
+            state.runs[run_id] = self._record
+        if self._log is not None:
+            state.logs[self._record.log_id] = self._log
+        for entry in self._staged:
+            state.instance_log.append(entry)
+            _index_asset(state, entry)
+
+    def _note(
+        self, kind: InstanceEventKind, timestamp: float, event: EventLogRecord | None = None
+    ) -> None:
+        self._staged.append(
+            InstanceLogRecord(
+                position=len(self._state.instance_log) + len(self._staged) + 1,
+                kind=kind,
+                run_id=self._record.run_id,
+                job_name=self._record.run.job_name,
+                timestamp=timestamp,
+                event=event,
+            )
+        )
+
+
+def _index_asset(state: State, entry: InstanceLogRecord) -> None:
+    event = entry.event
+    if event is None or not event.applied or event.event_type not in ASSET_EVENTS:
+        return
+    if isinstance(event.data, AssetEventData):
+        asset = state.assets.setdefault(event.data.asset_key, AssetEntry())
+        setattr(asset, _POINTERS[event.event_type], entry.position)

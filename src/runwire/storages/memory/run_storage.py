@@ -1,0 +1,185 @@
+"""Runs in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+
+from runwire.errors import RunAlreadyExistsError, RunNotFoundError, SnapshotNotFoundError
+from runwire.events.entry import storable_text
+from runwire.runs.filters import NEWEST_FIRST, RunOrder, RunOrderField, RunPlace, RunsFilter
+from runwire.runs.run import Run, RunRecord
+from runwire.runs.status import UNFINISHED_STATUSES
+from runwire.snapshots import Snapshot, encode_snapshot
+from runwire.storage.event_log_storage import InstanceEventKind, InstanceLogRecord
+from runwire.storage.run_storage import (
+    DaemonHeartbeat,
+    HeldRun,
+    RequestKey,
+    RunsPage,
+    RunStorage,
+)
+from runwire.storages.memory.held_run import MemoryHeldRun
+from runwire.storages.memory.state import State
+from runwire.storages.stored_form import new_log_id, new_record, stored_run
+
+
+class MemoryRunStorage(RunStorage):
+    """Keeps runs in a state that it shares with the event logs."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def add_run(
+        self, run: Run, *, created_at: float, request: RequestKey | None = None
+    ) -> tuple[RunRecord, bool]:
+        state = self._state
+        with state.lock:
+            known = None if request is None else self._find_request(request)
+            if known is not None:
+                return known, False
+            if run.run_id in state.runs:
+                raise RunAlreadyExistsError(run.run_id)
+            for snapshot_id in (run.job_snapshot_id, run.plan_snapshot_id):
+                if snapshot_id is not None and snapshot_id not in state.snapshots:
+                    raise SnapshotNotFoundError(snapshot_id)
+            stored = stored_run(run)
+            record = new_record(next(state.storage_ids), stored, created_at)
+            state.runs[run.run_id] = record
+            if request is not None:
+                state.requests[request.key] = (request, run.run_id)
+            self._note_making(record)
+            return record, True
+
+    def find_run_record(self, run_id: str) -> RunRecord | None:
+        with self._state.lock:
+            return self._state.runs.get(run_id)
+
+    def get_run_records(
+        self,
+        filter: RunsFilter | None = None,
+        *,
+        order: RunOrder = NEWEST_FIRST,
+        after: RunPlace | None = None,
+        limit: int,
+        backward: bool = False,
+    ) -> RunsPage:
+        records = sorted(self._matching(filter), key=lambda record: _sort_key(record, order))
+        if backward:
+            records.reverse()
+        if after is not None:
+            place = _place_key(after, order)
+            records = [
+                record
+                for record in records
+                if (
+                    _sort_key(record, order) < place
+                    if backward
+                    else _sort_key(record, order) > place
+                )
+            ]
+        return RunsPage(records[:limit], len(records) > limit)
+
+    def get_runs_count(self, filter: RunsFilter | None = None, *, limit: int | None = None) -> int:
+        return sum(1 for _ in islice(self._matching(filter), limit))
+
+    @contextmanager
+    def hold_run(self, run_id: str) -> Iterator[HeldRun]:
+        with self._state.lock:
+            record = self._state.runs.get(run_id)
+            if record is None:
+                raise RunNotFoundError(run_id)
+            held = MemoryHeldRun(self._state, record)
+            yield held
+            held.publish()
+
+    def get_unfinished_run_ids(self) -> list[str]:
+        unfinished = self._matching(RunsFilter(statuses=UNFINISHED_STATUSES))
+        return [record.run_id for record in sorted(unfinished, key=lambda r: r.storage_id)]
+
+    def get_run_tag_keys(self, prefix: str = "", limit: int = 100) -> list[str]:
+        return _by_name((key for r in self._matching() for key in r.run.tags), prefix, limit)
+
+    def get_run_tag_values(self, key: str, prefix: str = "", limit: int = 100) -> list[str]:
+        tags, key = [record.run.tags for record in self._matching()], storable_text(key)
+        return _by_name((each[key] for each in tags if key in each), prefix, limit)
+
+    def add_snapshot(self, snapshot: Snapshot) -> str:
+        snapshot_id, _ = encode_snapshot(snapshot)
+        with self._state.lock:
+            self._state.snapshots[snapshot_id] = snapshot
+        return snapshot_id
+
+    def get_snapshot(self, snapshot_id: str) -> Snapshot:
+        with self._state.lock:
+            snapshot = self._state.snapshots.get(snapshot_id)
+        if snapshot is None:
+            raise SnapshotNotFoundError(snapshot_id)
+        return snapshot
+
+    def add_daemon_heartbeat(self, heartbeat: DaemonHeartbeat) -> None:
+        with self._state.lock:
+            self._state.heartbeats[heartbeat.daemon_type] = heartbeat
+
+    def get_daemon_heartbeats(self) -> dict[str, DaemonHeartbeat]:
+        with self._state.lock:
+            return dict(self._state.heartbeats)
+
+    def wipe(self) -> None:
+        state = self._state
+        with state.lock:
+            for kept in (
+                state.runs,
+                state.requests,
+                state.assets,
+                state.snapshots,
+                state.heartbeats,
+                state.instance_log,
+            ):
+                kept.clear()
+            state.instance_log_id = new_log_id()
+
+    def dispose(self) -> None:
+        pass
+
+    def _find_request(self, request: RequestKey) -> RunRecord | None:
+        known, run_id = self._state.requests.get(request.key, (request, None))
+        if run_id is None:
+            return None
+        if known.digest != request.digest:
+            raise RunAlreadyExistsError(run_id, idempotency_key=request.key)
+        return self._state.runs[run_id]
+
+    def _note_making(self, record: RunRecord) -> None:
+        log = self._state.instance_log
+        log.append(
+            InstanceLogRecord(
+                position=len(log) + 1,
+                kind=InstanceEventKind.RUN_CREATED,
+                run_id=record.run_id,
+                job_name=record.run.job_name,
+                timestamp=record.created_at,
+            )
+        )
+
+    def _matching(self, filter: RunsFilter | None = None) -> list[RunRecord]:
+        with self._state.lock:
+            records = list(self._state.runs.values())
+        return records if filter is None else [r for r in records if filter.matches(r)]
+
+
+def _sort_key(record: RunRecord, order: RunOrder) -> tuple[bool, float, int]:
+    return _place_key(RunPlace.of(record, order), order)
+
+
+def _place_key(place: RunPlace, order: RunOrder) -> tuple[bool, float, int]:
+    sign = -1 if order.descending else 1
+    if order.field is RunOrderField.CREATED_AT:  # the order of making alone decides
+        return False, 0.0, sign * place.storage_id
+    return place.value is None, sign * (place.value or 0.0), sign * place.storage_id
+
+
+def _by_name(texts: Iterable[str], prefix: str, limit: int) -> list[str]:
+    prefix = storable_text(prefix)
+    return sorted({text for text in texts if text.startswith(prefix)})[:limit]

@@ -1,0 +1,63 @@
+"""What the memory storages keep: one state behind one lock."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from itertools import count
+
+from runwire.events.entry import EventLogRecord
+from runwire.runs.run import RunRecord
+from runwire.snapshots import Snapshot
+from runwire.storage.event_log_storage import InstanceLogRecord, LogHead
+from runwire.storage.run_storage import DaemonHeartbeat, RequestKey
+from runwire.storages.stored_form import new_log_id
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """A run's event log at one moment. A new event makes a new one, which shares the list of records.
+
+    The list only ever grows, and `head` says how much of it counts, so what somebody still holds stays
+    true, and a hold that is given up leaves nothing but a longer list behind, which the next one cuts.
+    """
+
+    records: list[EventLogRecord] = field(default_factory=list)
+    head: int = 0
+    epoch: int = 0
+    terminal_position: int | None = None
+    batches: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    @property
+    def end(self) -> LogHead:
+        """The end of the log."""
+        return LogHead(self.head, self.terminal_position)
+
+
+@dataclass(slots=True)
+class AssetEntry:
+    """The latest events of an asset, as positions of the instance-wide log."""
+
+    last_materialization: int | None = None
+    last_observation: int | None = None
+    last_planned: int | None = None
+
+
+@dataclass(slots=True)
+class State:
+    """All that is kept. Whoever reads or writes it has the lock."""
+
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    storage_ids: count[int] = field(default_factory=lambda: count(1))
+    runs: dict[str, RunRecord] = field(default_factory=dict)
+    requests: dict[str, tuple[RequestKey, str]] = field(default_factory=dict)
+    logs: dict[str, Log] = field(default_factory=dict)
+    instance_log_id: str = field(default_factory=new_log_id)
+    instance_log: list[InstanceLogRecord] = field(default_factory=list)
+    assets: dict[tuple[str, ...], AssetEntry] = field(default_factory=dict)
+    snapshots: dict[str, Snapshot] = field(default_factory=dict)
+    heartbeats: dict[str, DaemonHeartbeat] = field(default_factory=dict)
+
+    def log_of(self, record: RunRecord) -> Log | None:
+        """The log that a record names."""
+        return self.logs.get(record.log_id)

@@ -1,0 +1,36 @@
+"""The umbrella over the storages in memory."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from runwire.config import ConfigurableClassData
+from runwire.storage import InstanceStorage
+from runwire.storages.memory.event_log_storage import MemoryEventLogStorage
+from runwire.storages.memory.run_storage import MemoryRunStorage
+from runwire.storages.memory.state import State
+
+
+class MemoryStorage(InstanceStorage):
+    """Keeps runs and event logs in the memory of this process; they are gone with it."""
+
+    def __init__(self) -> None:
+        state = State()
+        self._run_storage = MemoryRunStorage(state)
+        self._event_log_storage = MemoryEventLogStorage(state)
+
+    @classmethod
+    def from_config_value(
+        cls,
+        inst_data: ConfigurableClassData | None,
+        config_value: Any,
+    ) -> Self:
+        return cls()
+
+    @property
+    def run_storage(self) -> MemoryRunStorage:
+        return self._run_storage
+
+    @property
+    def event_log_storage(self) -> MemoryEventLogStorage:
+        return self._event_log_storage

@@ -1,0 +1,86 @@
+"""A held run in a database: one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from sqlalchemy import Connection, bindparam, delete, insert, update
+
+from runwire import clock
+from runwire.events.entry import EventLogRecord
+from runwire.events.types import MIRRORED_EVENTS
+from runwire.runs.projection import project
+from runwire.runs.run import RunRecord, StepCounts
+from runwire.runs.tags import merged
+from runwire.storage.event_log_storage import InstanceEventKind
+from runwire.storage.run_storage import HeldRun
+from runwire.storages.sql.instance_log import add_entries, change_entry, event_entry
+from runwire.storages.sql.rows import as_json, progress_values
+from runwire.storages.sql.tables import run_tags, runs
+from runwire.storages.stored_form import stored_tags
+
+_UPDATE = update(runs).where(runs.c.storage_id == bindparam("held_id"))
+_DROP_TAGS = delete(run_tags).where(run_tags.c.storage_id == bindparam("held_id"))
+
+
+class SqlHeldRun(HeldRun):
+    """Writes on the connection of the hold's transaction, which whoever made it begins and ends."""
+
+    def __init__(self, connection: Connection, record: RunRecord) -> None:
+        self.connection = connection
+        self._record = record
+
+    @property
+    def record(self) -> RunRecord:
+        return self._record
+
+    def apply(self, events: Sequence[EventLogRecord], counts: StepCounts | None = None) -> None:
+        record, mirrored = self._record, []
+        for event in events:
+            if event.position > record.applied_position:
+                record = project(record, event)
+                if event.event_type in MIRRORED_EVENTS:
+                    mirrored.append(event_entry(record, event))
+        if counts is not None:
+            record = replace(record, counts=counts)
+        if record is not self._record:
+            self._record = record
+            add_entries(self.connection, mirrored)
+            self._execute_update(**progress_values(record))
+
+    def add_tags(self, tags: Mapping[str, str]) -> None:
+        now = clock.timestamp()
+        added = stored_tags(tags)
+        record = replace(
+            self._record,
+            run=replace(self._record.run, tags=merged(self._record.run.tags, added)),
+            updated_at=max(self._record.updated_at, now),
+        )
+        self._record = record
+        self._execute_update(tags=as_json(record.run.tags), updated_at=record.updated_at)
+        replaced = _DROP_TAGS.where(run_tags.c.key.in_(sorted(added)))
+        self.connection.execute(replaced, {"held_id": record.storage_id})
+        add_tag_rows(self.connection, record.storage_id, added)
+        self._note(InstanceEventKind.RUN_TAGGED, now)
+
+    def delete(self) -> None:
+        held_id = {"held_id": self._record.storage_id}
+        self.connection.execute(_DROP_TAGS, held_id)
+        self.connection.execute(
+            delete(runs).where(runs.c.storage_id == bindparam("held_id")), held_id
+        )
+        self._note(InstanceEventKind.RUN_DELETED, clock.timestamp())
+
+    def _execute_update(self, **values: object) -> None:
+        self.connection.execute(_UPDATE, {"held_id": self._record.storage_id, **values})
+
+    def _note(self, kind: InstanceEventKind, timestamp: float) -> None:
+        add_entries(self.connection, [change_entry(self._record, kind, timestamp)])
+
+
+def add_tag_rows(connection: Connection, storage_id: int, tags: Mapping[str, str]) -> None:
+    """Adds rows of tags that the run does not have."""
+    rows = [{"storage_id": storage_id, "key": key, "value": value} for key, value in tags.items()]
+    if rows:
+        connection.execute(insert(run_tags), rows)

@@ -1,0 +1,75 @@
+"""Writing the instance-wide log and the asset index that is made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from runwire.events.entry import EventLogRecord
+from runwire.events.payloads import AssetEventData
+from runwire.events.types import EventType
+from runwire.runs.run import RunRecord
+from runwire.storage.event_log_storage import InstanceEventKind, InstanceLogRecord
+from runwire.storages.sql.rows import as_json, entry_values
+from runwire.storages.sql.tables import assets, instance_log
+
+_HEAD = select(func.coalesce(func.max(instance_log.c.position), 0))
+_ADD = insert(instance_log)
+
+_POINTERS = {
+    EventType.ASSET_MATERIALIZATION: assets.c.last_materialization,
+    EventType.ASSET_OBSERVATION: assets.c.last_observation,
+    EventType.ASSET_MATERIALIZATION_PLANNED: assets.c.last_planned,
+}
+
+
+def add_entries(connection: Connection, entries: Sequence[InstanceLogRecord]) -> None:
+    """Appends entries, with positions that follow the head, and points assets at them.
+
+    Whatever serialises the writers of the log must be held already.
+    """
+    if not entries:
+        return
+    head = connection.execute(_HEAD).scalar_one()
+    placed = [replace(entry, position=head + n) for n, entry in enumerate(entries, 1)]
+    for entry in placed:
+        connection.execute(_ADD, entry_values(entry))
+        if entry.event is not None and entry.event.applied:
+            _index_asset(connection, entry.position, entry.event)
+
+
+def event_entry(record: RunRecord, event: EventLogRecord) -> InstanceLogRecord:
+    """An event of a run as an entry that has no position yet."""
+    return InstanceLogRecord(
+        position=0,
+        kind=InstanceEventKind.EVENT,
+        run_id=record.run_id,
+        job_name=record.run.job_name,
+        timestamp=event.timestamp,
+        event=event,
+    )
+
+
+def change_entry(record: RunRecord, kind: InstanceEventKind, timestamp: float) -> InstanceLogRecord:
+    """A change of a run that is no event, as an entry that has no position yet."""
+    return InstanceLogRecord(
+        position=0,
+        kind=kind,
+        run_id=record.run_id,
+        job_name=record.run.job_name,
+        timestamp=timestamp,
+    )
+
+
+def _index_asset(connection: Connection, position: int, event: EventLogRecord) -> None:
+    pointer = None if event.event_type is None else _POINTERS.get(event.event_type)
+    if pointer is None or not isinstance(event.data, AssetEventData):
+        return
+    key = as_json(event.data.asset_key)
+    values: dict[str, Any] = {pointer.name: position}
+    moved = connection.execute(update(assets).where(assets.c.asset_key == key).values(values))
+    if moved.rowcount == 0:
+        connection.execute(insert(assets).values(asset_key=key, **values))

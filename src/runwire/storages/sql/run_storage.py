@@ -1,0 +1,246 @@
+"""Runs in a database. Subclasses bring connections and transactions."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+
+import msgspec
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    bindparam,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+)
+
+from runwire.errors import RunAlreadyExistsError, RunNotFoundError, SnapshotNotFoundError
+from runwire.events.entry import storable_text
+from runwire.runs.filters import NEWEST_FIRST, RunOrder, RunPlace, RunsFilter
+from runwire.runs.run import Run, RunRecord
+from runwire.runs.status import UNFINISHED_STATUSES
+from runwire.snapshots import JobSnapshot, PlanSnapshot, Snapshot, encode_snapshot
+from runwire.storage.event_log_storage import InstanceEventKind
+from runwire.storage.run_storage import (
+    DaemonHeartbeat,
+    HeldRun,
+    RequestKey,
+    RunsPage,
+    RunStorage,
+)
+from runwire.storages.sql.held_run import SqlHeldRun, add_tag_rows
+from runwire.storages.sql.instance_log import add_entries, change_entry
+from runwire.storages.sql.rows import (
+    heartbeat_record,
+    heartbeat_values,
+    run_record,
+    run_values,
+)
+from runwire.storages.sql.run_filters import run_conditions, sections
+from runwire.storages.sql.tables import (
+    INSTANCE_LOG_ID,
+    RUNS,
+    daemon_heartbeats,
+    meta,
+    run_tags,
+    runs,
+    snapshots,
+)
+from runwire.storages.sql.text import begins_with
+from runwire.storages.stored_form import new_log_id, new_record, stored_run
+
+_BY_RUN_ID = select(runs).where(runs.c.run_id == bindparam("run_id"))
+_BY_REQUEST = select(runs).where(runs.c.request_key == bindparam("key"))
+_UNFINISHED = (
+    select(runs.c.run_id)
+    .where(runs.c.status.in_(sorted(status.value for status in UNFINISHED_STATUSES)))
+    .order_by(runs.c.storage_id)
+)
+_SNAPSHOT = select(snapshots.c.kind, snapshots.c.body).where(
+    snapshots.c.snapshot_id == bindparam("snapshot_id")
+)
+
+_SNAPSHOT_CLASSES: dict[str, type[JobSnapshot | PlanSnapshot]] = {
+    "job": JobSnapshot,
+    "plan": PlanSnapshot,
+}
+
+
+class SqlRunStorage(RunStorage):
+    """Everything but how a connection is had and a transaction begins and ends."""
+
+    @abstractmethod
+    def reading(self) -> AbstractContextManager[Connection]:
+        """A connection to read on. Driver errors come out as StorageUnavailableError."""
+
+    @abstractmethod
+    def writing(self, *, durable: bool = True) -> AbstractContextManager[Connection]:
+        """A connection in a transaction that ends with the context: commits, or rolls back on an exception.
+
+        Nobody else writes meanwhile what it reads. When `durable`, it is synced to disk before it ends.
+        Driver errors come out as StorageUnavailableError.
+        """
+
+    def add_run(
+        self, run: Run, *, created_at: float, request: RequestKey | None = None
+    ) -> tuple[RunRecord, bool]:
+        stored = stored_run(run)
+        with self.writing() as connection:
+            known = None if request is None else _find_request(connection, request)
+            if known is not None:
+                return known, False
+            _check_new(connection, stored)
+            record = new_record(0, stored, created_at)
+            adding = insert(runs).returning(runs.c.storage_id)
+            storage_id = connection.execute(adding, run_values(record, request)).scalar_one()
+            record = replace(record, storage_id=storage_id)
+            add_tag_rows(connection, record.storage_id, stored.tags)
+            made = change_entry(record, InstanceEventKind.RUN_CREATED, created_at)
+            add_entries(connection, [made])
+            return record, True
+
+    def find_run_record(self, run_id: str) -> RunRecord | None:
+        with self.reading() as connection:
+            return _find_run(connection, run_id)
+
+    def get_run_records(
+        self,
+        filter: RunsFilter | None = None,
+        *,
+        order: RunOrder = NEWEST_FIRST,
+        after: RunPlace | None = None,
+        limit: int,
+        backward: bool = False,
+    ) -> RunsPage:
+        conditions = run_conditions(filter)
+        records: list[RunRecord] = []
+        with self.reading() as connection:
+            for section in sections(order, after, backward=backward):
+                wanted = limit + 1 - len(records)
+                if wanted > 0:
+                    statement = (
+                        select(runs)
+                        .where(*conditions, *section.conditions)
+                        .order_by(*section.order_by)
+                        .limit(wanted)
+                    )
+                    records += map(run_record, connection.execute(statement))
+        return RunsPage(records[:limit], len(records) > limit)
+
+    def get_runs_count(self, filter: RunsFilter | None = None, *, limit: int | None = None) -> int:
+        matching = select(literal(1)).select_from(runs).where(*run_conditions(filter)).limit(limit)
+        with self.reading() as connection:
+            return connection.execute(
+                select(func.count()).select_from(matching.subquery())
+            ).scalar_one()
+
+    @contextmanager
+    def hold_run(self, run_id: str) -> Iterator[HeldRun]:
+        with self.writing() as connection:
+            record = _find_run(connection, run_id, lock=True)
+            if record is None:
+                raise RunNotFoundError(run_id)
+            yield SqlHeldRun(connection, record)
+
+    def get_unfinished_run_ids(self) -> list[str]:
+        with self.reading() as connection:
+            return list(connection.execute(_UNFINISHED).scalars())
+
+    def get_run_tag_keys(self, prefix: str = "", limit: int = 100) -> list[str]:
+        return self._distinct(run_tags.c.key, [begins_with(run_tags.c.key, prefix)], limit)
+
+    def get_run_tag_values(self, key: str, prefix: str = "", limit: int = 100) -> list[str]:
+        conditions = [
+            run_tags.c.key == storable_text(key),
+            begins_with(run_tags.c.value, prefix),
+        ]
+        return self._distinct(run_tags.c.value, conditions, limit)
+
+    def add_snapshot(self, snapshot: Snapshot) -> str:
+        snapshot_id, body = encode_snapshot(snapshot)
+        if not self._has_snapshot(snapshot_id):
+            kind = next(k for k, cls in _SNAPSHOT_CLASSES.items() if isinstance(snapshot, cls))
+            with self.writing(durable=False) as connection:  # synced with the run that names it
+                if connection.execute(_SNAPSHOT, {"snapshot_id": snapshot_id}).first() is None:
+                    values = {"snapshot_id": snapshot_id, "kind": kind, "body": body}
+                    connection.execute(insert(snapshots), values)
+        return snapshot_id
+
+    def get_snapshot(self, snapshot_id: str) -> Snapshot:
+        with self.reading() as connection:
+            row = connection.execute(_SNAPSHOT, {"snapshot_id": snapshot_id}).first()
+        if row is None:
+            raise SnapshotNotFoundError(snapshot_id)
+        return msgspec.json.decode(row.body, type=_SNAPSHOT_CLASSES[row.kind])
+
+    def add_daemon_heartbeat(self, heartbeat: DaemonHeartbeat) -> None:
+        values = heartbeat_values(heartbeat)
+        mine = daemon_heartbeats.c.daemon_type == heartbeat.daemon_type
+        with self.writing(durable=False) as connection:
+            connection.execute(delete(daemon_heartbeats).where(mine))
+            connection.execute(insert(daemon_heartbeats), values)
+
+    def get_daemon_heartbeats(self) -> dict[str, DaemonHeartbeat]:
+        with self.reading() as connection:
+            rows = connection.execute(select(daemon_heartbeats)).all()
+        return {row.daemon_type: heartbeat_record(row) for row in rows}
+
+    def wipe(self) -> None:
+        with self.writing() as connection:
+            for table in RUNS.sorted_tables:
+                connection.execute(delete(table))
+            set_up(connection)
+
+    def _has_snapshot(self, snapshot_id: str) -> bool:
+        with self.reading() as connection:
+            return connection.execute(_SNAPSHOT, {"snapshot_id": snapshot_id}).first() is not None
+
+    def _distinct(
+        self, column: Column[str], conditions: list[ColumnElement[bool]], limit: int
+    ) -> list[str]:
+        """Distinct values by name: hops along the index, whatever number of runs have each."""
+        smallest = select(func.min(column).label("found")).where(*conditions)
+        hops = smallest.cte("hops", recursive=True)
+        following = (
+            select(func.min(column)).where(column > hops.c.found, *conditions).scalar_subquery()
+        )
+        hops = hops.union_all(select(following).where(hops.c.found.is_not(None)))
+        found = select(hops.c.found).where(hops.c.found.is_not(None)).limit(limit)
+        with self.reading() as connection:
+            return list(connection.execute(found).scalars())
+
+
+def set_up(connection: Connection) -> None:
+    """Writes the rows that an empty storage of runs has."""
+    connection.execute(insert(meta), {"key": INSTANCE_LOG_ID, "value": new_log_id()})
+
+
+def _find_run(connection: Connection, run_id: str, *, lock: bool = False) -> RunRecord | None:
+    statement = _BY_RUN_ID.with_for_update() if lock else _BY_RUN_ID
+    row = connection.execute(statement, {"run_id": storable_text(run_id)}).first()
+    return None if row is None else run_record(row)
+
+
+def _find_request(connection: Connection, request: RequestKey) -> RunRecord | None:
+    row = connection.execute(_BY_REQUEST, {"key": request.key}).first()
+    if row is None:
+        return None
+    if row.request_digest != request.digest:
+        raise RunAlreadyExistsError(row.run_id, idempotency_key=request.key)
+    return run_record(row)
+
+
+def _check_new(connection: Connection, run: Run) -> None:
+    if connection.execute(_BY_RUN_ID, {"run_id": run.run_id}).first() is not None:
+        raise RunAlreadyExistsError(run.run_id)
+    for snapshot_id in (run.job_snapshot_id, run.plan_snapshot_id):
+        if snapshot_id is None:
+            continue
+        if connection.execute(_SNAPSHOT, {"snapshot_id": snapshot_id}).first() is None:
+            raise SnapshotNotFoundError(snapshot_id)

@@ -1,0 +1,183 @@
+"""The tables. What an instance keeps of its runs (`RUNS`), and what it keeps of a run's log (`LOG`).
+
+Instants are epoch seconds. Columns that hold JSON are texts; nothing asks for a part of them.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+)
+
+RUNS = MetaData()
+"""The tables of runs and of what commits together with them."""
+
+LOG = MetaData()
+"""The tables of one run's event log, in a database of its own."""
+
+_COUNTER = BigInteger().with_variant(Integer, "sqlite")
+"""An integer of 64 bits; SQLite's row id is one only by the name INTEGER."""
+
+runs = Table(
+    "runs",
+    RUNS,
+    Column("storage_id", _COUNTER, primary_key=True, autoincrement=True),
+    Column("run_id", Text, nullable=False),
+    Column("log_id", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("job_name", Text, nullable=False),
+    Column("location_name", Text),
+    Column("repository_name", Text),
+    Column("managed", Boolean, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+    Column("started_at", Double),
+    Column("ended_at", Double),
+    Column("enqueued_at", Double),
+    Column("launched_at", Double),
+    Column("worker_epoch", Integer, nullable=False),
+    Column("resume_attempts", Integer, nullable=False),
+    Column("applied_position", _COUNTER, nullable=False),
+    Column("tags", Text, nullable=False),
+    Column("run_config", Text, nullable=False),
+    Column("step_keys", Text),
+    Column("job_snapshot_id", Text),
+    Column("plan_snapshot_id", Text),
+    Column("steps_planned", Integer, nullable=False),
+    Column("parent_run_id", Text),
+    Column("root_run_id", Text),
+    Column("requested_by", Text),
+    Column("failure", Text),
+    Column("counts", Text, nullable=False),
+    Column("request_key", Text),
+    Column("request_digest", Text),
+    Index("runs_run_id", "run_id", unique=True),
+    Index("runs_request_key", "request_key", unique=True),
+    Index("runs_status", "status", "storage_id"),
+    Index("runs_job_name", "job_name", "storage_id"),
+    Index("runs_updated_at", "updated_at", "storage_id"),
+    Index("runs_started_at", "started_at", "storage_id"),
+    Index("runs_ended_at", "ended_at", "storage_id"),
+    sqlite_autoincrement=True,
+)
+
+run_tags = Table(
+    "run_tags",
+    RUNS,
+    Column("storage_id", _COUNTER, primary_key=True, autoincrement=False),
+    Column("key", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+    Index("run_tags_key_value", "key", "value", "storage_id"),
+    sqlite_with_rowid=False,
+)
+
+snapshots = Table(
+    "snapshots",
+    RUNS,
+    Column("snapshot_id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+daemon_heartbeats = Table(
+    "daemon_heartbeats",
+    RUNS,
+    Column("daemon_type", Text, primary_key=True),
+    Column("daemon_id", Text, nullable=False),
+    Column("hostname", Text, nullable=False),
+    Column("timestamp", Double, nullable=False),
+    Column("progress_at", Double, nullable=False),
+    Column("errors", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+instance_log = Table(
+    "instance_log",
+    RUNS,
+    Column("position", _COUNTER, primary_key=True, autoincrement=False),
+    Column("kind", Text, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("job_name", Text, nullable=False),
+    Column("timestamp", Double, nullable=False),
+    # The rest is null unless the entry is an event.
+    Column("run_position", _COUNTER),
+    Column("level", Integer),
+    Column("event_type", Text),
+    Column("step_key", Text),
+    Column("message", Text),
+    Column("applied", Boolean),
+    Column("epoch", Integer),
+    Column("body", LargeBinary),
+    Column("asset_key", Text),
+    Column("partition", Text),
+    Index("instance_log_event_type", "event_type", "position"),
+    Index("instance_log_asset_key", "asset_key", "position"),
+)
+
+assets = Table(
+    "assets",
+    RUNS,
+    Column("asset_key", Text, primary_key=True),
+    # Positions of the instance-wide log.
+    Column("last_materialization", _COUNTER),
+    Column("last_observation", _COUNTER),
+    Column("last_planned", _COUNTER),
+    sqlite_with_rowid=False,
+)
+
+meta = Table(
+    "meta",
+    RUNS,
+    Column("key", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+INSTANCE_LOG_ID = "instance_log_id"
+"""The key in `meta` of the id of the instance-wide log."""
+
+events = Table(
+    "events",
+    LOG,
+    Column("position", _COUNTER, primary_key=True, autoincrement=False),
+    Column("timestamp", Double, nullable=False),
+    Column("level", Integer, nullable=False),
+    Column("event_type", Text),
+    Column("step_key", Text),
+    Column("message", Text, nullable=False),
+    Column("applied", Boolean, nullable=False),
+    Column("epoch", Integer),
+    Column("body", LargeBinary),
+)
+
+log = Table(
+    "log",
+    LOG,
+    Column("log_id", Text, primary_key=True),
+    Column("run_id", Text, nullable=False),
+    Column("revision", Text, nullable=False),
+    # The log's own copies, which its writers check in the log's own transactions.
+    Column("epoch", Integer, nullable=False),
+    Column("terminal_position", _COUNTER),
+    Column("mirrored_position", _COUNTER, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+batches = Table(
+    "batches",
+    LOG,
+    Column("key", Text, primary_key=True),
+    Column("first_position", _COUNTER, nullable=False),
+    Column("last_position", _COUNTER, nullable=False),
+    sqlite_with_rowid=False,
+)

@@ -1,0 +1,101 @@
+"""Making database files, and checking that they are of this version."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from uuid import uuid4
+
+from sqlalchemy import MetaData
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from runwire.errors import SchemaRevisionError
+from runwire.storages.migrations import HEAD_REVISION, MIGRATE_COMMAND
+
+Prepare = Callable[[sqlite3.Connection], None]
+
+
+@cache
+def ddl(metadata: MetaData) -> tuple[str, ...]:
+    """The statements that make the tables of a metadata and their indexes."""
+    dialect = sqlite.dialect()
+    statements = []
+    for table in metadata.sorted_tables:
+        statements.append(str(CreateTable(table).compile(dialect=dialect)))
+        indexes = sorted(table.indexes, key=lambda index: str(index.name))
+        statements += [str(CreateIndex(index).compile(dialect=dialect)) for index in indexes]
+    return tuple(statements)
+
+
+def create_database(path: Path, metadata: MetaData, prepare: Prepare) -> None:
+    """Makes a database in WAL mode, whole or not at all, however many processes try at once.
+
+    It is built under another name and linked to its own when it is complete and synced, so nobody ever
+    sees a part of it. When the file is there already, nothing changes.
+
+    Args:
+        path: the file.
+        metadata: its tables.
+        prepare: writes its first rows, in the transaction that makes the tables.
+    """
+    _make_folder(path.parent)
+    draft = path.with_name(f".{path.name}.{uuid4().hex}")
+    try:
+        _write_draft(draft, metadata, prepare)
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+    _sync(path.parent)
+
+
+def _write_draft(draft: Path, metadata: MetaData, prepare: Prepare) -> None:
+    with contextlib.closing(sqlite3.connect(draft, isolation_level=None)) as connection:
+        connection.execute("PRAGMA synchronous = OFF")  # synced below, as a whole
+        connection.execute("PRAGMA journal_mode = OFF")
+        connection.execute("BEGIN")
+        for statement in ddl(metadata):
+            connection.execute(statement)
+        prepare(connection)
+        connection.execute("COMMIT")
+        connection.execute("PRAGMA journal_mode = WAL")
+    _sync(draft)
+
+
+def _make_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _sync(folder.parent)
+
+
+def _sync(path: Path) -> None:
+    """Syncs a file, or the names in a folder."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def check_revision(path: Path, found: str | None, base_dir: Path) -> None:
+    """Checks the revision of a database.
+
+    Raises:
+        SchemaRevisionError: it is not the one that this version reads and writes.
+    """
+    if found == HEAD_REVISION:
+        return
+    if found is None:
+        mend = "it is no database of runwire; move it away, or name another folder"
+    elif found > HEAD_REVISION:
+        mend = "a newer version of runwire wrote it; install that version or a newer one"
+    else:
+        command = f"{MIGRATE_COMMAND} {base_dir}"
+        mend = f"stop all processes of runwire that use it and run `{command}`"
+    raise SchemaRevisionError(str(path), found, HEAD_REVISION, mend)

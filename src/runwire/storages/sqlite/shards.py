@@ -1,0 +1,201 @@
+"""The files of event logs, one a run, and the connections of this process to them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+
+from runwire.runs.run import RunRecord
+from runwire.storages.migrations import HEAD_REVISION
+from runwire.storages.sql.tables import LOG
+from runwire.storages.sqlite.connections import Writer, connect_reader, reading_engine
+from runwire.storages.sqlite.errors import translated_files, translation
+from runwire.storages.sqlite.schema import check_revision, create_database
+
+
+class Shard:
+    """The file of one log. Connections are opened when they are needed."""
+
+    def __init__(self, path: Path, patience_seconds: float) -> None:
+        self.path = path
+        self.writing = threading.Lock()
+        """Whoever uses the writer has it."""
+        self.leases = 0
+        self.retired = False
+        self._name = str(path)
+        self._patience_seconds = patience_seconds
+        self._writer: Writer | None = None
+        self._readers: Engine | None = None
+        self._opening = threading.Lock()
+
+    @property
+    def writer(self) -> Writer:
+        """The connection that writes."""
+        if self._writer is None:
+            self._writer = Writer(self.path, self._patience_seconds)
+        return self._writer
+
+    @property
+    def readers(self) -> Engine:
+        """Connections that read."""
+        with self._opening:
+            if self._readers is None:
+                self._readers = reading_engine(self.path, self._patience_seconds)
+            return self._readers
+
+    def exists(self) -> bool:
+        """Whether the file is there still. Its connections go on without it, as if nothing had happened."""
+        return os.path.exists(self._name)  # noqa: PTH110 - a third of what pathlib takes, for every use
+
+    def check(self, base_dir: Path) -> None:
+        """Checks that the file is a log of this version.
+
+        Raises:
+            SchemaRevisionError: it is not.
+        """
+        with closing(connect_reader(self.path, self._patience_seconds)) as connection:
+            check_revision(self.path, _find_revision(connection), base_dir)
+
+    def close(self) -> None:
+        """Closes all connections."""
+        if self._writer is not None:
+            self._writer.close()
+        if self._readers is not None:
+            self._readers.dispose()
+
+
+def _find_revision(connection: sqlite3.Connection) -> str | None:
+    tables = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'log'"
+    if connection.execute(tables).fetchone() is None:
+        return None
+    row = connection.execute("SELECT revision FROM log").fetchone()
+    return None if row is None else str(row[0])
+
+
+class Shards:
+    """The shards below a folder. Those used last stay open, up to a number."""
+
+    def __init__(self, base_dir: Path, patience_seconds: float, max_open: int) -> None:
+        self.folder = base_dir / "history" / "events"
+        self._base_dir = base_dir
+        self._patience_seconds = patience_seconds
+        self._max_open = max_open
+        self._lock = threading.Lock()
+        self._open: OrderedDict[str, Shard] = OrderedDict()
+
+    def path_of(self, run_id: str, log_id: str) -> Path:
+        """Where a log is. A name never comes back: a run made anew under its id has another log id."""
+        return self.folder / log_id[:2] / f"{run_id}.{log_id}.db"
+
+    def create(self, record: RunRecord) -> None:
+        """Makes the shard of a run's log; harmless when it is there.
+
+        Raises:
+            StorageUnavailableError: it cannot be made.
+        """
+        values = (record.log_id, record.run_id, HEAD_REVISION, record.worker_epoch, None, 0)
+
+        def prepare(connection: sqlite3.Connection) -> None:
+            connection.execute("INSERT INTO log VALUES (?, ?, ?, ?, ?, ?)", values)
+
+        path = self.path_of(record.run_id, record.log_id)
+        with translated_files(path):
+            create_database(path, LOG, prepare)
+
+    @contextmanager
+    def lease(self, run_id: str, log_id: str) -> Iterator[Shard | None]:
+        """The shard of a log, which stays open meanwhile; None when the file does not exist.
+
+        Driver errors come out as StorageUnavailableError.
+
+        Raises:
+            SchemaRevisionError: the file is of another version.
+        """
+        try:
+            shard = self._take(run_id, log_id)
+            try:
+                yield shard
+            finally:
+                if shard is not None:
+                    self._give_back(shard)
+        except (sqlite3.Error, DBAPIError) as error:
+            raise translation(error, self.path_of(run_id, log_id)) from error
+
+    def delete(self, run_id: str, log_id: str) -> None:
+        """Deletes a shard; harmless when there is none."""
+        with self._lock:
+            self._retire(log_id)
+        path = self.path_of(run_id, log_id)
+        # What a crash leaves is garbage that nobody opens, in whatever order it goes.
+        with translated_files(path):
+            for suffix in ("", "-wal", "-shm"):
+                path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+    def wipe(self) -> None:
+        """Deletes all shards."""
+        self.close()
+        with translated_files(self.folder):
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def close(self) -> None:
+        """Closes all shards, those in use when they are given back. Harmless when called twice."""
+        with self._lock:
+            for log_id in list(self._open):
+                self._retire(log_id)
+
+    def _take(self, run_id: str, log_id: str) -> Shard | None:
+        with self._lock:
+            shard = self._open.get(log_id)
+            if shard is None:
+                shard = self._find(run_id, log_id)
+            elif not shard.exists():
+                self._retire(log_id)
+                return None
+            if shard is not None:
+                self._open.move_to_end(log_id)
+                shard.leases += 1
+            return shard
+
+    def _find(self, run_id: str, log_id: str) -> Shard | None:
+        """Opens a shard."""
+        path = self.path_of(run_id, log_id)
+        if not path.exists():
+            return None
+        shard = Shard(path, self._patience_seconds)
+        try:
+            shard.check(self._base_dir)
+        except sqlite3.OperationalError:
+            if path.exists():
+                raise
+            return None  # deleted meanwhile
+        self._open[log_id] = shard
+        return shard
+
+    def _give_back(self, shard: Shard) -> None:
+        with self._lock:
+            shard.leases -= 1
+            if shard.retired and not shard.leases:
+                shard.close()
+            if len(self._open) > self._max_open:
+                self._close_oldest()
+
+    def _close_oldest(self) -> None:
+        idle = [log_id for log_id, shard in self._open.items() if not shard.leases]
+        for log_id in idle[: len(self._open) - self._max_open]:
+            self._retire(log_id)
+
+    def _retire(self, log_id: str) -> None:
+        shard = self._open.pop(log_id, None)
+        if shard is not None:
+            shard.retired = True
+            if not shard.leases:
+                shard.close()

@@ -1,0 +1,79 @@
+"""The umbrella over the SQLite storages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import Field
+
+from runwire.config import ComponentConfig, ConfigurableClassData
+from runwire.storage import InstanceStorage
+from runwire.storages.migrations import HEAD_REVISION
+from runwire.storages.sqlite.event_log_storage import SqliteEventLogStorage
+from runwire.storages.sqlite.run_storage import SqliteRunStorage
+
+
+class SqliteStorageConfig(ComponentConfig):
+    """Config of SqliteStorage."""
+
+    base_dir: str
+    """The folder below which all files are kept, in ``history``."""
+    busy_timeout_seconds: float = Field(default=30.0, gt=0)
+    """How long a writer waits for another process that writes the same file."""
+    max_open_logs: int = Field(default=64, ge=1)
+    """How many event logs a process keeps open when they are not in use."""
+
+
+class SqliteStorage(InstanceStorage):
+    """Keeps runs in one SQLite file and each run's event log in one of its own.
+
+    A commit that must be durable syncs the log's file before the runs' file, so that after a power cut
+    a log may be ahead of its run's row, and never the other way round.
+
+    Raises:
+        StorageUnavailableError: the file of the runs can be neither opened nor made.
+        SchemaRevisionError: the file of the runs is of another version.
+    """
+
+    def __init__(
+        self,
+        base_dir: str | Path,
+        *,
+        busy_timeout_seconds: float = 30.0,
+        max_open_logs: int = 64,
+    ) -> None:
+        self._run_storage = SqliteRunStorage(base_dir, busy_timeout_seconds)
+        self._event_log_storage = SqliteEventLogStorage(
+            base_dir, self._run_storage, busy_timeout_seconds, max_open_logs
+        )
+
+    @classmethod
+    def config_type(cls) -> type[SqliteStorageConfig]:
+        return SqliteStorageConfig
+
+    @classmethod
+    def from_config_value(
+        cls,
+        inst_data: ConfigurableClassData | None,
+        config_value: Any,
+    ) -> Self:
+        return cls(
+            config_value.base_dir,
+            busy_timeout_seconds=config_value.busy_timeout_seconds,
+            max_open_logs=config_value.max_open_logs,
+        )
+
+    @property
+    def run_storage(self) -> SqliteRunStorage:
+        return self._run_storage
+
+    @property
+    def event_log_storage(self) -> SqliteEventLogStorage:
+        return self._event_log_storage
+
+    def schema_revision(self) -> str | None:
+        return self._run_storage.get_revision()
+
+    def head_revision(self) -> str | None:
+        return HEAD_REVISION

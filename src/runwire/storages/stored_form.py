@@ -1,0 +1,158 @@
+"""The form in which every storage keeps things, so that all of them give back the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+
+from runwire.events.entry import EventLogEntry, EventLogRecord, storable_text
+from runwire.events.types import TERMINAL_RUN_EVENTS, LogLevel
+from runwire.runs.run import Run, RunRecord
+from runwire.runs.status import RunStatus
+from runwire.storage.event_log_storage import Append
+
+# ---------------------------------------------------------------- runs
+
+
+def new_log_id() -> str:
+    """A fresh id of a log: 32 hexadecimal digits."""
+    return uuid4().hex
+
+
+def stored_run(run: Run) -> Run:
+    """The run with texts that every store takes, and its config as JSON gives it back."""
+    return replace(
+        run,
+        job_name=storable_text(run.job_name),
+        tags=stored_tags(run.tags),
+        run_config=decode_json(encode_json(run.run_config)),
+        location_name=_text(run.location_name),
+        repository_name=_text(run.repository_name),
+        step_keys=None if run.step_keys is None else tuple(map(storable_text, run.step_keys)),
+        requested_by=_text(run.requested_by),
+    )
+
+
+def stored_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """The tags with texts that every store takes."""
+    return {storable_text(key): storable_text(value) for key, value in tags.items()}
+
+
+def new_record(storage_id: int, run: Run, created_at: float) -> RunRecord:
+    """The record of a run that is made, `run` being in its stored form."""
+    return RunRecord(
+        storage_id=storage_id,
+        run=run,
+        status=RunStatus.MANAGED if run.managed else RunStatus.NOT_STARTED,
+        log_id=new_log_id(),
+        created_at=created_at,
+        updated_at=created_at,
+    )
+
+
+# ---------------------------------------------------------------- events
+
+EventColumns = tuple[
+    int, float, int, str | None, str | None, str, int | bool, int | None, bytes | None
+]
+"""The columns of a stored event: position, timestamp, level, type, step key, message, applied, epoch, body.
+
+They are what a driver takes without converting, hence no enums.
+"""
+
+
+def stored_events(append: Append, head: int) -> list[EventColumns]:
+    """The columns of the events that an append stores after the head of the log."""
+    epoch = append.epoch if append.handover_epoch is None else append.handover_epoch
+    placed = zip(append.entries, append.applied, strict=True)
+    return [
+        _columns(entry, position, int(applied), epoch)
+        for position, (entry, applied) in enumerate(placed, head + 1)
+    ]
+
+
+def _columns(entry: EventLogEntry, position: int, applied: int, epoch: int | None) -> EventColumns:
+    event_type, step_key, message = entry.event_type, entry.step_key, entry.message
+    return (
+        position,
+        entry.timestamp,
+        _NUMBERS[entry.severity],
+        None if event_type is None else event_type.value,
+        step_key if step_key is None or step_key.isascii() else storable_text(step_key),
+        message if message.isascii() else storable_text(message),
+        applied,
+        epoch,
+        None if entry.data is None and entry.error is None else entry.encode_body(),
+    )
+
+
+def event_record(run_id: str, columns: Sequence[Any]) -> EventLogRecord:
+    """Stored columns as a record."""
+    position, timestamp, level, stored_type, step_key, message, applied, epoch, body = columns
+    record = _new_record(EventLogRecord)
+    # The constructor of a frozen dataclass sets field by field, which takes three times as long; records
+    # are made by the hundred for each group commit and by the thousand for each page.
+    record.__dict__.update(
+        run_id=run_id,
+        position=position,
+        timestamp=timestamp,
+        level=_LEVELS.get(level) or _nearest_level(level),
+        stored_type=stored_type,
+        message=message,
+        step_key=step_key,
+        applied=bool(applied),
+        epoch=epoch,
+        body=body,
+    )
+    return record
+
+
+def end_of_run(append: Append, records: Sequence[EventLogRecord]) -> int | None:
+    """The position of the applied terminal event among the records that an append made."""
+    if not append.ends_run:
+        return None
+    return next(r.position for r in records if r.applied and r.event_type in TERMINAL_RUN_EVENTS)
+
+
+def _nearest_level(level: int) -> LogLevel:
+    """The level that a number of another version comes closest to, from above."""
+    return max((known for known in LogLevel if known <= level), default=LogLevel.DEBUG)
+
+
+_NUMBERS = {level: level.value for level in LogLevel}
+_LEVELS = {level.value: level for level in LogLevel}
+_new_record = object.__new__
+
+
+# ---------------------------------------------------------------- texts
+
+
+def encode_json(value: Any) -> bytes:
+    """A value as JSON; lone surrogates are escaped."""
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        return msgspec.json.encode(_without_surrogates(msgspec.to_builtins(value)))
+
+
+decode_json = msgspec.json.decode
+
+
+def _text(text: str | None) -> str | None:
+    return None if text is None else storable_text(text)
+
+
+def _without_surrogates(value: Any) -> Any:
+    match value:
+        case str():
+            return storable_text(value)
+        case dict():
+            return {_without_surrogates(k): _without_surrogates(v) for k, v in value.items()}
+        case list() | tuple():
+            return [_without_surrogates(v) for v in value]
+        case _:
+            return value

@@ -1,0 +1,61 @@
+"""The storage in memory conforms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from runwire.config import ConfigurableClassData
+from runwire.storage import InstanceStorage
+from runwire.storages.memory import MemoryStorage
+from runwire.testing.event_log_storage import EventLogStorageConformance
+from runwire.testing.heads_watch import HeadsWatchConformance
+from runwire.testing.instance_log import InstanceLogConformance
+from runwire.testing.instance_storage import InstanceStorageConformance
+from runwire.testing.log_watch import LogWatchConformance
+from runwire.testing.run_list import RunListConformance
+from runwire.testing.run_storage import RunStorageConformance
+
+
+class _InMemory:
+    @pytest.fixture
+    def storage(self) -> Iterator[InstanceStorage]:
+        storage = MemoryStorage()
+        yield storage
+        storage.dispose()
+
+
+class TestRuns(_InMemory, RunStorageConformance):
+    pass
+
+
+class TestRunList(_InMemory, RunListConformance):
+    pass
+
+
+class TestEventLogs(_InMemory, EventLogStorageConformance):
+    pass
+
+
+class TestInstanceLog(_InMemory, InstanceLogConformance):
+    pass
+
+
+class TestHeads(_InMemory, HeadsWatchConformance):
+    pass
+
+
+class TestWatches(_InMemory, LogWatchConformance):
+    pass
+
+
+class TestInstance(_InMemory, InstanceStorageConformance):
+    pass
+
+
+def test_it_is_built_from_configuration_without_any() -> None:
+    data = ConfigurableClassData("runwire.storages.memory", "MemoryStorage")
+    storage = data.rehydrate(InstanceStorage)
+    assert isinstance(storage, MemoryStorage)
+    assert (storage.schema_revision(), storage.head_revision()) == (None, None)
