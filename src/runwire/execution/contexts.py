@@ -1,0 +1,110 @@
+"""The contexts that user code is given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from runwire.definitions import (
+    DEFAULT_OUTPUT,
+    AssetMaterialization,
+    Log,
+    OpContext,
+    ResourceContext,
+)
+from runwire.execution.plan import ExecutionStep
+from runwire.execution.scope import RunScope, ScopedResources
+from runwire.execution.step_outputs import StepOutputs
+from runwire.execution.user_log import UserLog
+from runwire.instance import Instance
+
+
+class StepContext(OpContext):
+    """The context of the op of a step."""
+
+    def __init__(self, step: ExecutionStep, scope: RunScope, outputs: StepOutputs) -> None:
+        self._step = step
+        self._scope = scope
+        self._outputs = outputs
+        self._log = UserLog(scope.log, step.key)
+        self._resources = ScopedResources(
+            scope.resources, step.op.required_resource_keys, f"op {step.op.name!r}"
+        )
+
+    @property
+    def run_id(self) -> str:
+        return self._scope.run.run_id
+
+    @property
+    def job_name(self) -> str:
+        return self._scope.run.job_name
+
+    @property
+    def step_key(self) -> str:
+        return self._step.key
+
+    @property
+    def op_name(self) -> str:
+        return self._step.op.name
+
+    @property
+    def op_config(self) -> BaseModel | None:
+        return self._step.config
+
+    @property
+    def resources(self) -> ScopedResources:
+        return self._resources
+
+    @property
+    def run_tags(self) -> Mapping[str, str]:
+        return self._scope.run.tags
+
+    @property
+    def log(self) -> Log:
+        return self._log
+
+    @property
+    def instance(self) -> Instance | None:
+        return self._scope.instance
+
+    def log_event(self, event: AssetMaterialization) -> None:
+        if not isinstance(event, AssetMaterialization):
+            raise TypeError(
+                f"log_event is given a {type(event).__name__}; give an AssetMaterialization"
+            )
+        self._scope.log.tell_asset(event, self._step.key)
+
+    def add_output_metadata(
+        self, metadata: Mapping[str, Any], output_name: str = DEFAULT_OUTPUT
+    ) -> None:
+        self._outputs.add_metadata(metadata, output_name)
+
+
+class ResourceSetupContext(ResourceContext):
+    """The context of a resource."""
+
+    def __init__(
+        self, run_id: str, log: Log, resources: ScopedResources, config: BaseModel | None
+    ) -> None:
+        self._run_id = run_id
+        self._log = log
+        self._resources = resources
+        self._config = config
+
+    @property
+    def run_id(self) -> str:
+        return self._run_id
+
+    @property
+    def log(self) -> Log:
+        return self._log
+
+    @property
+    def resources(self) -> ScopedResources:
+        return self._resources
+
+    @property
+    def resource_config(self) -> BaseModel | None:
+        return self._config

@@ -1,0 +1,137 @@
+"""The steps of a run with all that they need: inputs, config, order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from runwire.definitions import (
+    InputDefinition,
+    JobDefinition,
+    OpDefinition,
+    OpNode,
+    OpRunConfig,
+    OutputRef,
+    ResolvedRunConfig,
+)
+from runwire.errors import InputInvalidError, InvalidDefinitionError
+from runwire.runs.tags import PRIORITY_TAG
+from runwire.snapshots import PlanSnapshot, PlanStepSnapshot
+
+
+@dataclass(frozen=True, slots=True)
+class StepInput:
+    """An input of a step.
+
+    Attributes:
+        definition: the input.
+        sources: the outputs that feed it; empty when run config or its default does.
+        is_fan_in: whether it takes a list of its sources' values.
+        value: the value where it has no sources.
+    """
+
+    definition: InputDefinition
+    sources: tuple[OutputRef, ...] = ()
+    is_fan_in: bool = False
+    value: Any = None
+
+    @property
+    def name(self) -> str:
+        """The name of the input."""
+        return self.definition.name
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionStep:
+    """A step of a run. `upstream` are the steps that must end before it; larger priorities go first."""
+
+    key: str
+    op: OpDefinition
+    inputs: tuple[StepInput, ...]
+    config: BaseModel | None
+    upstream: tuple[str, ...]
+    priority: int = 0
+
+
+@dataclass(frozen=True)
+class ExecutionPlan:
+    """The steps of a run by key, those upstream before those that wait for them."""
+
+    job_name: str
+    steps: Mapping[str, ExecutionStep]
+
+    @property
+    def required_resource_keys(self) -> frozenset[str]:
+        """The resources that the ops of its steps use."""
+        return frozenset(
+            key for step in self.steps.values() for key in step.op.required_resource_keys
+        )
+
+
+def build_plan(
+    job: JobDefinition, run_config: ResolvedRunConfig, snapshot: PlanSnapshot
+) -> ExecutionPlan:
+    """The plan of a run.
+
+    Args:
+        job: its job.
+        run_config: what the run is told.
+        snapshot: which steps it has; from `job.plan`.
+
+    Raises:
+        InputInvalidError: a step needs an output of a step that is not chosen.
+        InvalidDefinitionError: the priority of an op is no whole number.
+    """
+    chosen = frozenset(step.step_key for step in snapshot.steps)
+    steps = {}
+    for planned in snapshot.steps:
+        node = job.node(planned.op_handle)
+        _check_sources(node, chosen)
+        steps[planned.step_key] = _step(planned, node, run_config.ops[node.handle])
+    return ExecutionPlan(job.name, steps)
+
+
+def _step(planned: PlanStepSnapshot, node: OpNode, told: OpRunConfig) -> ExecutionStep:
+    return ExecutionStep(
+        key=planned.step_key,
+        op=node.op,
+        inputs=tuple(_input(node, each, told.inputs) for each in node.op.inputs.values()),
+        config=told.config,
+        upstream=planned.upstream_step_keys,
+        priority=_priority(node),
+    )
+
+
+def _input(node: OpNode, definition: InputDefinition, told: Mapping[str, Any]) -> StepInput:
+    source = node.sources.get(definition.name)
+    if source is None:
+        return StepInput(definition, value=told.get(definition.name, definition.default))
+    if isinstance(source, OutputRef):
+        return StepInput(definition, (source,))
+    return StepInput(definition, source, is_fan_in=True)
+
+
+def _check_sources(node: OpNode, chosen: frozenset[str]) -> None:
+    for name, source in node.sources.items():
+        refs = (source,) if isinstance(source, OutputRef) else source
+        for ref in refs:
+            if ref.handle not in chosen:
+                raise InputInvalidError(
+                    f"input {name!r} of step {node.handle!r} needs output {ref.output_name!r} of step"
+                    f" {ref.handle!r}, which is not among the chosen steps; choose it as well",
+                    ["stepKeys"],
+                )
+
+
+def _priority(node: OpNode) -> int:
+    value = node.tags.get(PRIORITY_TAG, "0")
+    try:
+        return int(value)
+    except ValueError:
+        raise InvalidDefinitionError(
+            f"{node.op.source}: op {node.handle!r}: tag {PRIORITY_TAG} is {value!r}; give a whole"
+            " number, such as '10' or '-1'"
+        ) from None

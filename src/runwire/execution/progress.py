@@ -1,0 +1,163 @@
+"""How far a run is: the state of each of its steps. No I/O; executors and tests drive it alike."""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import Enum
+
+from runwire.execution.plan import ExecutionPlan, ExecutionStep, StepInput
+
+
+class StepState(Enum):
+    """The state of a step in its run."""
+
+    PENDING = "PENDING"
+    EXECUTABLE = "EXECUTABLE"
+    IN_FLIGHT = "IN_FLIGHT"
+    SUCCESS = "SUCCESS"
+    FAILED = "FAILED"
+    SKIPPED = "SKIPPED"
+    ABANDONED = "ABANDONED"
+
+
+_DONE = frozenset({StepState.SUCCESS, StepState.SKIPPED})
+_BROKEN = frozenset({StepState.FAILED, StepState.ABANDONED})
+_ENDED = _DONE | _BROKEN
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A step that will not run.
+
+    Attributes:
+        step_key: the step.
+        state: SKIPPED or ABANDONED.
+        because: of a skipped step the outputs that it misses, as ``step.output``; of an abandoned one the
+            steps that failed or were abandoned before it.
+    """
+
+    step_key: str
+    state: StepState
+    because: tuple[str, ...]
+
+
+class Progress:
+    """The states of the steps of a run.
+
+    A step is PENDING until all steps upstream ended, then EXECUTABLE; `start_next` makes it IN_FLIGHT,
+    `succeed` and `fail` end it. It is SKIPPED instead when for one of its inputs no source was given, and
+    ABANDONED as soon as a step upstream failed or was abandoned.
+    """
+
+    def __init__(self, plan: ExecutionPlan) -> None:
+        self._steps = plan.steps
+        self._states = dict.fromkeys(plan.steps, StepState.PENDING)
+        self._order = {key: index for index, key in enumerate(plan.steps)}
+        self._downstream: dict[str, list[str]] = {key: [] for key in plan.steps}
+        self._outputs: dict[str, frozenset[str]] = {}
+        self._executable: list[tuple[int, int, str]] = []
+        self._unended = len(plan.steps)
+        for step in plan.steps.values():
+            for key in step.upstream:
+                self._downstream[key].append(step.key)
+            if not step.upstream:
+                self._make_executable(step)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every step has ended."""
+        return not self._unended
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """The steps that failed, in the order of the plan."""
+        return self.steps_in(StepState.FAILED)
+
+    def steps_in(self, *states: StepState) -> tuple[str, ...]:
+        """The steps in one of some states, in the order of the plan."""
+        return tuple(key for key, state in self._states.items() if state in states)
+
+    def state_of(self, step_key: str) -> StepState:
+        """The state of a step."""
+        return self._states[step_key]
+
+    def has_output(self, step_key: str, output_name: str) -> bool:
+        """Whether a step has ended and gave an output."""
+        return output_name in self._outputs.get(step_key, ())
+
+    def start_next(self) -> str | None:
+        """Puts the executable step with the highest priority into flight; None when there is none now."""
+        if not self._executable:
+            return None
+        key = heapq.heappop(self._executable)[-1]
+        self._states[key] = StepState.IN_FLIGHT
+        return key
+
+    def succeed(self, step_key: str, outputs: Collection[str]) -> list[Dropped]:
+        """Ends a step in flight, which gave these outputs; returns the steps that will not run for it.
+
+        Raises:
+            ValueError: the step is not in flight.
+        """
+        return self._end(step_key, StepState.SUCCESS, frozenset(outputs))
+
+    def fail(self, step_key: str) -> list[Dropped]:
+        """Ends a step in flight; returns the steps that will not run for it.
+
+        Raises:
+            ValueError: the step is not in flight.
+        """
+        return self._end(step_key, StepState.FAILED)
+
+    def _end(
+        self, step_key: str, state: StepState, outputs: frozenset[str] = frozenset()
+    ) -> list[Dropped]:
+        now = self._states[step_key]
+        if now is not StepState.IN_FLIGHT:
+            raise ValueError(f"step {step_key!r} is {now.value}; only a step IN_FLIGHT can end")
+        self._states[step_key] = state
+        self._outputs[step_key] = outputs
+        self._unended -= 1
+        dropped = []
+        ended = deque([step_key])
+        while ended:
+            for key in self._downstream[ended.popleft()]:
+                drop = self._look_at(self._steps[key])
+                if drop is not None:
+                    self._states[key] = drop.state
+                    self._unended -= 1
+                    dropped.append(drop)
+                    ended.append(key)
+        return dropped
+
+    def _look_at(self, step: ExecutionStep) -> Dropped | None:
+        """Lets a step follow those upstream; tells when it will not run."""
+        if self._states[step.key] is not StepState.PENDING:
+            return None
+        broken = tuple(key for key in step.upstream if self._states[key] in _BROKEN)
+        if broken:
+            return Dropped(step.key, StepState.ABANDONED, broken)
+        if not all(self._states[key] in _DONE for key in step.upstream):
+            return None
+        missing = tuple(
+            f"{source.handle}.{source.output_name}"
+            for each in step.inputs
+            if self._is_missing(each)
+            for source in each.sources
+        )
+        if missing:
+            return Dropped(step.key, StepState.SKIPPED, missing)
+        self._make_executable(step)
+        return None
+
+    def _is_missing(self, each: StepInput) -> bool:
+        return bool(each.sources) and not any(
+            self.has_output(source.handle, source.output_name) for source in each.sources
+        )
+
+    def _make_executable(self, step: ExecutionStep) -> None:
+        self._states[step.key] = StepState.EXECUTABLE
+        heapq.heappush(self._executable, (-step.priority, self._order[step.key], step.key))

@@ -1,0 +1,184 @@
+"""The whole work of a run's worker, from RUN_START to the one event that ends the run."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from runwire.definitions import JobDefinition
+from runwire.errors import RunFinishedError, RunInterrupted, StaleWorkerError
+from runwire.events.payloads import RunFailureData, RunFailureReason
+from runwire.events.types import EventType
+from runwire.execution.durations import describe_duration
+from runwire.execution.event_writer import EventWriter
+from runwire.execution.filesystem_io import FilesystemIOManager
+from runwire.execution.interrupts import Interrupts, using_interrupts
+from runwire.execution.io import IOManager
+from runwire.execution.plan import build_plan
+from runwire.execution.planned_steps import PlannedSteps
+from runwire.execution.resources import resources_of
+from runwire.execution.run_log import RunLog
+from runwire.execution.scope import RunScope
+from runwire.execution.told_error import reason_of, told_error
+from runwire.executor import Executor
+from runwire.instance import Instance
+from runwire.runs.run import RunRecord
+from runwire.runs.status import RunStatus
+from runwire.storage.instance_storage import InstanceStorage
+
+MAX_FAILED_STEPS = 25
+
+
+def execute_run(
+    job: JobDefinition,
+    record: RunRecord,
+    storage: InstanceStorage,
+    *,
+    epoch: int,
+    executor: Executor,
+    io_base_dir: Path,
+    instance: Instance | None = None,
+    interrupts: Interrupts | None = None,
+) -> RunStatus:
+    """Executes a run that was handed to this worker: STARTING, with this epoch.
+
+    A run that is CANCELING is ended as CANCELED instead. In any other status, or when another worker has the
+    run, nothing runs. One event ends the run, and nothing is written after it.
+
+    Args:
+        job: the job of the run.
+        record: the run.
+        storage: where the run is.
+        epoch: the epoch of this worker.
+        executor: runs the steps.
+        io_base_dir: the folder for outputs, one folder a run.
+        instance: what ops get as `context.instance`.
+        interrupts: how the run is asked to stop; made in this thread.
+
+    Returns:
+        The status of the run when the worker has done its work.
+
+    Raises:
+        StorageUnavailableError: the log could not be written; the run may be without an end.
+        RunNotFoundError: the run was deleted.
+        KeyboardInterrupt: where signals are not captured; the run has ended.
+    """
+    work = RunWork(
+        job, record, storage, epoch, executor, FilesystemIOManager(io_base_dir), instance
+    )
+    return work.execute(interrupts or Interrupts())
+
+
+@dataclass(frozen=True)
+class RunWork:
+    """The work on one run, with all that it needs; see `execute_run`."""
+
+    job: JobDefinition
+    record: RunRecord
+    storage: InstanceStorage
+    epoch: int
+    executor: Executor
+    io_manager: IOManager
+    instance: Instance | None = None
+
+    def execute(self, interrupts: Interrupts) -> RunStatus:
+        """Does it."""
+        with (
+            using_interrupts(interrupts),
+            EventWriter(self.storage, self.record, self.epoch) as writer,
+            suppress(StaleWorkerError, RunFinishedError),  # not this worker's run any more
+        ):
+            log = RunLog(self.record.run_id, writer)
+            if self._begin(log):
+                self._execute_to_end(log, interrupts)
+        return self._status()
+
+    def _status(self) -> RunStatus:
+        return self.storage.get_run_record(self.record.run_id).status
+
+    def _begin(self, log: RunLog) -> bool:
+        """Starts the run, if it is this worker's to start."""
+        if self._status() is RunStatus.STARTING:
+            message = f"Run of job {self.job.name} started in process {os.getpid()}"
+            started = log.tell(EventType.RUN_START, message)
+            if started is not None and started.applied:
+                return True
+        status = self._status()
+        if status is RunStatus.CANCELING:
+            log.tell(EventType.RUN_CANCELED, "The run was canceled before its worker began it")
+        elif not status.is_terminal:
+            log.tell_engine(
+                f"Process {os.getpid()} does not execute the run: it is {status.value}, a worker begins"
+                f" only what is {RunStatus.STARTING.value}"
+            )
+        return False
+
+    def _execute_to_end(self, log: RunLog, interrupts: Interrupts) -> None:
+        began = time.monotonic()
+        try:
+            failed = self._execute_steps(log)
+        except (RunInterrupted, KeyboardInterrupt) as interrupt:
+            self._tell_interrupted(log)
+            if isinstance(interrupt, KeyboardInterrupt):
+                raise
+        except Exception as error:  # noqa: BLE001 - the log is told of it
+            if interrupts.requested and self._status() is RunStatus.CANCELING:
+                self._tell_interrupted(log)
+            else:
+                _tell_exception(log, error)
+        else:
+            if failed:
+                _tell_failed(log, failed)
+            else:
+                took = describe_duration(time.monotonic() - began)
+                log.tell(EventType.RUN_SUCCESS, f"Run of job {self.job.name} succeeded in {took}")
+
+    def _execute_steps(self, log: RunLog) -> tuple[str, ...]:
+        """Runs the steps; returns those that failed."""
+        run = self.record.run
+        run_config = self.job.resolve_run_config(run.run_config)
+        plan = build_plan(self.job, run_config, self.job.plan(run.step_keys))
+        keys = plan.required_resource_keys
+        with resources_of(self.job, run_config, keys, run.run_id, log) as resources:
+            steps = PlannedSteps(
+                plan, RunScope(run, log, self.io_manager, resources, self.instance)
+            )
+            self.executor.execute(steps)
+            if not steps.is_complete:
+                raise RuntimeError(
+                    f"{type(self.executor).__name__} returned before all steps had ended"
+                )
+        return steps.failed
+
+    def _tell_interrupted(self, log: RunLog) -> None:
+        status = self._status()
+        if status is RunStatus.CANCELING:
+            log.tell(EventType.RUN_CANCELED, "The run was canceled")
+        elif not status.is_terminal:
+            log.tell(
+                EventType.RUN_FAILURE,
+                "The run was interrupted unexpectedly: its worker was stopped, but nobody canceled it",
+                data=RunFailureData(RunFailureReason.RUN_EXCEPTION),
+            )
+
+
+def _tell_exception(log: RunLog, error: Exception) -> None:
+    log.tell(
+        EventType.RUN_FAILURE,
+        f"The run failed: {reason_of(error)}",
+        error=told_error(error),
+        data=RunFailureData(RunFailureReason.RUN_EXCEPTION),
+    )
+
+
+def _tell_failed(log: RunLog, failed: tuple[str, ...]) -> None:
+    told = failed[:MAX_FAILED_STEPS]
+    more = f" and {len(failed) - len(told)} more" if len(failed) > len(told) else ""
+    log.tell(
+        EventType.RUN_FAILURE,
+        f"Steps failed: {', '.join(told)}{more}",
+        data=RunFailureData(RunFailureReason.STEP_FAILURE, told),
+    )

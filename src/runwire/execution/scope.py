@@ -1,0 +1,43 @@
+"""What the steps of a run share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from runwire.execution.io import IOManager
+from runwire.execution.run_log import RunLog
+from runwire.instance import Instance
+from runwire.runs.run import Run
+
+
+@dataclass(frozen=True)
+class RunScope:
+    """What the steps of a run share. `resources` are the values by key, set up."""
+
+    run: Run
+    log: RunLog
+    io_manager: IOManager
+    resources: Mapping[str, Any]
+    instance: Instance | None = None
+
+
+class ScopedResources:
+    """The resources that somebody requires, as attributes."""
+
+    def __init__(self, values: Mapping[str, Any], required: Iterable[str], owner: str) -> None:
+        self._values = {key: values[key] for key in required}
+        self._owner = owner
+
+    def __getattr__(self, key: str) -> Any:
+        if key.startswith("__"):
+            raise AttributeError(key)
+        if key in self._values:
+            return self._values[key]
+        raise AttributeError(
+            f"{self._owner} does not require resource {key!r}; add it to its required_resource_keys"
+        )
+
+    def __dir__(self) -> list[str]:
+        return sorted(self._values)

@@ -1,0 +1,91 @@
+"""The life of one step."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from runwire.definitions import OutputRef
+from runwire.errors import RunInterrupted, StepExecutionError
+from runwire.events.payloads import StepSuccessData
+from runwire.events.types import EventType
+from runwire.execution.boundary import user_code_error_boundary
+from runwire.execution.contexts import StepContext
+from runwire.execution.durations import describe_duration
+from runwire.execution.op_call import call_op
+from runwire.execution.plan import ExecutionStep
+from runwire.execution.scope import RunScope
+from runwire.execution.step_inputs import load_inputs
+from runwire.execution.step_outputs import StepOutputs
+from runwire.execution.told_error import reason_of, step_failure_data, told_error
+
+
+def run_step(
+    step: ExecutionStep, scope: RunScope, is_given: Callable[[OutputRef], bool]
+) -> frozenset[str] | None:
+    """Runs a step from STEP_START to STEP_SUCCESS or STEP_FAILURE.
+
+    When STEP_SUCCESS is written, its outputs are stored. Whatever the op raises fails the step, not the run's
+    worker, and so does SystemExit.
+
+    Args:
+        step: the step.
+        scope: its run.
+        is_given: whether an output of an earlier step was given.
+
+    Returns:
+        The names of the outputs that it gave; None when it failed.
+
+    Raises:
+        RunInterrupted, KeyboardInterrupt: the run is to stop; the step has failed.
+        StaleWorkerError, RunFinishedError, RunNotFoundError, StorageUnavailableError: the log cannot be
+            written.
+    """
+    scope.log.tell(EventType.STEP_START, f"Step {step.key} started", step_key=step.key)
+    began = time.perf_counter()
+    try:
+        outputs = _run_body(step, scope, is_given)
+    except (RunInterrupted, KeyboardInterrupt) as interrupt:
+        _tell_failure(step, scope, interrupt, f"Step {step.key} was interrupted")
+        raise
+    except BaseException as error:  # noqa: BLE001 - the log is told of it
+        _tell_failure(step, scope, error)
+        return None
+    seconds = time.perf_counter() - began
+    scope.log.tell(
+        EventType.STEP_SUCCESS,
+        f"Step {step.key} succeeded in {describe_duration(seconds)}",
+        step_key=step.key,
+        data=StepSuccessData(round(seconds * 1000, 3)),
+    )
+    return outputs
+
+
+def _run_body(
+    step: ExecutionStep, scope: RunScope, is_given: Callable[[OutputRef], bool]
+) -> frozenset[str]:
+    op = step.op
+    arguments: dict[str, Any] = load_inputs(step, scope, is_given)
+    outputs = StepOutputs(step, scope)
+    if op.takes_context:
+        arguments["context"] = StepContext(step, scope, outputs)
+    if op.config_model is not None:
+        arguments["config"] = step.config
+    with user_code_error_boundary(StepExecutionError, lambda: f"op {op.name!r} raised"):
+        call_op(op, arguments, outputs)
+    outputs.check_complete()
+    return frozenset(outputs.given)
+
+
+def _tell_failure(
+    step: ExecutionStep, scope: RunScope, error: BaseException, message: str | None = None
+) -> None:
+    data = step_failure_data(error)
+    scope.log.tell(
+        EventType.STEP_FAILURE,
+        message or f"Step {step.key} failed: {data.description or reason_of(error)}",
+        step_key=step.key,
+        error=told_error(error),
+        data=data,
+    )

@@ -1,0 +1,102 @@
+"""The inputs of a step: loaded, checked, told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from runwire.definitions import OutputRef, check_type
+from runwire.errors import InputLoadError, TypeCheckError
+from runwire.events.payloads import LoadedInputData, StepInputData
+from runwire.events.types import EventType
+from runwire.execution.boundary import user_code_error_boundary
+from runwire.execution.io import IO_MANAGER_KEY, InputContext
+from runwire.execution.plan import ExecutionStep, StepInput
+from runwire.execution.scope import RunScope
+from runwire.execution.user_log import UserLog
+
+
+def load_inputs(
+    step: ExecutionStep, scope: RunScope, is_given: Callable[[OutputRef], bool]
+) -> dict[str, Any]:
+    """The values of the inputs of a step, by name.
+
+    Args:
+        step: the step.
+        scope: its run.
+        is_given: whether an output was given; a fan-in takes those that were.
+
+    Raises:
+        InputLoadError: a value could not be loaded.
+        TypeCheckError: a value does not have the type of its input.
+    """
+    values = {}
+    for each in step.inputs:
+        value = _value(each, step, scope, is_given)
+        _check(each, value, step, scope)
+        values[each.name] = value
+    return values
+
+
+def _value(
+    each: StepInput,
+    step: ExecutionStep,
+    scope: RunScope,
+    is_given: Callable[[OutputRef], bool],
+) -> Any:
+    if not each.sources:
+        return each.value
+    if each.is_fan_in:
+        return [_load(each, ref, step, scope) for ref in each.sources if is_given(ref)]
+    return _load(each, each.sources[0], step, scope)
+
+
+def _load(each: StepInput, source: OutputRef, step: ExecutionStep, scope: RunScope) -> Any:
+    context = InputContext(
+        run_id=scope.run.run_id,
+        job_name=scope.run.job_name,
+        step_key=step.key,
+        op_name=step.op.name,
+        input_name=each.name,
+        type_name=each.definition.type_name,
+        upstream_step_key=source.handle,
+        upstream_output_name=source.output_name,
+        log=UserLog(scope.log, step.key),
+    )
+    with user_code_error_boundary(
+        InputLoadError,
+        lambda: (
+            f"input {each.name!r} of op {step.op.name!r} could not be loaded from output"
+            f" {source.output_name!r} of step {source.handle!r}"
+        ),
+    ):
+        value = scope.io_manager.load_input(context)
+    scope.log.tell(
+        EventType.LOADED_INPUT,
+        f"Input {each.name} was loaded from {source.handle}.{source.output_name}",
+        step_key=step.key,
+        data=LoadedInputData(
+            each.name,
+            IO_MANAGER_KEY,
+            source.handle,
+            source.output_name,
+            tuple(context.metadata),
+        ),
+    )
+    return value
+
+
+def _check(each: StepInput, value: Any, step: ExecutionStep, scope: RunScope) -> None:
+    check = check_type(value, each.definition.type)
+    scope.log.tell(
+        EventType.STEP_INPUT,
+        f"Input {each.name} of type {check.type_name}"
+        + ("" if check.success else f" did not pass its type check: {check.description}"),
+        step_key=step.key,
+        data=StepInputData(each.name, check),
+    )
+    if not check.success:
+        raise TypeCheckError(
+            f"input {each.name!r} of op {step.op.name!r}: {check.description}; mend the op that gives"
+            " the value, or the type of the input"
+        )
