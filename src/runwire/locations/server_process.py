@@ -1,0 +1,180 @@
+"""A code server as seen by the process that started it."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+from subprocess import Popen
+from typing import IO, TypeAlias, cast
+
+import msgspec
+
+from runwire.error_info import ErrorInfo
+from runwire.locations.lost_worker import describe_exit
+from runwire.locations.protocol import CodeServerParameters, NotReady, Ready, encode
+from runwire.locations.target import LocationTarget
+
+MAX_SOCKET_PATH = 100
+"""What every system takes as the path of a unix socket; Linux takes 107 characters, macOS 103."""
+
+STUCK_MARGIN_SECONDS = 2.0
+"""How long a code server may take to tell that its definitions do not end loading."""
+
+STANDARD_ERROR = 2
+
+DEATH_CHECK_SECONDS = 0.5
+"""How often to look for a death that the end of the pipe does not tell: a child may hold it open."""
+
+Announcement: TypeAlias = Ready | NotReady
+
+_decoder: msgspec.json.Decoder[Announcement] = msgspec.json.Decoder(Announcement)
+
+
+class CodeServerNotReadyError(Exception):
+    """A code server did not come up; `info` tells why."""
+
+    def __init__(self, info: ErrorInfo) -> None:
+        self.info = info
+        super().__init__(info.message)
+
+
+class CodeServerProcess:
+    """A code server's process, started by making this.
+
+    Its standard input is held open for as long as it shall live: that it ends tells the code server that its
+    parent is gone. A pipe by which it tells that it is ready ends with the process. What user code prints is
+    seen on our standard error.
+
+    Raises:
+        OSError: the process cannot be started.
+    """
+
+    def __init__(self, target: LocationTarget, *, start_timeout_seconds: float) -> None:
+        self._start_timeout = start_timeout_seconds
+        self._folder = Path(tempfile.mkdtemp(prefix="runwire-"))  # mode 0700
+        output, ready = os.pipe()
+        self._output = os.fdopen(output, "rb", buffering=0)
+        try:
+            parameters = self._parameters(target, ready)
+            self._process = Popen(
+                # The name is there for people who list processes. -P: the working directory must
+                # not shadow the modules that the server itself needs.
+                [sys.executable, "-P", "-m", "runwire.locations.code_server", target.name],
+                stdin=subprocess.PIPE,
+                stdout=STANDARD_ERROR,
+                pass_fds=[ready],
+                cwd=parameters.source.directory,
+                start_new_session=True,  # Ctrl-C in a terminal is for us; we end it in order
+            )
+        except BaseException:
+            self._output.close()
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise
+        finally:
+            os.close(ready)
+        self._input = cast("IO[bytes]", self._process.stdin)
+        with suppress(BrokenPipeError):
+            self._input.write(encode(parameters) + b"\n")
+            self._input.flush()
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process has not ended."""
+        return self._process.poll() is None
+
+    def wait_until_ready(self) -> Ready:
+        """Waits until the server serves its definitions, or the error that they failed to load with.
+
+        Raises:
+            CodeServerNotReadyError: the process ended, or loading did not end in time.
+        """
+        line = self._read_line(time.monotonic() + self._start_timeout + STUCK_MARGIN_SECONDS)
+        if line is None and self.is_alive:
+            problem = f"loading did not end within {self._start_timeout:g} s"
+            raise CodeServerNotReadyError(ErrorInfo(problem, "TimeoutError"))
+        if not line:
+            problem = f"{self.describe_end()} while it loaded the definitions"
+            raise CodeServerNotReadyError(ErrorInfo(problem, "ChildProcessError"))
+        announcement = _decoder.decode(line)
+        if isinstance(announcement, NotReady):
+            raise CodeServerNotReadyError(announcement.error)
+        return announcement
+
+    def wait_for_end(self, timeout_seconds: float) -> bool:
+        """Waits for the process to end; returns whether it has."""
+        if self._readable(timeout_seconds):
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout_seconds)
+        return not self.is_alive
+
+    def describe_end(self) -> str:
+        """How the process ended; waits for it."""
+        exit_code = self._process.wait()
+        return f"its process (pid {self.pid}) {describe_exit(exit_code)}"
+
+    def end(self, grace_seconds: float) -> None:
+        """Waits for the process to end, then makes it, then forces it; each after a grace.
+
+        Its run workers go on. Removes its socket. Harmless when called twice.
+        """
+        with suppress(BrokenPipeError):
+            self._input.close()
+        for harder in (self._process.terminate, self._process.kill):
+            try:
+                self._process.wait(grace_seconds)
+            except subprocess.TimeoutExpired:
+                harder()
+        self._process.wait()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def close(self) -> None:
+        """Frees the pipe that `wait_until_ready` and `wait_for_end` read; for the thread that calls them."""
+        self._output.close()
+
+    def _parameters(self, target: LocationTarget, ready: int) -> CodeServerParameters:
+        socket_path = self._folder / "s"
+        if len(os.fsencode(socket_path)) > MAX_SOCKET_PATH:
+            raise OSError(
+                f"the path of the socket, {socket_path}, is longer than {MAX_SOCKET_PATH} characters;"
+                " let TMPDIR name a folder with a shorter path"
+            )
+        return CodeServerParameters(
+            location_name=target.name,
+            source=target.source(),
+            socket_path=str(socket_path),
+            ready_fd=ready,
+            start_timeout_seconds=self._start_timeout,
+        )
+
+    def _read_line(self, deadline: float) -> bytes | None:
+        """What it tells, one line; empty when it ended before; None when the time is up."""
+        line = b""
+        while not line.endswith(b"\n"):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return None
+            if self._readable(min(left, DEATH_CHECK_SECONDS)):
+                part = os.read(self._output.fileno(), 65536)
+                if not part:
+                    return b""
+                line += part
+            elif not self.is_alive:
+                return b""
+        return line
+
+    def _readable(self, timeout_seconds: float) -> bool:
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._output, selectors.EVENT_READ)
+            return bool(selector.select(timeout_seconds))

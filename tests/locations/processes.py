@@ -1,0 +1,56 @@
+"""Looking at processes, and waiting for what they do."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+GENEROUS_SECONDS = 60.0
+MARK = "RUNWIRE_TEST_MARK"
+"""The environment variable by which a test knows the processes that it started, directly or not."""
+
+
+def eventually(holds: Callable[[], object], what: str) -> None:
+    """Waits until something holds, under a generous time-out."""
+    deadline = time.monotonic() + GENEROUS_SECONDS
+    while not holds():
+        assert time.monotonic() < deadline, f"not within {GENEROUS_SECONDS:g} s: {what}"
+        time.sleep(0.01)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process exists and is not just waiting to be collected."""
+    try:
+        os.kill(pid, 0)
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+    except (ProcessLookupError, FileNotFoundError):
+        return False
+    return state != "Z"
+
+
+def _marked() -> list[tuple[int, str]]:
+    mark = f"{MARK}={os.environ[MARK]}".encode()
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark in (folder / "environ").read_bytes().split(b"\0") and is_alive(
+                int(folder.name)
+            ):
+                command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                found.append((int(folder.name), command))
+        except OSError:
+            continue
+    return found
+
+
+def marked_processes() -> list[str]:
+    """The command lines of the live processes that this test started, directly or not."""
+    return [command for _, command in _marked()]
+
+
+def find_process(needle: str) -> int:
+    """The pid of the one process of this test with a text in its command line."""
+    [pid] = [pid for pid, command in _marked() if needle in command]
+    return pid

@@ -1,0 +1,415 @@
+"""Runs in workers: real code servers, real workers, and SQLite in a home of the test's own."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from runwire.control.new_run import NewRun
+from runwire.errors import CodeLocationUnavailableError, LaunchFailedError
+from runwire.events.entry import EventLogRecord
+from runwire.events.metadata import MetadataEntry, MetadataValue
+from runwire.events.payloads import EngineEventData, RunFailureReason
+from runwire.events.types import TERMINAL_RUN_EVENTS, EventType
+from runwire.instance import Instance
+from runwire.locations.workspace import LocalWorkspace
+from runwire.runs.run import RunRecord
+from runwire.runs.status import RunStatus
+from runwire.workspace import CodeLocationStatus, JobSelector, WorkerRequest
+from tests.locations.conftest import Open, Write
+from tests.locations.processes import eventually, find_process, is_alive
+
+E = EventType
+
+JOBS = """
+    import os, signal, time
+    from pathlib import Path
+    from runwire import job, op
+
+    FOLDER = Path(__file__).parent
+
+    def wait_for(name):
+        while not (FOLDER / name).exists():
+            time.sleep(0.01)
+
+    @op
+    def load() -> int:
+        print("loading")
+        return 2
+
+    @op
+    def double(number: int) -> int:
+        return number * 2
+
+    @job
+    def good():
+        double(load())
+
+    @op
+    def fail() -> int:
+        raise ValueError("no such table")
+
+    @job
+    def bad():
+        double(fail())
+
+    @op
+    def wait() -> None:
+        (FOLDER / "waiting").write_text(str(os.getpid()))
+        wait_for("go on")
+
+    @job
+    def waiting():
+        wait()
+
+    @op
+    def ignore() -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        (FOLDER / "waiting").write_text(str(os.getpid()))
+        while True:
+            time.sleep(0.01)
+
+    @job
+    def ignoring():
+        ignore()
+
+    @op
+    def leave() -> None:
+        os._exit(0)
+
+    @job
+    def leaving():
+        leave()
+"""
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[Instance]:
+    home = tmp_path / "home"
+    home.mkdir()
+    with Instance.from_home(home) as instance:
+        yield instance
+
+
+def _submit(instance: Instance, workspace: LocalWorkspace, job_name: str) -> str:
+    record, _ = instance.create_run(NewRun(job=JobSelector(job_name)), workspace)
+    instance.submit_run(record.run_id, workspace)
+    return record.run_id
+
+
+def _record(instance: Instance, run_id: str) -> RunRecord:
+    return instance.storage.get_run_record(run_id)
+
+
+def _wait_for_end(instance: Instance, run_id: str) -> RunRecord:
+    eventually(lambda: _record(instance, run_id).is_finished, f"run {run_id} has ended")
+    return _record(instance, run_id)
+
+
+def _events(instance: Instance, run_id: str) -> list[EventLogRecord]:
+    return instance.storage.event_log_storage.get_records(_record(instance, run_id)).records
+
+
+def _types(instance: Instance, run_id: str) -> list[EventType | None]:
+    return [event.event_type for event in _events(instance, run_id)]
+
+
+def _endings(instance: Instance, run_id: str) -> list[tuple[EventType | None, bool, int | None]]:
+    return [
+        (event.event_type, event.applied, event.epoch)
+        for event in _events(instance, run_id)
+        if event.event_type in TERMINAL_RUN_EVENTS
+    ]
+
+
+def _waiting_pid(tmp_path: Path) -> int:
+    mark = tmp_path / "waiting"
+    eventually(lambda: mark.exists() and mark.read_text(), "the op is running")
+    return int(mark.read_text())
+
+
+# -------------------------------------------------------------------------------- to the end
+
+
+def test_a_run_goes_through_its_events_to_success(
+    write: Write, open_workspace: Open, instance: Instance
+) -> None:
+    run_id = _submit(instance, open_workspace(write(JOBS)), "good")
+    assert _wait_for_end(instance, run_id).status is RunStatus.SUCCESS
+    assert _types(instance, run_id) == [
+        E.RUN_STARTING,
+        E.ENGINE_EVENT,
+        E.RUN_START,
+        E.ENGINE_EVENT,
+        E.STEP_START,
+        E.STEP_OUTPUT,
+        E.HANDLED_OUTPUT,
+        E.STEP_SUCCESS,
+        E.STEP_START,
+        E.LOADED_INPUT,
+        E.STEP_INPUT,
+        E.STEP_OUTPUT,
+        E.HANDLED_OUTPUT,
+        E.STEP_SUCCESS,
+        E.ENGINE_EVENT,
+        E.RUN_SUCCESS,
+    ]
+    events = _events(instance, run_id)
+    assert [event.position for event in events] == list(range(1, 17))
+    assert {event.epoch for event in events} == {1}
+
+
+def test_the_worker_tells_its_pid_and_keeps_what_user_code_prints(
+    write: Write, open_workspace: Open, instance: Instance
+) -> None:
+    run_id = _submit(instance, open_workspace(write(JOBS)), "good")
+    _wait_for_end(instance, run_id)
+    told = _events(instance, run_id)[1]
+    assert isinstance(told.data, EngineEventData)
+    [entry] = told.data.metadata
+    pid = int(told.message.removeprefix("Started process for run (pid ").removesuffix(")."))
+    assert entry == MetadataEntry("pid", MetadataValue.number(pid))
+    assert pid != os.getpid()
+    folder = instance.local_artifact_storage.run_dir(run_id)
+    assert (folder / "worker.out").read_text() == "loading\n"
+    assert (folder / "worker.err").read_text() == ""
+
+
+def test_a_run_with_a_failing_op_fails_once(
+    write: Write, open_workspace: Open, instance: Instance
+) -> None:
+    run_id = _submit(instance, open_workspace(write(JOBS)), "bad")
+    failure = _wait_for_end(instance, run_id).failure
+    assert failure is not None
+    assert (failure.reason, failure.failed_step_keys) == (RunFailureReason.STEP_FAILURE, ("fail",))
+    assert _endings(instance, run_id) == [(E.RUN_FAILURE, True, 1)]
+    steps = [
+        (event.event_type, event.step_key)
+        for event in _events(instance, run_id)
+        if event.event_type in {E.STEP_START, E.STEP_SUCCESS, E.STEP_FAILURE}
+    ]
+    assert steps == [(E.STEP_START, "fail"), (E.STEP_FAILURE, "fail")]
+
+
+def test_a_worker_runs_beside_its_code_server(
+    write: Write, open_workspace: Open, instance: Instance, tmp_path: Path
+) -> None:
+    workspace = open_workspace(write(JOBS))
+    run_id = _submit(instance, workspace, "waiting")
+    pid = _waiting_pid(tmp_path)
+    assert pid != find_process("code_server")
+    assert os.getpgid(pid) == pid
+    assert os.getsid(pid) == pid
+    location = workspace.get_location("jobs")
+    assert (location.has_worker(run_id), location.has_worker("other")) == (True, False)
+    (tmp_path / "go on").touch()
+    assert _wait_for_end(instance, run_id).status is RunStatus.SUCCESS
+    eventually(lambda: not location.has_worker(run_id), "the worker is gone")
+    assert location.stop_worker(run_id) is False
+
+
+# -------------------------------------------------------------------------- lost and not loaded
+
+
+def test_a_worker_that_is_killed_in_a_step_fails_its_run_once(
+    write: Write, open_workspace: Open, instance: Instance, tmp_path: Path
+) -> None:
+    run_id = _submit(instance, open_workspace(write(JOBS)), "waiting")
+    pid = _waiting_pid(tmp_path)
+    os.kill(pid, signal.SIGKILL)
+    failure = _wait_for_end(instance, run_id).failure
+    assert failure is not None
+    assert failure.reason is RunFailureReason.WORKER_LOST
+    errors = instance.local_artifact_storage.run_dir(run_id) / "worker.err"
+    assert failure.message == (
+        f"The run lost its worker. Its process (pid {pid}) was killed by SIGKILL;"
+        f" {errors} has its last words."
+    )
+    assert _endings(instance, run_id) == [(E.RUN_FAILURE, True, 1)]
+
+
+def test_user_code_that_leaves_without_a_word_loses_the_worker(
+    write: Write, open_workspace: Open, instance: Instance
+) -> None:
+    run_id = _submit(instance, open_workspace(write(JOBS)), "leaving")
+    failure = _wait_for_end(instance, run_id).failure
+    assert failure is not None
+    assert failure.reason is RunFailureReason.WORKER_LOST
+    assert "ended with exit code 0" in failure.message
+
+
+def test_definitions_that_do_not_load_in_the_worker_fail_the_run(
+    write: Write, open_workspace: Open, instance: Instance
+) -> None:
+    workspace = open_workspace(write(JOBS))
+    write("raise KeyError('changed')\n")
+    run_id = _submit(instance, workspace, "good")
+    record = _wait_for_end(instance, run_id)
+    assert record.failure is not None
+    assert record.failure.reason is RunFailureReason.LOAD_FAILED
+    assert record.failure.error is not None
+    assert record.failure.error.class_name == "DefinitionLoadError"
+    assert "KeyError: 'changed'" in record.failure.message
+    assert _types(instance, run_id) == [E.RUN_STARTING, E.ENGINE_EVENT, E.RUN_FAILURE]
+
+
+def test_a_job_that_is_gone_in_the_worker_fails_the_run(
+    write: Write, open_workspace: Open, instance: Instance
+) -> None:
+    workspace = open_workspace(write(JOBS))
+    write(JOBS.replace("def good():", "def better():"))
+    run_id = _submit(instance, workspace, "good")
+    failure = _wait_for_end(instance, run_id).failure
+    assert failure is not None
+    assert failure.reason is RunFailureReason.LOAD_FAILED
+    assert "do not have job 'good'" in failure.message
+    assert _endings(instance, run_id) == [(E.RUN_FAILURE, True, 1)]
+
+
+def test_a_worker_that_cannot_be_started_is_told_to_who_launched(
+    write: Write, open_workspace: Open, instance: Instance
+) -> None:
+    workspace = open_workspace(write(JOBS))
+    instance.local_artifact_storage.storage_dir.parent.mkdir(exist_ok=True)
+    instance.local_artifact_storage.storage_dir.write_text("a file, not a folder")
+    record, _ = instance.create_run(NewRun(job=JobSelector("good")), workspace)
+    with pytest.raises(LaunchFailedError, match="worker"):
+        instance.submit_run(record.run_id, workspace)
+    after = _record(instance, record.run_id)
+    assert after.failure is not None
+    assert (after.status, after.failure.reason) == (
+        RunStatus.FAILURE,
+        RunFailureReason.LAUNCH_FAILED,
+    )
+    assert _types(instance, record.run_id) == [E.RUN_STARTING, E.RUN_FAILURE]
+
+
+def test_a_second_worker_with_an_old_epoch_does_nothing(
+    write: Write, open_workspace: Open, instance: Instance, tmp_path: Path
+) -> None:
+    workspace = open_workspace(write(JOBS))
+    run_id = _submit(instance, workspace, "waiting")
+    _waiting_pid(tmp_path)
+    before = _events(instance, run_id)
+    location = workspace.get_location("jobs")
+    ref = instance.get_ref().to_dict()
+    pid = location.start_worker(WorkerRequest(run_id, "waiting", "__repository__", 0, ref))
+    eventually(lambda: not is_alive(pid), "the second worker has ended")
+    assert _events(instance, run_id) == before
+    (tmp_path / "go on").touch()
+    assert _wait_for_end(instance, run_id).status is RunStatus.SUCCESS
+    assert _endings(instance, run_id) == [(E.RUN_SUCCESS, True, 1)]
+
+
+# --------------------------------------------------------------------------------------- stopping
+
+
+def test_a_run_that_is_stopped_is_canceled(
+    write: Write, open_workspace: Open, instance: Instance, tmp_path: Path
+) -> None:
+    workspace = open_workspace(write(JOBS))
+    run_id = _submit(instance, workspace, "waiting")
+    _waiting_pid(tmp_path)
+    assert instance.terminate_run(run_id, workspace).status in {
+        RunStatus.CANCELING,
+        RunStatus.CANCELED,
+    }
+    assert _wait_for_end(instance, run_id).status is RunStatus.CANCELED
+    assert _endings(instance, run_id) == [(E.RUN_CANCELED, True, 1)]
+    assert "killed" not in _events(instance, run_id)[-1].message
+
+
+def test_a_worker_that_does_not_stop_is_killed_after_a_grace(
+    write: Write, open_workspace: Open, instance: Instance, tmp_path: Path
+) -> None:
+    workspace = open_workspace(write(JOBS), stop_grace_seconds=0.3)
+    run_id = _submit(instance, workspace, "ignoring")
+    pid = _waiting_pid(tmp_path)
+    instance.terminate_run(run_id, workspace)
+    assert _wait_for_end(instance, run_id).status is RunStatus.CANCELED
+    [message] = [e.message for e in _events(instance, run_id) if e.event_type is E.RUN_CANCELED]
+    assert message.startswith(
+        f"The run was canceled. Its process (pid {pid}) was killed by SIGKILL;"
+    )
+    assert _endings(instance, run_id) == [(E.RUN_CANCELED, True, 1)]
+
+
+def test_a_worker_is_stopped_while_it_loads_its_definitions(
+    write: Write, open_workspace: Open, instance: Instance, tmp_path: Path
+) -> None:
+    workspace = open_workspace(write(JOBS))
+    write(
+        """
+        import os, time
+        from pathlib import Path
+        Path(__file__).with_name("waiting").write_text(str(os.getpid()))
+        while True:
+            time.sleep(0.01)
+        """
+    )
+    run_id = _submit(instance, workspace, "good")
+    _waiting_pid(tmp_path)
+    instance.terminate_run(run_id, workspace)
+    assert _wait_for_end(instance, run_id).status is RunStatus.CANCELED
+    assert [event.message for event in _events(instance, run_id)][-1] == (
+        "The run was canceled. It was interrupted while it loaded the definitions."
+    )
+
+
+# ---------------------------------------------------------------------------- without code server
+
+
+def test_a_worker_outlives_its_code_server(
+    write: Write, open_workspace: Open, instance: Instance, tmp_path: Path
+) -> None:
+    workspace = open_workspace(write(JOBS))
+    location = workspace.get_location("jobs")
+    run_id = _submit(instance, workspace, "waiting")
+    worker = _waiting_pid(tmp_path)
+    os.kill(find_process("code_server"), signal.SIGKILL)
+    eventually(
+        lambda: location.state.status is CodeLocationStatus.UNREACHABLE, "the death is noticed"
+    )
+    with pytest.raises(CodeLocationUnavailableError):
+        location.has_worker(run_id)
+    assert is_alive(worker)
+    (tmp_path / "go on").touch()
+    assert _wait_for_end(instance, run_id).status is RunStatus.SUCCESS
+    eventually(lambda: not is_alive(worker), "the worker has ended")
+
+
+def test_a_worker_outlives_its_workspace(
+    write: Write, open_workspace: Open, instance: Instance, tmp_path: Path
+) -> None:
+    workspace = open_workspace(write(JOBS))
+    run_id = _submit(instance, workspace, "waiting")
+    worker = _waiting_pid(tmp_path)
+    workspace.dispose()
+    assert is_alive(worker)
+    (tmp_path / "go on").touch()
+    assert _wait_for_end(instance, run_id).status is RunStatus.SUCCESS
+
+
+def test_a_worker_stays_lean(write: Write, open_workspace: Open, instance: Instance) -> None:
+    file = write(
+        JOBS
+        + """
+    import sys
+
+    @op
+    def look() -> None:
+        (FOLDER / "modules").write_text("\\n".join(sys.modules))
+
+    @job
+    def looking():
+        look()
+    """
+    )
+    run_id = _submit(instance, open_workspace(file), "looking")
+    assert _wait_for_end(instance, run_id).status is RunStatus.SUCCESS
+    loaded = set(file.with_name("modules").read_text().split("\n"))
+    assert loaded & {"grpc", "strawberry", "starlette", "uvicorn", "typer", "rich", "gql"} == set()
