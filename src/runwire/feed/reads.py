@@ -1,0 +1,123 @@
+"""What the feed reads of a storage: a run as its log has it, the head of the log, pages of it."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from runwire.errors import RunNotFoundError, StorageDamagedError, StorageUnavailableError
+from runwire.events.entry import EventLogRecord
+from runwire.feed.batch import is_contiguous
+from runwire.lanes import Lanes
+from runwire.runs.projection import project
+from runwire.runs.run import RunRecord
+from runwire.storage import InstanceStorage, LogHead
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_FIRST_PAUSE_SECONDS = 0.05
+_MAX_PAUSE_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class LogEnd:
+    """The head of a run's log, and the run, never older than that."""
+
+    run: RunRecord
+    head: LogHead
+
+
+@dataclass(frozen=True, slots=True)
+class LogPage:
+    """Contiguous records of a run's log, and the run, never older than the last of them."""
+
+    run: RunRecord
+    records: Sequence[EventLogRecord]
+
+
+class LogReads:
+    """Reads logs in the lane for it. Asks again, for a while, where a storage does not answer.
+
+    What contradicts what was seen before (a hole, a log that became shorter) counts as no answer.
+    """
+
+    def __init__(self, storage: InstanceStorage, lanes: Lanes, give_up_seconds: float) -> None:
+        self._storage = storage
+        self._lanes = lanes
+        self._give_up_seconds = give_up_seconds
+
+    async def end(self, record: RunRecord, seen: int = 0) -> LogEnd:
+        """The head of a log that was seen to reach a position.
+
+        Raises:
+            RunNotFoundError: the run was deleted, even if made anew under its id.
+            StorageUnavailableError: there was no good answer for too long.
+        """
+        return await self._patiently(functools.partial(_read_end, self._storage, record, seen))
+
+    async def page(self, record: RunRecord, after: int, limit: int) -> LogPage:
+        """The records that follow a position, where some were seen to; at least one, at most `limit`.
+
+        Raises:
+            RunNotFoundError: the run was deleted, even if made anew under its id.
+            StorageUnavailableError: there was no good answer for too long.
+        """
+        return await self._patiently(
+            functools.partial(_read_page, self._storage, record, after, limit)
+        )
+
+    async def _patiently(self, read: Callable[[], T]) -> T:
+        loop = asyncio.get_running_loop()
+        give_up_at, pause = loop.time() + self._give_up_seconds, _FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                return await self._lanes.catch_up(read)
+            except StorageDamagedError:
+                raise
+            except StorageUnavailableError as error:
+                if loop.time() + pause > give_up_at:
+                    raise
+                logger.warning("trying again in %s s: %s", pause, error)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _MAX_PAUSE_SECONDS)
+
+
+def _read_end(storage: InstanceStorage, record: RunRecord, seen: int) -> LogEnd:
+    head = storage.event_log_storage.get_head(record)
+    run = _read_run(storage, record)
+    if head.position < seen:
+        raise StorageUnavailableError(
+            f"the log of run {record.run_id!r} ends at position {head.position}, but reached {seen}"
+            " before; its storage is damaged, or was put back to an earlier state"
+        )
+    return LogEnd(run, head)
+
+
+def _read_page(storage: InstanceStorage, record: RunRecord, after: int, limit: int) -> LogPage:
+    records = storage.event_log_storage.get_records(record, after=after, limit=limit).records
+    run = _read_run(storage, record)
+    if not records or not is_contiguous(records, after):
+        raise StorageUnavailableError(
+            f"the log of run {record.run_id!r} has a hole after position {after}; its storage is"
+            " damaged, or was put back to an earlier state"
+        )
+    return LogPage(run, records)
+
+
+def _read_run(storage: InstanceStorage, record: RunRecord) -> RunRecord:
+    """The run as its log has it now. Its row may be a step behind: in two stores, or after a crash."""
+    row = storage.run_storage.find_run_record(record.run_id)
+    if row is None or row.log_id != record.log_id:
+        raise RunNotFoundError(record.run_id)
+    logs = storage.event_log_storage
+    missing = logs.get_mirrored_records(row, row.applied_position)
+    run = functools.reduce(project, missing, row)
+    if run.is_finished and not row.is_finished:
+        return replace(run, counts=logs.get_step_counts(row))
+    return run
