@@ -1,0 +1,1 @@
+"""The GraphQL schema, by noun; `schema.py` only joins the parts."""

@@ -1,0 +1,83 @@
+"""What the resolvers of one operation share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+import strawberry
+
+from runwire.feed import RunFeed
+from runwire.instance import Instance
+from runwire.lanes import Lanes
+from runwire.storage import EventLogStorage, RunStorage
+from runwire.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who asks.
+
+    Attributes:
+        name: its name, as a token or an identity provider gives it.
+        authenticated: whether credentials were presented.
+    """
+
+    name: str
+    authenticated: bool
+
+
+class Loader(Protocol):
+    """Loads rows of one kind in batches and remembers them for one operation."""
+
+    def __init__(self, context: ApiContext) -> None: ...
+
+
+L = TypeVar("L", bound=Loader)
+
+
+class ApiContext:
+    """The instance and what an operation needs to ask it.
+
+    The server makes one for each operation. A loader that resolvers ask for is made on first use and lives
+    as long as the context, or until `renew`, so nothing that is remembered outlives an operation.
+    """
+
+    def __init__(
+        self,
+        instance: Instance,
+        workspace: Workspace,
+        lanes: Lanes,
+        feed: RunFeed,
+        viewer: Principal,
+    ) -> None:
+        self.instance = instance
+        self.workspace = workspace
+        self.lanes = lanes
+        self.feed = feed
+        self.viewer = viewer
+        self._loaders: dict[type[Any], Any] = {}
+
+    @property
+    def run_storage(self) -> RunStorage:
+        """Keeps the runs."""
+        return self.instance.storage.run_storage
+
+    @property
+    def event_log_storage(self) -> EventLogStorage:
+        """Keeps the event logs."""
+        return self.instance.storage.event_log_storage
+
+    def loader(self, kind: type[L]) -> L:
+        """The loader of a kind."""
+        found: L | None = self._loaders.get(kind)
+        if found is None:
+            found = self._loaders[kind] = kind(self)
+        return found
+
+    def renew(self) -> None:
+        """Forgets what was loaded: before a mutation, and between two batches of a stream."""
+        self._loaders.clear()
+
+
+ApiInfo: TypeAlias = strawberry.Info[ApiContext, None]

@@ -1,0 +1,1 @@
+"""Event records, their data, and what is asked of them."""

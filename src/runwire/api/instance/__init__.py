@@ -1,0 +1,1 @@
+"""The instance, and who asks it."""

@@ -1,0 +1,1 @@
+"""Code locations, and the jobs that they have loaded."""

@@ -1,0 +1,61 @@
+"""`node`: finds any object by its global id."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, NamedTuple
+
+import strawberry
+from strawberry import ID
+
+from runwire.api.context import ApiContext, ApiInfo
+from runwire.api.events.types import find_event
+from runwire.api.instance.queries import find_instance, find_viewer
+from runwire.api.locations.queries import find_job, find_location, find_repository
+from runwire.api.nodes import Node, parse_global_id
+from runwire.api.rows import resolved
+from runwire.api.runs.queries import find_failure, find_origin, find_run, find_stats
+from runwire.api.runs.timeline import find_step
+from runwire.errors import InputInvalidError
+
+
+class NodeFinder(NamedTuple):
+    """Finds objects of one type by their key."""
+
+    key_parts: int
+    find: Callable[[ApiContext, list[str]], Awaitable[Any]]
+
+
+FINDERS = {
+    "Viewer": NodeFinder(1, find_viewer),
+    "Instance": NodeFinder(1, find_instance),
+    "Run": NodeFinder(1, find_run),
+    "RunOrigin": NodeFinder(1, find_origin),
+    "RunFailure": NodeFinder(1, find_failure),
+    "RunStats": NodeFinder(1, find_stats),
+    "RunStep": NodeFinder(2, find_step),
+    "EventRecord": NodeFinder(3, find_event),
+    "CodeLocation": NodeFinder(1, find_location),
+    "Repository": NodeFinder(2, find_repository),
+    "Job": NodeFinder(3, find_job),
+}
+"""How the objects of each type are found; one for each type that is a Node."""
+
+
+async def _node(
+    info: ApiInfo, id: Annotated[ID, strawberry.argument(description="The global id.")]
+) -> Any:
+    type_name, key = parse_global_id(id)
+    finder = FINDERS.get(type_name)
+    if finder is None or finder.key_parts != len(key):
+        raise InputInvalidError(f"{id!r} is of no type that this version has", ["id"])
+    return await finder.find(info.context, key)
+
+
+@strawberry.type
+class NodeQueries:
+    """The query of any object."""
+
+    node: Node | None = resolved(
+        _node, "Finds any object by its global id; null when there is none.", type=Node | None
+    )

@@ -1,0 +1,112 @@
+"""How GraphQL types are declared over plain rows.
+
+A resolver answers with rows as the layers below give them: a `RunRecord`, a payload, a snapshot. A GraphQL
+type is a *view* of such a row; it is never instantiated. Its fields read attributes of the row, without a
+resolver's overhead, which matters for pages of a thousand events. Because rows know nothing of GraphQL,
+types that mention one another need no import cycle: `later` names a type by its module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from enum import Enum
+from types import GenericAlias
+from typing import Annotated, Any, ForwardRef, Self, TypeVar, cast, dataclass_transform
+
+import strawberry
+from strawberry.annotation import StrawberryAnnotation
+from strawberry.types.enum import StrawberryEnumDefinition
+from strawberry.types.field import StrawberryField
+from strawberry.types.info import Info
+from strawberry.types.unset import UNSET
+
+T = TypeVar("T")
+
+
+class _ReadField(StrawberryField):
+    """A field without a resolver that reads its value by a function of the row."""
+
+    read: Callable[[Any], Any]
+
+    def __copy__(self) -> Self:
+        copied = super().__copy__()
+        copied.read = self.read
+        return copied
+
+    def get_result(
+        self,
+        source: Any,
+        info: Info | None,
+        args: list[Any],
+        kwargs: Any,
+    ) -> Any:
+        return self.read(source)
+
+
+def field(
+    description: str, read: Callable[[Any], Any] | None = None, *, type: object = None
+) -> Any:
+    """A field of a view.
+
+    Args:
+        description: what it tells.
+        read: how it is read from the row; its attribute of the same name when left out. Must be quick, and
+            must not wait for anything.
+        type: its GraphQL type, where the annotation does not tell it.
+    """
+    annotation = None if type is None else StrawberryAnnotation.from_annotation(type)
+    if read is None:
+        return StrawberryField(description=description, type_annotation=annotation)
+    declared = _ReadField(description=description, type_annotation=annotation)
+    declared.read = read
+    return declared
+
+
+def resolved(resolver: Callable[..., Any], description: str, *, type: object = None) -> Any:
+    """A field that is resolved by a function, for arguments and for what is loaded when asked for."""
+    return strawberry.field(resolver=resolver, description=description, graphql_type=type)
+
+
+def view(row: type[Any] | tuple[type[Any], ...], description: str) -> Callable[[type[T]], type[T]]:
+    """Declares a class as the GraphQL type of the rows of one class or several."""
+
+    def declare(cls: type[T]) -> type[T]:
+        cls.is_type_of = staticmethod(  # type: ignore[attr-defined]
+            lambda value, _info: isinstance(value, row)
+        )
+        return strawberry.type(cls, description=description)
+
+    return declare
+
+
+@dataclass_transform(kw_only_default=True, field_specifiers=(strawberry.field,))
+def result(description: str) -> Callable[[type[T]], type[T]]:
+    """Declares a class as a GraphQL type whose rows are its own instances."""
+    return cast(Callable[[type[T]], type[T]], strawberry.type(description=description))
+
+
+def later(name: str, module: str) -> Any:
+    """The GraphQL type of a name in a module that is loaded later."""
+    return Annotated[ForwardRef(name), strawberry.lazy(module)]
+
+
+def list_of(type: object) -> object:
+    """The GraphQL type of lists of what `later` names."""
+    return GenericAlias(list, (type,))
+
+
+def describe_enum(enum: type[Enum], description: str, values: Mapping[str, str]) -> None:
+    """Publishes an enum, with a description for each of its values.
+
+    Raises:
+        KeyError: a value has no description.
+    """
+    strawberry.enum(enum, description=description)
+    definition: StrawberryEnumDefinition = enum.__strawberry_definition__  # type: ignore[attr-defined]
+    for value in definition.values:
+        value.description = values[value.name]
+
+
+def given(value: T | None) -> T | None:
+    """An optional argument: None when it was left out, as when it was null."""
+    return None if value is UNSET else value

@@ -1,0 +1,64 @@
+"""`submitRun`: hands a run to the run coordinator."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import strawberry
+
+from runwire.api.context import ApiInfo
+from runwire.api.locations.errors import (
+    CodeLocationUnavailable,
+    JobAmbiguous,
+    JobNotFound,
+    RunConfigInvalid,
+)
+from runwire.api.rows import result
+from runwire.api.runs.errors import LaunchFailed, RunAlreadyExists, RunNotFound, RunStateConflict
+from runwire.api.runs.handover import hand_over
+from runwire.api.runs.inputs import RunTarget
+from runwire.api.runs.types import Run
+from runwire.api.user_errors import InputInvalid
+from runwire.runs.run import RunRecord
+
+
+@strawberry.input(description="What to submit.")
+class SubmitRunInput:
+    """What to submit."""
+
+    target: RunTarget = strawberry.field(description="The run, in NOT_STARTED if it exists.")
+
+
+@result("The run is with the run coordinator.")
+class SubmitRunSuccess:
+    """The run is with the run coordinator."""
+
+    run: RunRecord = strawberry.field(description="The run.", graphql_type=Run)
+    created: bool = strawberry.field(
+        description="Whether this call made it; false for a run that existed."
+    )
+
+
+SubmitRunResult = Annotated[
+    SubmitRunSuccess
+    | RunNotFound
+    | JobNotFound
+    | JobAmbiguous
+    | CodeLocationUnavailable
+    | RunConfigInvalid
+    | RunAlreadyExists
+    | RunStateConflict
+    | LaunchFailed
+    | InputInvalid,
+    strawberry.union("SubmitRunResult", description="How `submitRun` ended."),
+]
+
+
+async def submit_run(
+    info: ApiInfo,
+    input: Annotated[SubmitRunInput, strawberry.argument(description="What to submit.")],
+) -> SubmitRunSuccess:
+    """Hands a run to the run coordinator."""
+    context = info.context
+    done = await context.lanes.call(hand_over, context, input.target, context.instance.submit_run)
+    return SubmitRunSuccess(run=done.run, created=done.created)

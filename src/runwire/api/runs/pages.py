@@ -1,0 +1,141 @@
+"""Pages of runs: reading them, and their GraphQL types."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, NamedTuple
+
+import strawberry
+
+from runwire.api.context import ApiInfo
+from runwire.api.paging import DEFAULT_COUNT, PageInfo, Window, count_limit
+from runwire.api.rows import field, resolved, view
+from runwire.api.runs.places import format_place, lies_before, parse_place
+from runwire.api.runs.types import Run
+from runwire.runs.filters import RunOrder, RunPlace, RunsFilter
+from runwire.runs.run import RunRecord
+from runwire.storage import RunStorage
+
+
+class RunPage(NamedTuple):
+    """A page of runs, in order, and what it is a part of."""
+
+    filter: RunsFilter | None
+    order: RunOrder
+    records: list[RunRecord]
+    has_next: bool
+    has_previous: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RunPages:
+    """Reads pages of the runs that match, in one order. Synchronous: runs in a lane."""
+
+    storage: RunStorage
+    filter: RunsFilter | None
+    order: RunOrder
+
+    def read(self, window: Window) -> RunPage:
+        """A page of runs.
+
+        Raises:
+            CursorInvalidError: a cursor is malformed, or of another order.
+            StorageUnavailableError: the runs cannot be read.
+        """
+        after = None if window.after is None else parse_place(window.after, self.order)
+        before = None if window.before is None else parse_place(window.before, self.order)
+        start, end = (before, after) if window.backward else (after, before)
+        page = self.storage.get_run_records(
+            self.filter,
+            order=self.order,
+            after=start,
+            limit=window.limit,
+            backward=window.backward,
+        )
+        records = [run for run in page.records if self._is_within(run, end, window.backward)]
+        follows = page.has_more or len(records) < len(page.records)
+        precedes = start is not None and self._has_before(records, start, window.backward)
+        if window.backward:
+            return RunPage(self.filter, self.order, records[::-1], precedes, follows)
+        return RunPage(self.filter, self.order, records, follows, precedes)
+
+    def _is_within(self, record: RunRecord, end: RunPlace | None, backward: bool) -> bool:
+        if end is None:
+            return True
+        place = RunPlace.of(record, self.order)
+        first, second = (end, place) if backward else (place, end)
+        return lies_before(first, second, self.order)
+
+    def _has_before(self, records: list[RunRecord], start: RunPlace, backward: bool) -> bool:
+        """Whether runs lie on the other side of the place at which reading started."""
+        if not records:
+            return True  # the run that the cursor was given for, or those around it
+        page = self.storage.get_run_records(
+            self.filter,
+            order=self.order,
+            after=RunPlace.of(records[0], self.order),
+            limit=1,
+            backward=not backward,
+        )
+        return bool(page.records)
+
+
+class RunEdgeRow(NamedTuple):
+    """A run and the order that it is listed in."""
+
+    run: RunRecord
+    order: RunOrder
+
+
+def cursor_of(record: RunRecord, order: RunOrder) -> str:
+    """The cursor of a run in an order."""
+    return format_place(RunPlace.of(record, order), order)
+
+
+@view(RunEdgeRow, "A run in a page.")
+class RunEdge:
+    """A run in a page."""
+
+    cursor: str = field("The cursor of the run in this order.", lambda row: cursor_of(*row))
+    node: Run = field("The run.", lambda row: row.run)
+
+
+def _edges(page: RunPage) -> list[RunEdgeRow]:
+    return [RunEdgeRow(record, page.order) for record in page.records]
+
+
+def _page_info(page: RunPage) -> PageInfo:
+    return PageInfo(
+        has_next_page=page.has_next,
+        has_previous_page=page.has_previous,
+        start_cursor=cursor_of(page.records[0], page.order) if page.records else None,
+        end_cursor=cursor_of(page.records[-1], page.order) if page.records else None,
+    )
+
+
+async def _total_count(
+    root: strawberry.Parent[RunPage],
+    info: ApiInfo,
+    limit: Annotated[
+        int | None, strawberry.argument(description="Where to stop counting.")
+    ] = DEFAULT_COUNT,
+) -> int:
+    return await info.context.lanes.read(
+        info.context.run_storage.get_runs_count,
+        root.filter,
+        limit=count_limit(limit),
+    )
+
+
+@view(RunPage, "A page of runs.")
+class RunConnection:
+    """A page of runs."""
+
+    edges: list[RunEdge] = field("The runs of the page with their cursors.", _edges)
+    nodes: list[Run] = field("The runs of the page.", lambda page: page.records)
+    page_info: PageInfo = field("Where the page lies.", _page_info)
+    total_count: int = resolved(
+        _total_count,
+        "The number of matching runs, counted no further than `limit`; read an equal number as"
+        ' "or more".',
+    )

@@ -1,0 +1,121 @@
+"""The schema: it only joins the parts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import strawberry
+from graphql import GraphQLError
+from strawberry.schema.config import StrawberryConfig
+from strawberry.types import ExecutionContext
+
+from runwire.api.errors import REFUSALS, PublicErrors
+from runwire.api.instance.queries import InstanceQueries
+from runwire.api.locations.queries import LocationQueries
+from runwire.api.mutations import mutation
+from runwire.api.node import NodeQueries
+from runwire.api.runs.mutations.add_run_tags import AddRunTagsResult, add_run_tags
+from runwire.api.runs.mutations.create_run import CreateRunResult, create_run
+from runwire.api.runs.mutations.delete_run import DeleteRunResult, delete_run
+from runwire.api.runs.mutations.launch_run import LaunchRunResult, launch_run
+from runwire.api.runs.mutations.report_events import ReportEventsResult, report_events
+from runwire.api.runs.mutations.submit_run import SubmitRunResult, submit_run
+from runwire.api.runs.mutations.terminate_run import TerminateRunResult, terminate_run
+from runwire.api.runs.queries import RunQueries
+from runwire.api.runs.subscriptions import RunEventsPayload, run_events
+from runwire.api.scalars import SCALARS
+
+
+@strawberry.type(
+    description="The reads of the API. A thing that is not there is null; a refused argument or a fault is a"
+    " GraphQL error whose `extensions.code` is INVALID_ARGUMENT, CURSOR_INVALID, CURSOR_EXPIRED, UNAVAILABLE,"
+    " or INTERNAL with an `errorId` that the server's log carries."
+)
+class Query(NodeQueries, InstanceQueries, RunQueries, LocationQueries):
+    """The reads of the API."""
+
+
+@strawberry.type(
+    description="The writes of the API. Each takes one input and answers a success or a typed error."
+)
+class Mutation:
+    """The writes of the API."""
+
+    create_run = mutation(
+        create_run,
+        CreateRunResult,
+        "Makes a run and leaves it in NOT_STARTED, or in MANAGED for an external system.",
+    )
+    submit_run = mutation(
+        submit_run,
+        SubmitRunResult,
+        "Hands a run to the run coordinator, which launches it now or queues it.",
+    )
+    launch_run = mutation(
+        launch_run,
+        LaunchRunResult,
+        "Hands a run straight to the run launcher, past the queue and its limits.",
+    )
+    terminate_run = mutation(terminate_run, TerminateRunResult, "Stops a run that has not ended.")
+    delete_run = mutation(
+        delete_run, DeleteRunResult, "Deletes a run with its event log and its files."
+    )
+    add_run_tags = mutation(
+        add_run_tags,
+        AddRunTagsResult,
+        "Adds tags to a run; a key that it has already gets the new value.",
+    )
+    report_events = mutation(
+        report_events,
+        ReportEventsResult,
+        "Appends the events that an external system reports to a MANAGED run, all or none.",
+    )
+
+
+@strawberry.type(
+    description="The live streams of the API. An error member ends its stream; an empty batch every 15 seconds"
+    " carries the cursors."
+)
+class Subscription:
+    """The live streams of the API."""
+
+    run_events = strawberry.subscription(
+        resolver=run_events,
+        graphql_type=RunEventsPayload,
+        description="Follows the event log of one run, every position once and in order; completes after the"
+        " run's terminal event.",
+    )
+
+
+class RunwireSchema(strawberry.Schema):
+    """The schema; its errors are logged where they are mapped, and only those that nobody expected."""
+
+    def process_errors(
+        self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None
+    ) -> None:
+        """Leaves errors to `runwire.api.errors`."""
+
+
+def build_schema(**options: Any) -> RunwireSchema:
+    """A schema; `options` go to Strawberry's, such as more extensions."""
+    extensions = [*options.pop("extensions", ()), PublicErrors]
+    return RunwireSchema(
+        query=Query,
+        mutation=Mutation,
+        subscription=Subscription,
+        extensions=extensions,
+        exception_handlers=REFUSALS,
+        config=StrawberryConfig(scalar_map=SCALARS),
+        **options,
+    )
+
+
+schema = build_schema()
+
+_NATIVE_DIRECTIVE = "directive @oneOf on INPUT_OBJECT\n\n"
+"""Strawberry declares it; to GraphQL it is built in."""
+
+
+def print_schema() -> str:
+    """The schema as it is published: in the schema definition language, ending with a newline."""
+    return schema.as_str().removeprefix(_NATIVE_DIRECTIVE) + "\n"

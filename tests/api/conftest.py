@@ -1,0 +1,287 @@
+"""An instance in memory, a workspace and a launcher that do what a test says, and a way to ask them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+from strawberry.types import ExecutionResult
+
+from runwire import clock
+from runwire.api.context import ApiContext, Principal
+from runwire.api.schema import schema
+from runwire.config import ConfigurableClassData
+from runwire.control import NewRun
+from runwire.error_info import ErrorInfo
+from runwire.errors import (
+    CodeLocationNotFoundError,
+    CodeLocationUnavailableError,
+    ConfigProblem,
+    RunConfigInvalidError,
+)
+from runwire.events import EventLogEntry, EventLogRecord, EventType
+from runwire.feed import RunFeed
+from runwire.instance import Instance
+from runwire.lanes import Lanes
+from runwire.launcher import LaunchRunContext, RunLauncher
+from runwire.runs import Run, RunRecord
+from runwire.snapshots import (
+    CodeServerInfo,
+    InputSnapshot,
+    JobSnapshot,
+    OpNodeSnapshot,
+    OutputSnapshot,
+    PlanSnapshot,
+    PlanStepSnapshot,
+    RepositorySnapshot,
+)
+from runwire.workspace import (
+    CodeLocation,
+    CodeLocationState,
+    CodeLocationStatus,
+    JobSelector,
+    WorkerRequest,
+    Workspace,
+)
+
+SERVER = CodeServerInfo(
+    "server-1", "unix:here", "3.11.7", "/usr/bin/python3", "0.1.0", 1_700_000_000.5
+)
+
+
+def plan_of(job_name: str) -> PlanSnapshot:
+    """A plan of two steps, one after the other."""
+    return PlanSnapshot(
+        job_name,
+        (
+            PlanStepSnapshot("load", "load", 0),
+            PlanStepSnapshot("report", "report", 1, ("load",)),
+        ),
+    )
+
+
+def job(name: str) -> JobSnapshot:
+    """A job of two ops, one after the other."""
+    load = OpNodeSnapshot(
+        "load",
+        "load_rows",
+        inputs=(),
+        outputs=(OutputSnapshot("result", "list"),),
+        description="Loads rows.",
+        tags={"kind": "io"},
+    )
+    report = OpNodeSnapshot(
+        "report",
+        "report",
+        inputs=(InputSnapshot("rows", "list", (("load", "result"),)),),
+        outputs=(OutputSnapshot("result", "Any", required=False, dynamic=True),),
+    )
+    return JobSnapshot(
+        name,
+        (load, report),
+        plan_of(name),
+        {"type": "object"},
+        {"ops": {}},
+        description=f"The job {name}.",
+        tags={"team": "a", "kind": "etl"},
+    )
+
+
+class FakeLocation(CodeLocation):
+    """A loaded code location with one repository, or several."""
+
+    def __init__(self, name: str, **repositories: Sequence[str]) -> None:
+        self._state = CodeLocationState(
+            name=name,
+            status=CodeLocationStatus.LOADED,
+            updated_at=1_700_000_000.25,
+            server=SERVER,
+            repositories=tuple(
+                RepositorySnapshot(repository, tuple(map(job, jobs)))
+                for repository, jobs in repositories.items()
+            ),
+        )
+
+    def fail(self) -> None:
+        """Makes it as a location whose code raised while it was loaded."""
+        self._state = replace(
+            self._state,
+            status=CodeLocationStatus.FAILED,
+            load_error=ErrorInfo("no such module", "ImportError", ("line 1",), ()),
+            server=None,
+            repositories=(),
+        )
+
+    @property
+    def state(self) -> CodeLocationState:
+        return self._state
+
+    def plan_run(
+        self,
+        repository_name: str,
+        job_name: str,
+        run_config: Mapping[str, Any],
+        step_keys: Sequence[str] | None = None,
+    ) -> PlanSnapshot:
+        if "bad" in run_config:
+            problem = ConfigProblem(("bad",), "not expected", "extra_forbidden")
+            raise RunConfigInvalidError(job_name, [problem])
+        return plan_of(job_name)
+
+    def start_worker(self, request: WorkerRequest) -> int:
+        raise NotImplementedError
+
+    def has_worker(self, run_id: str) -> bool:
+        raise NotImplementedError
+
+    def stop_worker(self, run_id: str) -> bool:
+        raise NotImplementedError
+
+
+class FakeWorkspace(Workspace):
+    """Counts how often it was asked for all of its locations."""
+
+    def __init__(self, *locations: FakeLocation) -> None:
+        self.locations = {location.state.name: location for location in locations}
+        self.listed = 0
+
+    def get_location(self, name: str) -> FakeLocation:
+        if name not in self.locations:
+            raise CodeLocationNotFoundError(name)
+        return self.locations[name]
+
+    def list_locations(self) -> list[CodeLocation]:
+        self.listed += 1
+        return [self.locations[name] for name in sorted(self.locations)]
+
+
+@dataclass
+class FakeLauncher(RunLauncher):
+    """Remembers what it was asked; `broken` makes it refuse, `alive` tells of a worker."""
+
+    launched: list[str] = field(default_factory=list)
+    broken: Exception | None = None
+    alive: bool = True
+    reachable: bool = True
+
+    @classmethod
+    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> Self:
+        return cls()
+
+    def launch_run(self, context: LaunchRunContext) -> None:
+        if self.broken is not None:
+            raise self.broken
+        self.launched.append(context.record.run_id)
+
+    def has_worker(self, record: RunRecord, workspace: Workspace) -> bool:
+        if not self.reachable:
+            raise CodeLocationUnavailableError("here", "it is gone")
+        return self.alive
+
+    def terminate(self, record: RunRecord, workspace: Workspace) -> bool:
+        return self.alive
+
+
+@dataclass
+class Api:
+    """A server without a transport: the schema, and what its context is made of."""
+
+    instance: Instance
+    workspace: FakeWorkspace
+    launcher: FakeLauncher
+    lanes: Lanes
+    feed: RunFeed
+    viewer: Principal
+
+    def context(self) -> ApiContext:
+        """A fresh context, as for each operation."""
+        return ApiContext(self.instance, self.workspace, self.lanes, self.feed, self.viewer)
+
+    async def execute(self, document: str, **variables: Any) -> ExecutionResult:
+        """The result of an operation."""
+        return await schema.execute(document, variables, context_value=self.context())
+
+    async def ask(self, document: str, **variables: Any) -> Any:
+        """The data of an operation that has no errors."""
+        result = await self.execute(document, **variables)
+        assert result.errors is None, result.errors
+        return result.data
+
+    async def refusal(self, document: str, **variables: Any) -> tuple[str, str]:
+        """The code and the message of the one error of an operation."""
+        result = await self.execute(document, **variables)
+        assert result.errors is not None
+        (error,) = result.errors
+        assert error.extensions is not None
+        return error.extensions["code"], error.message
+
+    @asynccontextmanager
+    async def subscription(self, document: str, **variables: Any) -> AsyncIterator[Any]:
+        """The results of a subscription."""
+        results = await schema.subscribe(document, variables, context_value=self.context())
+        try:
+            yield results
+        finally:
+            await results.aclose()
+
+    # ------------------------------------------------------------ making things
+
+    def add_run(self, run_id: str, *, created_at: float | None = None, **values: Any) -> RunRecord:
+        """A run, as it is stored."""
+        made_at = clock.timestamp() if created_at is None else created_at
+        run = Run(run_id=run_id, **{"job_name": "etl", **values})
+        return self.instance.storage.run_storage.add_run(run, created_at=made_at)[0]
+
+    def add_managed_run(self, run_id: str) -> RunRecord:
+        """A run of an external system."""
+        return self.add_run(run_id, job_name="nightly", managed=True)
+
+    def create_run(self, run_id: str, **values: Any) -> RunRecord:
+        """A run of the job `etl`, made as clients make it."""
+        new_run = NewRun(job=JobSelector("etl"), run_id=run_id, **values)
+        return self.instance.create_run(new_run, self.workspace)[0]
+
+    def record(self, run_id: str) -> RunRecord:
+        """The run as it is stored now."""
+        return self.instance.storage.get_run_record(run_id)
+
+    def log(self, run_id: str) -> list[EventLogRecord]:
+        """The event log of a run."""
+        return self.instance.storage.event_log_storage.get_records(self.record(run_id)).records
+
+    def store(self, run_id: str, *types: EventType | None, **values: Any) -> list[EventLogRecord]:
+        """Stores an event of each type."""
+        entries = [
+            EventLogEntry(
+                run_id=run_id,
+                event_type=each,
+                **{"message": each.value if each else "line", **values},
+            )
+            for each in types
+        ]
+        return self.instance.storage.store_events(run_id, entries)
+
+
+@pytest.fixture
+def workspace() -> FakeWorkspace:
+    return FakeWorkspace(
+        FakeLocation("here", main=["etl", "both"]), FakeLocation("there", main=["both"])
+    )
+
+
+@pytest.fixture
+async def api(tmp_path: Path, workspace: FakeWorkspace) -> AsyncIterator[Api]:
+    with Instance.ephemeral(tmp_path) as instance:
+        launcher = FakeLauncher()
+        instance.run_launcher = launcher
+        instance.is_persistent = True  # so that it hands the launcher a reference
+        lanes = Lanes()
+        feed = RunFeed(instance.storage, lanes, poll_seconds=0.001)
+        await feed.start()
+        yield Api(instance, workspace, launcher, lanes, feed, Principal("ada", True))
+        await feed.close()
+        lanes.close()
