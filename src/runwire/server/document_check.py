@@ -1,0 +1,84 @@
+"""Documents that come in: parsed, measured and validated once, then remembered."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from graphql import DocumentNode, GraphQLError, parse
+from strawberry.extensions import SchemaExtension
+from strawberry.schema.schema import validate_document
+from strawberry.types.execution import ExecutionContext
+
+from runwire.server.document_limits import DocumentLimits
+from runwire.server.settings import Limits
+
+_REMEMBERED = 256
+
+
+@dataclass(slots=True)
+class Document:
+    """A document that parses; what is wrong with it is None until it was validated."""
+
+    parsed: DocumentNode
+    errors: list[GraphQLError] | None
+
+
+class Documents:
+    """The documents that came in last."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.max_tokens = limits.tokens
+        self._limits = DocumentLimits(limits.depth, limits.aliases)
+        self._documents: OrderedDict[str, Document] = OrderedDict()
+
+    def read(self, text: str) -> Document:
+        """The document of a text.
+
+        Raises:
+            GraphQLError: it does not parse, or has too many tokens.
+        """
+        document = self._documents.get(text)
+        if document is None:
+            parsed = parse(text, max_tokens=self.max_tokens)
+            document = self._documents[text] = Document(parsed, self._limits.check(parsed) or None)
+            while len(self._documents) > _REMEMBERED:
+                self._documents.popitem(last=False)
+        else:
+            self._documents.move_to_end(text)
+        return document
+
+
+class DocumentCheck(SchemaExtension):
+    """Has each operation use the remembered documents."""
+
+    execution_context: ExecutionContext
+
+    def __init__(self, documents: Documents) -> None:
+        self._documents = documents
+        self._document: Document | None = None
+
+    def on_parse(self) -> Iterator[None]:
+        """Takes the parsed document; one that does not parse is left to fail in its usual place."""
+        context = self.execution_context
+        context.parse_options["max_tokens"] = self._documents.max_tokens
+        try:
+            self._document = self._documents.read(context.query or "")
+            context.graphql_document = self._document.parsed
+        except GraphQLError:
+            pass
+        yield
+
+    def on_validate(self) -> Iterator[None]:
+        """Takes what is wrong with the document, which is found out the first time."""
+        context, document = self.execution_context, self._document
+        if document is not None:
+            if document.errors is None:
+                document.errors = validate_document(
+                    context.schema._schema,  # noqa: SLF001 - strawberry has no other way to it
+                    document.parsed,
+                    context.validation_rules,
+                )
+            context.pre_execution_errors = document.errors
+        yield

@@ -1,0 +1,114 @@
+"""Limits on what a document asks for.
+
+Depth and aliases are folded bottom-up, each fragment once, so that measuring is linear in the document,
+however often its fragments are spread.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLError,
+    InlineFragmentNode,
+    OperationDefinitionNode,
+    SelectionNode,
+    SelectionSetNode,
+)
+
+_MANY = 1_000_000
+"""Where counting stops: doubling fragments would make numbers of any length."""
+
+_MAX_NESTING = 100
+"""Where folding stops, fragments that hold nothing but another one counted too."""
+
+
+class Measure(NamedTuple):
+    """How deep selections nest, and how many of them have an alias."""
+
+    depth: int
+    aliases: int
+
+
+_NOTHING = Measure(0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentLimits:
+    """The most that an operation of a document may ask for."""
+
+    depth: int
+    aliases: int
+
+    def check(self, document: DocumentNode) -> list[GraphQLError]:
+        """One error for each operation that asks for too much."""
+        fold = _Fold(document)
+        operations = (n for n in document.definitions if isinstance(n, OperationDefinitionNode))
+        return [
+            GraphQLError(problem, operation)
+            for operation in operations
+            if (problem := self._problem(fold, operation))
+        ]
+
+    def _problem(self, fold: _Fold, operation: OperationDefinitionNode) -> str | None:
+        try:
+            measure = fold.measure(operation.selection_set)
+        except _TooDeepError:
+            measure = Measure(_MANY, 0)
+        if measure.depth > self.depth:
+            return f"the operation nests deeper than {self.depth} levels; ask for less at once"
+        if measure.aliases > self.aliases:
+            return f"the operation has more than {self.aliases} aliases; ask for less at once"
+        return None
+
+
+class _TooDeepError(Exception):
+    """Selections and fragments nest deeper than anybody writes them."""
+
+
+class _Fold:
+    def __init__(self, document: DocumentNode) -> None:
+        self._fragments = {
+            node.name.value: node
+            for node in document.definitions
+            if isinstance(node, FragmentDefinitionNode)
+        }
+        self._measured: dict[str, Measure] = {}
+        self._nesting = 0
+
+    def measure(self, selections: SelectionSetNode | None) -> Measure:
+        """The deepest of some selections, and all their aliases."""
+        if selections is None:
+            return _NOTHING
+        self._nesting += 1
+        if self._nesting > _MAX_NESTING:
+            self._nesting = 0
+            raise _TooDeepError
+        measures = [self._selection(node) for node in selections.selections]
+        self._nesting -= 1
+        return Measure(max(m.depth for m in measures), min(sum(m.aliases for m in measures), _MANY))
+
+    def _selection(self, node: SelectionNode) -> Measure:
+        match node:
+            case FieldNode():
+                below = self.measure(node.selection_set)
+                return Measure(below.depth + 1, below.aliases + (node.alias is not None))
+            case InlineFragmentNode():
+                return self.measure(node.selection_set)
+            case FragmentSpreadNode():
+                return self._fragment(node.name.value)
+            case _:
+                raise TypeError(f"{type(node).__name__} is no selection")
+
+    def _fragment(self, name: str) -> Measure:
+        if name not in self._measured:
+            # What spreads itself, or is nowhere, counts nothing; validation refuses it.
+            self._measured[name] = _NOTHING
+            if name in self._fragments:
+                self._measured[name] = self.measure(self._fragments[name].selection_set)
+        return self._measured[name]

@@ -1,0 +1,34 @@
+"""Turns away what a foreign web page could have sent, before anything else sees it."""
+
+from __future__ import annotations
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocket
+
+from runwire.server.origins import OriginRules
+from runwire.server.refusals import forbidden
+
+
+class Guard:
+    """Checks Host and Origin of every request and handshake but those of open paths."""
+
+    def __init__(self, app: ASGIApp, rules: OriginRules, open_paths: frozenset[str]) -> None:
+        self._app = app
+        self._rules = rules
+        self._open_paths = open_paths
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        problem = self._problem(scope)
+        if problem is None:
+            await self._app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await WebSocket(scope, receive, send).send_denial_response(forbidden(problem))
+        else:
+            await forbidden(problem)(scope, receive, send)
+
+    def _problem(self, scope: Scope) -> str | None:
+        if scope["type"] not in {"http", "websocket"} or scope["path"] in self._open_paths:
+            return None
+        headers = Headers(scope=scope)
+        return self._rules.refusal(headers.get("host"), headers.get("origin"))

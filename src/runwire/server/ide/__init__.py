@@ -1,0 +1,1 @@
+"""GraphiQL at the endpoint, served from the package alone."""

@@ -1,0 +1,127 @@
+"""Runs the server until it is told to stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Callable
+from types import FrameType
+
+import uvicorn
+from starlette.applications import Starlette
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from runwire.errors import ConfigProblem, InvalidConfigurationError
+from runwire.instance import Instance
+from runwire.instance.settings import Settings
+from runwire.server.address import check_address, listen, url_of
+from runwire.server.app import create_app
+from runwire.server.origins import is_loopback
+from runwire.server.settings import AppSettings, Limits
+from runwire.workspace import Workspace
+
+TOKEN_VARIABLE = "RUNWIRE_TOKEN"  # noqa: S105 - its name, not its value
+
+_STOP_SECONDS = 3
+
+
+def serve(
+    instance: Instance,
+    workspace: Workspace,
+    host: str,
+    port: int,
+    *,
+    token: str | None = None,
+    ready: Callable[[str], None] | None = None,
+) -> None:
+    """Serves an instance until SIGINT or SIGTERM, then stops within about five seconds.
+
+    Args:
+        instance: the instance; the caller disposes of it.
+        workspace: its code locations; the caller disposes of them.
+        host: a name or address to listen on.
+        port: a port; 0 for any that is free.
+        token: what callers must present; by default what RUNWIRE_TOKEN or `auth.token` says.
+        ready: is called with the server's URL, which has no path, once it answers.
+
+    Raises:
+        OpenAddressError: the host is not loopback, and there is no token.
+        AddressUnavailableError: the address cannot be listened on.
+        InvalidConfigurationError: an allowed host or origin is none.
+        StorageUnavailableError: the storage cannot be repaired.
+    """
+    token = token or configured_token(instance.settings)
+    check_address(host, token)
+    settings = _app_settings(instance.settings, host, token)
+    try:
+        app = create_app(instance, workspace, settings=settings)
+    except ValueError as error:
+        problem = ConfigProblem(("server",), str(error), "value_error")
+        raise InvalidConfigurationError("the configuration", [problem]) from None
+    with listen(host, port) as listener:
+        instance.storage.repair()
+        url = url_of(host, listener)
+        _Server(_config(app, settings.limits), lambda: ready and ready(url)).run([listener])
+
+
+def configured_token(settings: Settings) -> str | None:
+    """The token that callers must present; None when none is set."""
+    secret = settings.auth.token
+    return os.environ.get(TOKEN_VARIABLE) or (None if secret is None else secret.get_secret_value())
+
+
+def _app_settings(settings: Settings, host: str, token: str | None) -> AppSettings:
+    return AppSettings(
+        token=token,
+        on_loopback=is_loopback(host),
+        allowed_hosts=settings.server.allowed_hosts,
+        allowed_origins=settings.server.allowed_origins,
+    )
+
+
+def _config(app: Starlette, limits: Limits) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        loop="uvloop",
+        http="httptools",
+        ws=StallingSocketProtocol,
+        ws_max_size=limits.message_bytes,
+        ws_per_message_deflate=False,
+        lifespan="on",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        # Longer than clients keep idle connections, so that none is closed as it is used again.
+        timeout_keep_alive=60,
+        timeout_graceful_shutdown=_STOP_SECONDS,
+    )
+
+
+class StallingSocketProtocol(WebSocketsSansIOProtocol):
+    """Drops a client that neither answers pings nor reads, for whom closing would wait for ever."""
+
+    def keepalive_timeout(self) -> None:
+        """Called when a ping was not answered."""
+        super().keepalive_timeout()
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
+
+
+class _Server(uvicorn.Server):
+    """Tells when it answers, and ends normally when it is told to stop by a signal."""
+
+    def __init__(self, config: uvicorn.Config, on_started: Callable[[], object]) -> None:
+        super().__init__(config)
+        self._on_started = on_started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._on_started()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self.should_exit and sig == signal.SIGINT:
+            self.force_exit = True
+        self.should_exit = True

@@ -1,0 +1,51 @@
+"""What the server is told: whom it answers, and how much it takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The most that the server takes. The defaults admit every document of graphql/.
+
+    Attributes:
+        body_bytes: of the body of an HTTP request.
+        body_seconds: for the body to arrive.
+        message_bytes: of one message on a websocket.
+        init_seconds: for the first message on a websocket to arrive.
+        connections: websockets at once.
+        operations: operations at once on one websocket.
+        tokens: of a document.
+        depth: how deep its selections nest, fragments included.
+        aliases: how many fields have an alias, each fragment counted as often as it is used.
+    """
+
+    body_bytes: int = 2 * 1024 * 1024
+    body_seconds: float = 30.0
+    message_bytes: int = 64 * 1024
+    init_seconds: float = 5.0
+    connections: int = 1000
+    operations: int = 100
+    tokens: int = 2000
+    depth: int = 15
+    aliases: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class AppSettings:
+    """Whom the server answers, and its limits.
+
+    Attributes:
+        token: what a caller must present; None where anybody may call.
+        on_loopback: whether it listens on a loopback address, so that the Host header must name one.
+        allowed_hosts: values of the Host header, with or without a port, that are answered as well.
+        allowed_origins: origins of web pages, such as ``https://example.org``, that may call.
+        limits: how much it takes.
+    """
+
+    token: str | None = None
+    on_loopback: bool = True
+    allowed_hosts: tuple[str, ...] = ()
+    allowed_origins: tuple[str, ...] = ()
+    limits: Limits = Limits()

@@ -1,0 +1,127 @@
+"""One websocket: its frames go through the protocol, its operations are executed side by side."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing, suppress
+from typing import Any
+
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from runwire.server.encoding import encode_json
+from runwire.server.operations import Operations, error_of_fault
+from runwire.server.settings import Limits
+from runwire.server.websocket.messages import SUBPROTOCOL
+from runwire.server.websocket.protocol import (
+    Close,
+    Operation,
+    Protocol,
+    Reply,
+    Stop,
+    complete_message,
+    error_message,
+    next_message,
+)
+
+
+class Session:
+    """Serves one socket until either side closes it."""
+
+    def __init__(
+        self, socket: WebSocket, protocol: Protocol, operations: Operations, limits: Limits
+    ) -> None:
+        self._socket = socket
+        self._protocol = protocol
+        self._operations = operations
+        self._init_seconds = limits.init_seconds
+        self._tasks: dict[Operation, asyncio.Task[None]] = {}
+
+    async def run(self) -> None:
+        """Accepts the socket and serves it."""
+        if SUBPROTOCOL not in self._socket.scope["subprotocols"]:
+            await self._socket.accept()
+            await self._socket.close(4406, f"Subprotocol not acceptable: speak {SUBPROTOCOL}")
+            return
+        await self._socket.accept(SUBPROTOCOL)
+        close: Close | None = None
+        try:
+            with suppress(WebSocketDisconnect):
+                close = await self._converse()
+        finally:
+            await self._stop_all()
+        if close is not None:
+            with suppress(WebSocketDisconnect):
+                await self._socket.close(close.code, close.reason)
+
+    async def _converse(self) -> Close:
+        """Receives frames until one asks for the end; returns how to close."""
+        init_until = asyncio.get_running_loop().time() + self._init_seconds
+        while True:
+            deadline = None if self._protocol.is_acknowledged else init_until
+            try:
+                async with asyncio.timeout_at(deadline):
+                    frame = await self._socket.receive()
+            except TimeoutError:
+                return Close(4408, "Connection initialisation timeout")
+            if frame["type"] == "websocket.disconnect":
+                raise WebSocketDisconnect(frame["code"], frame.get("reason"))
+            text = frame.get("text")
+            action = (
+                self._protocol.receive_bytes()
+                if text is None
+                else self._protocol.receive_text(text)
+            )
+            match action:
+                case Reply():
+                    await self._send(action.message)
+                case Operation():
+                    self._start(action)
+                case Stop():
+                    self._cancel(action.operation)
+                case Close():
+                    return action
+                case None:
+                    pass
+
+    def _start(self, operation: Operation) -> None:
+        task = asyncio.create_task(self._execute(operation), name=f"operation {operation.id}")
+        self._tasks[operation] = task
+        task.add_done_callback(lambda _: self._tasks.pop(operation, None))
+
+    def _cancel(self, operation: Operation) -> None:
+        task = self._tasks.get(operation)
+        if task is not None:
+            task.cancel()
+
+    async def _stop_all(self) -> None:
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _execute(self, operation: Operation) -> None:
+        try:
+            final = await self._send_results(operation)
+        except WebSocketDisconnect:
+            return
+        except Exception as fault:  # noqa: BLE001 - it is logged with its id
+            final = error_message(operation.id, [error_of_fault(fault)])
+        # The client may use the id again as soon as it has read the last message.
+        self._protocol.end(operation)
+        with suppress(WebSocketDisconnect):
+            await self._send(final)
+
+    async def _send_results(self, operation: Operation) -> dict[str, Any]:
+        """Sends the results of an operation; returns its last message, not sent yet."""
+        results = self._operations.stream(operation.request, operation.principal)
+        async with aclosing(results):
+            async for answer in results:
+                if not answer.was_executed:
+                    return error_message(operation.id, answer.payload["errors"])
+                await self._send(next_message(operation.id, answer.payload))
+        return complete_message(operation.id)
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        if self._socket.application_state is not WebSocketState.CONNECTED:
+            raise WebSocketDisconnect(1006)
+        await self._socket.send_text(encode_json(message).decode())

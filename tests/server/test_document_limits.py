@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import time
+
+import pytest
+from graphql import GraphQLError, get_introspection_query, parse, validate
+
+from runwire.api.schema import schema
+from runwire.documents import load_document, operation_names
+from runwire.server.document_check import Documents
+from runwire.server.document_limits import DocumentLimits
+from runwire.server.settings import Limits
+from tests.server.conftest import LiveServer, ServeTry, greet, hear, subscribe
+
+INTROSPECTION = get_introspection_query(
+    specified_by_url=True,
+    directive_is_repeatable=True,
+    input_value_deprecation=True,
+    schema_description=True,
+)
+
+
+def problems(text: str, *, depth: int = 15, aliases: int = 50) -> list[str]:
+    return [error.message for error in DocumentLimits(depth, aliases).check(parse(text))]
+
+
+@pytest.mark.parametrize("name", operation_names())
+def test_every_document_of_ours_is_admitted(name: str) -> None:
+    document = Documents(Limits()).read(load_document(name))
+    assert document.errors is None
+    assert validate(schema._schema, document.parsed) == []
+
+
+def test_the_introspection_of_graphiql_is_admitted() -> None:
+    assert Documents(Limits()).read(INTROSPECTION).errors is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{a{b{c}}}",
+        "{a{...F}} fragment F on X{b{c}}",
+        "{a{... on X{b{... {c}}}}}",
+        "{...F} fragment F on X{a{...G}} fragment G on X{b{c}}",
+        "{x} query B {a{b{c}}}",
+    ],
+)
+def test_depth_counts_fields_through_fragments(text: str) -> None:
+    assert problems(text, depth=3) == []
+    (problem,) = problems(text, depth=2)
+    assert problem.startswith("the operation nests deeper than 2 levels")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{x:a y:a z:a}",
+        "{x:a{y:b{z:c}}}",
+        "{...F ...F ...F} fragment F on X{x:a}",
+        "{x:a{...F} ... on X{...F}} fragment F on X{x:a}",
+    ],
+)
+def test_aliases_are_counted_as_often_as_their_fragment_is_spread(text: str) -> None:
+    assert problems(text, aliases=3) == []
+    (problem,) = problems(text, aliases=2)
+    assert problem.startswith("the operation has more than 2 aliases")
+
+
+def test_each_operation_counts_for_itself() -> None:
+    assert problems("query A{x:a y:a} query B{x:a y:a}", aliases=2) == []
+
+
+@pytest.mark.parametrize("text", ["{...F} fragment F on X{...F}", "{...Gone}"])
+def test_what_validation_refuses_is_measured_without_end_or_error(text: str) -> None:
+    assert problems(text) == []
+
+
+def test_doubling_fragments_is_measured_at_once() -> None:
+    """Ninety fragments that spread the next one twice: 2**90 fields."""
+    count = 90
+    fragments = [f"fragment F{n} on X{{...F{n + 1} ...F{n + 1}}}" for n in range(count)]
+    document = parse(f"{{...F0}} {' '.join(fragments)} fragment F{count} on X{{x:a}}")
+    started = time.process_time()
+    (error,) = DocumentLimits(10, 10).check(document)
+    assert time.process_time() - started < 5
+    assert error.message.startswith("the operation has more than 10 aliases")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{a" * 150 + "}" * 150,
+        "{...F0}" + " ".join(f"fragment F{n} on X{{...F{n + 1}}}" for n in range(900)),
+        "{a" * 50 + "{x ...F}" + "}" * 50 + "fragment F on X" + "{a" * 60 + "}" * 60,
+    ],
+)
+def test_no_nesting_is_too_deep_to_be_refused(text: str) -> None:
+    assert problems(text) == ["the operation nests deeper than 15 levels; ask for less at once"]
+
+
+def test_an_operation_beside_one_that_nests_too_deeply_is_admitted() -> None:
+    errors = DocumentLimits(15, 50).check(parse("query A" + "{a" * 200 + "}" * 200 + "query B{a}"))
+    assert len(errors) == 1
+
+
+def test_too_many_tokens_are_refused() -> None:
+    documents = Documents(Limits(tokens=10))
+    documents.read("{a b c d e f g}")
+    with pytest.raises(GraphQLError, match="more than 10 tokens"):
+        documents.read("{a b c d e f g h i}")
+
+
+def test_a_document_is_parsed_once_and_forgotten_when_many_others_came() -> None:
+    documents = Documents(Limits())
+    first = documents.read("{a}")
+    assert documents.read("{a}") is first
+    for n in range(300):
+        documents.read(f"{{a{n}}}")
+    assert documents.read("{a}") is not first
+
+
+@pytest.mark.parametrize(
+    ("limits", "document", "problem"),
+    [
+        (Limits(depth=2), "{me{me{hello}}}", "nests deeper than 2 levels"),
+        (Limits(aliases=1), "{a:hello b:hello}", "more than 1 aliases"),
+        (Limits(tokens=5), "{hello me{hello}}", "more than 5 tokens"),
+    ],
+)
+async def test_limits_hold_for_every_transport(
+    serve_try: ServeTry, limits: Limits, document: str, problem: str
+) -> None:
+    server: LiveServer = serve_try(limits)
+    for _ in range(2):  # the second time it is remembered
+        answer = server.post(document, headers={"accept": "application/graphql-response+json"})
+        assert answer.status_code == 400
+        (error,) = answer.json()["errors"]
+        assert problem in error["message"]
+    async with server.connect() as socket:
+        await greet(socket)
+        await subscribe(socket, document)
+        message = await hear(socket)
+        assert message["type"] == "error"
+        assert problem in message["payload"][0]["message"]
+    assert server.post("{hello}").json() == {"data": {"hello": "hello"}}
+
+
+def test_an_invalid_document_stays_invalid_when_it_is_remembered(server: LiveServer) -> None:
+    answers = [server.post("{nothing}").json() for _ in range(2)]
+    assert answers[0] == answers[1]
+    assert answers[0]["errors"][0]["message"] == "Cannot query field 'nothing' on type 'Query'."

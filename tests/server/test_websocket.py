@@ -1,0 +1,329 @@
+"""graphql-transport-ws on a real socket: the conversation, and frames that no good client sends."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from runwire.server.settings import Limits
+from tests.server.conftest import LiveServer, ServeTry, closed, greet, hear, say, subscribe
+
+INIT = '{"type":"connection_init"}'
+SUBSCRIBE = '{"type":"subscribe","id":"1","payload":{"query":"subscription{forever}"}}'
+
+
+def subscribe_with(**members: Any) -> str:
+    return json.dumps({"type": "subscribe", "id": "1", "payload": {"query": "{hello}"}, **members})
+
+
+FRAMES: dict[str, tuple[list[str | bytes], int]] = {
+    "no JSON": ([INIT, "{"], 4400),
+    "nothing": ([INIT, ""], 4400),
+    "a number": ([INIT, "1"], 4400),
+    "null": ([INIT, "null"], 4400),
+    "a text": ([INIT, '"ping"'], 4400),
+    "a list": ([INIT, '[{"type":"ping"}]'], 4400),
+    "binary": ([INIT, b'{"type":"ping"}'], 4400),
+    "no type": ([INIT, "{}"], 4400),
+    "an unknown type": ([INIT, '{"type":"start"}'], 4400),
+    "a type that is no text": ([INIT, '{"type":1}'], 4400),
+    "nested deeply": ([INIT, '{"type":"ping","payload":{"a":' + "[" * 50_000], 4400),
+    "nested deeply in a list": ([INIT, "[" * 50_000], 4400),
+    "a list as payload of init": (['{"type":"connection_init","payload":[]}'], 4400),
+    "a text as payload of ping": ([INIT, '{"type":"ping","payload":"x"}'], 4400),
+    "init again": ([INIT, INIT], 4429),
+    "subscribe before init": ([SUBSCRIBE], 4401),
+    "an id in use": ([INIT, SUBSCRIBE, SUBSCRIBE], 4409),
+    "no id": ([INIT, '{"type":"subscribe","payload":{"query":"{hello}"}}'], 4400),
+    "an empty id": ([INIT, subscribe_with(id="")], 4400),
+    "a number as id": ([INIT, subscribe_with(id=1)], 4400),
+    "an object as id": ([INIT, subscribe_with(id={})], 4400),
+    "no payload": ([INIT, '{"type":"subscribe","id":"1"}'], 4400),
+    "null as payload": ([INIT, subscribe_with(payload=None)], 4400),
+    "no query": ([INIT, subscribe_with(payload={})], 4400),
+    "a number as query": ([INIT, subscribe_with(payload={"query": 1})], 4400),
+    "a list as variables": ([INIT, subscribe_with(payload={"query": "q", "variables": []})], 4400),
+    "a number as operation name": (
+        [INIT, subscribe_with(payload={"query": "q", "operationName": 1})],
+        4400,
+    ),
+    "complete without id": ([INIT, '{"type":"complete"}'], 4400),
+    "a message that is too large": ([INIT, '{"type":"ping","x":"' + "x" * 65_536 + '"}'], 1009),
+}
+
+
+@pytest.mark.parametrize("name", FRAMES)
+async def test_what_no_good_client_sends_closes_the_socket(
+    server: LiveServer, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    frames, code = FRAMES[name]
+    async with server.connect() as socket:
+        for frame in frames:
+            await socket.send(frame)
+        assert (await closed(socket))[0] == code
+    assert caplog.text == ""
+
+
+async def test_text_that_is_not_utf8_closes_the_socket(server: LiveServer) -> None:
+    async with server.connect() as socket:
+        await greet(socket)
+        await socket.send(b'{"type":"\xff"}', text=True)
+        assert (await closed(socket))[0] == 1007
+
+
+@pytest.mark.parametrize("subprotocols", [None, ["graphql-ws"], ["other"]])
+async def test_only_graphql_transport_ws_is_spoken(server: LiveServer, subprotocols: Any) -> None:
+    async with server.connect(subprotocols=subprotocols) as socket:
+        assert await closed(socket) == (
+            4406,
+            "Subprotocol not acceptable: speak graphql-transport-ws",
+        )
+
+
+async def test_who_says_nothing_is_not_waited_for(serve_try: ServeTry) -> None:
+    server = serve_try(Limits(init_seconds=0.05))
+    async with server.connect() as socket:
+        assert await closed(socket) == (4408, "Connection initialisation timeout")
+
+
+async def test_a_ping_keeps_no_one_waiting_who_was_not_greeted(serve_try: ServeTry) -> None:
+    server = serve_try(Limits(init_seconds=0.2))
+    async with server.connect() as socket:
+        await say(socket, {"type": "ping"})
+        assert await hear(socket) == {"type": "pong"}
+        assert (await closed(socket))[0] == 4408
+
+
+async def test_a_pong_returns_the_payload_of_its_ping(server: LiveServer) -> None:
+    async with server.connect() as socket:
+        await greet(socket)
+        await say(socket, {"type": "ping", "payload": {"n": [1]}})
+        assert await hear(socket) == {"type": "pong", "payload": {"n": [1]}}
+        await say(socket, {"type": "pong"})
+        await say(socket, {"type": "ping", "payload": None})
+        assert await hear(socket) == {"type": "pong"}
+
+
+async def test_a_subscription_sends_its_results_and_completes(server: LiveServer) -> None:
+    async with server.connect() as socket:
+        await greet(socket)
+        await subscribe(
+            socket,
+            "subscription Count($to: Int!) { count(to: $to) }",
+            variables={"to": 2},
+            operationName="Count",
+            extensions={"headers": {}},
+        )
+        assert [await hear(socket) for _ in range(3)] == [
+            {"id": "1", "type": "next", "payload": {"data": {"count": 0}}},
+            {"id": "1", "type": "next", "payload": {"data": {"count": 1}}},
+            {"id": "1", "type": "complete"},
+        ]
+
+
+@pytest.mark.parametrize(
+    ("document", "data"),
+    [("{hello}", {"hello": "hello"}), ("mutation{touch}", {"touch": "touched"})],
+)
+async def test_queries_and_mutations_are_answered_as_well(
+    server: LiveServer, document: str, data: Any
+) -> None:
+    async with server.connect() as socket:
+        await greet(socket)
+        await subscribe(socket, document)
+        assert await hear(socket) == {"id": "1", "type": "next", "payload": {"data": data}}
+        assert await hear(socket) == {"id": "1", "type": "complete"}
+
+
+@pytest.mark.parametrize(
+    ("payload", "message"),
+    [
+        ({"query": "{"}, "Syntax Error: Expected Name, found <EOF>."),
+        ({"query": "{nothing}"}, "Cannot query field 'nothing' on type 'Query'."),
+        ({"query": "query A{hello}", "operationName": "B"}, "the document has no operation 'B'"),
+        (
+            {"query": "query A{hello} query B{hello}"},
+            "the document has not exactly one operation; name one of them as operationName",
+        ),
+        (
+            {"query": "query($n:Int!){hello(n:$n)}"},
+            "Variable '$n' has invalid value: Expected a value of non-null type 'Int!' to be provided.",
+        ),
+        (
+            {"query": "subscription($n:Int!){count(to:$n)}"},
+            "Variable '$n' has invalid value: Expected a value of non-null type 'Int!' to be provided.",
+        ),
+    ],
+)
+async def test_a_request_that_is_refused_ends_its_operation_not_the_socket(
+    server: LiveServer, payload: dict[str, Any], message: str
+) -> None:
+    async with server.connect() as socket:
+        await greet(socket)
+        for _ in range(2):  # the id may be used again
+            await say(socket, {"type": "subscribe", "id": "1", "payload": payload})
+            answer = await hear(socket)
+            assert (answer["id"], answer["type"]) == ("1", "error")
+            assert [error["message"] for error in answer["payload"]] == [message]
+        await subscribe(socket, "{hello}", id="2")
+        assert (await hear(socket))["payload"] == {"data": {"hello": "hello"}}
+
+
+async def test_operations_run_side_by_side_each_with_a_context_of_its_own(
+    server: LiveServer,
+) -> None:
+    async with server.connect() as socket:
+        await greet(socket)
+        await subscribe(socket, "subscription{forever}", id="a")
+        assert (await hear(socket))["id"] == "a"
+        numbers = []
+        for name in ("b", "c"):
+            await subscribe(socket, "{contextNumber}", id=name)
+            numbers.append((await hear(socket))["payload"]["data"]["contextNumber"])
+            assert await hear(socket) == {"id": name, "type": "complete"}
+        assert numbers == [1, 2]
+
+
+async def test_complete_ends_a_subscription_and_frees_its_id(server: LiveServer) -> None:
+    async with server.connect() as socket:
+        await greet(socket)
+        for _ in range(2):
+            await subscribe(socket, "subscription{forever}")
+            assert (await hear(socket))["type"] == "next"
+            await say(socket, {"type": "complete", "id": "1"})
+        await say(socket, {"type": "complete", "id": "unknown"})
+        await say(socket, {"type": "ping"})
+        assert await hear(socket) == {"type": "pong"}
+    await ended(server, 2)
+
+
+async def test_subscriptions_end_with_their_socket(server: LiveServer) -> None:
+    async with server.connect() as socket:
+        await greet(socket)
+        for name in ("a", "b"):
+            await subscribe(socket, "subscription{forever}", id=name)
+            await hear(socket)
+    await ended(server, 2)
+
+
+async def test_subscriptions_end_with_a_connection_that_breaks(server: LiveServer) -> None:
+    async with server.connect() as socket:
+        await greet(socket)
+        await subscribe(socket, "subscription{forever}")
+        await hear(socket)
+        socket.transport.abort()
+    await ended(server, 1)
+
+
+async def ended(server: LiveServer, count: int) -> None:
+    for _ in range(count):
+        await asyncio.to_thread(server.ended.get, timeout=30)
+
+
+async def test_too_many_operations_on_one_socket_are_refused(serve_try: ServeTry) -> None:
+    server = serve_try(Limits(operations=2))
+    async with server.connect() as socket:
+        await greet(socket)
+        for name in ("a", "b"):
+            await subscribe(socket, "subscription{forever}", id=name)
+            assert (await hear(socket))["type"] == "next"
+        await subscribe(socket, "subscription{forever}", id="c")
+        message = "at most 2 operations run at once on one socket"
+        assert await hear(socket) == {"id": "c", "type": "error", "payload": [{"message": message}]}
+        await say(socket, {"type": "complete", "id": "a"})
+        await subscribe(socket, "{hello}", id="d")
+        assert (await hear(socket))["type"] == "next"
+
+
+async def test_too_many_sockets_are_refused(serve_try: ServeTry) -> None:
+    server = serve_try(Limits(connections=1))
+    async with server.connect() as first:
+        await greet(first)
+        with pytest.raises(InvalidStatus) as refused:
+            await server.connect()
+        assert refused.value.response.status_code == 503
+    async with asyncio.timeout(30), await connect_soon(server) as second:
+        await greet(second)
+
+
+async def connect_soon(server: LiveServer) -> ClientConnection:
+    """The server may notice a little later that the other socket is closed."""
+    while True:
+        try:
+            return await server.connect()
+        except InvalidStatus:
+            await asyncio.sleep(0.005)
+
+
+async def test_a_fault_is_masked_and_its_id_is_in_the_log(
+    server: LiveServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with server.connect() as socket:
+        await greet(socket)
+        for document in ("{hello fault}", "subscription{fault}"):
+            await subscribe(socket, document)
+            answer = await hear(socket)
+            if "errors" not in answer["payload"] and answer["type"] == "next":
+                answer = await hear(socket)
+            payload = answer["payload"]
+            errors = payload if answer["type"] == "error" else payload["errors"]
+            (error,) = errors
+            assert error["extensions"]["code"] == "INTERNAL"
+            assert "a secret" not in json.dumps(answer)
+            assert error["extensions"]["errorId"] in caplog.text
+            if answer["type"] == "next":
+                assert (await hear(socket))["type"] == "complete"
+    assert caplog.text.count("ZeroDivisionError: a secret") == 2
+
+
+async def test_a_stream_that_fails_on_purpose_ends_with_its_code(server: LiveServer) -> None:
+    async with server.connect() as socket:
+        await greet(socket)
+        await subscribe(socket, "subscription{unavailable}")
+        assert (await hear(socket))["payload"] == {"data": {"unavailable": 0}}
+        answer = await hear(socket)
+        assert answer == {
+            "id": "1",
+            "type": "error",
+            "payload": [{"message": "the disk is full", "extensions": {"code": "UNAVAILABLE"}}],
+        }
+
+
+async def test_lone_surrogates_are_sent_escaped(server: LiveServer) -> None:
+    async with server.connect() as socket:
+        await greet(socket)
+        await subscribe(socket, "{surrogate}")
+        assert '"surrogate":"\\udc80"' in str(await socket.recv())
+
+
+async def test_nothing_is_compressed(server: LiveServer) -> None:
+    async with server.connect(compression="deflate") as socket:
+        assert "Sec-WebSocket-Extensions" not in socket.response.headers  # type: ignore[union-attr]
+
+
+async def test_a_reader_that_stalls_costs_no_memory_and_the_others_nothing(
+    server: LiveServer,
+) -> None:
+    """A generator waits for its reader: what is not read is not made."""
+    async with server.connect(max_queue=1) as stalled, server.connect() as other:
+        await greet(stalled)
+        await subscribe(stalled, "subscription{flood}")
+        await greet(other)
+        for n in range(20):
+            await subscribe(other, "{hello}", id=str(n))
+            assert (await hear(other))["type"] == "next"
+            assert (await hear(other))["type"] == "complete"
+        stalled.transport.abort()
+        await drain(stalled)
+
+
+async def drain(socket: ClientConnection) -> None:
+    with suppress(ConnectionClosed):
+        async for _ in socket:
+            pass
