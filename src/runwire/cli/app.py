@@ -1,0 +1,46 @@
+"""The commands, joined."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from runwire import __version__
+from runwire.cli import instance, schema, serve
+from runwire.cli.failures import EXIT_CODES_HELP, Commands
+from runwire.cli.run import run_app
+
+app = typer.Typer(
+    cls=Commands,
+    help="Submit runs of Python jobs, and watch every event of them live.",
+    epilog=EXIT_CODES_HELP,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"runwire {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Options before the command."""
+
+
+app.command()(serve.dev)
+app.command()(serve.serve)
+app.add_typer(run_app, name="run")
+app.add_typer(instance.instance_app, name="instance")
+app.add_typer(schema.schema_app, name="schema")

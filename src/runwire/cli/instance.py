@@ -1,0 +1,57 @@
+"""``runwire instance …``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import typer
+
+from runwire.cli.options import AsJson, Token, Url, connect
+from runwire.cli.printable import printable
+from runwire.cli.run.tables import print_columns
+from runwire.client import DEFAULT_URL
+
+instance_app = typer.Typer(help="Look at the instance.", no_args_is_help=True)
+
+
+@instance_app.callback()
+def commands() -> None:
+    """Look at the instance."""
+
+
+@instance_app.command()
+def info(as_json: AsJson = False, url: Url = DEFAULT_URL, token: Token = None) -> None:
+    """Show what the instance is made of, and its code locations."""
+    with connect(url, token) as client:
+        health = client.execute("InstanceHealth")
+    if as_json:
+        typer.echo(json.dumps(health))
+    else:
+        print_columns([(name, printable(value)) for name, value in _rows(health)])
+
+
+def _rows(health: Mapping[str, Any]) -> list[tuple[str, str]]:
+    instance = health["instance"]
+    rows = [
+        ("instance", instance["name"]),
+        ("version", instance["version"]),
+        ("run coordinator", _component(instance["runCoordinator"])),
+        ("run launcher", _component(instance["runLauncher"])),
+    ]
+    for storage in instance["storages"]:
+        revision = storage["schemaRevision"]
+        told = _component(storage["component"]) + (f", revision {revision}" if revision else "")
+        rows.append((f"storage of {storage['kind'].lower().replace('_', ' ')}", told))
+    rows += [(f"location {place['name']}", _location(place)) for place in health["codeLocations"]]
+    return rows
+
+
+def _component(component: Mapping[str, Any]) -> str:
+    return f"{component['module']}.{component['className']}"
+
+
+def _location(location: Mapping[str, Any]) -> str:
+    error = location["loadError"]
+    return str(location["status"]) if error is None else f"{location['status']}: {error['message']}"

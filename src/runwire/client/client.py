@@ -1,0 +1,313 @@
+"""The client of a runwire server."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from runwire.client.errors import ServerUnreachableError
+from runwire.client.following import (
+    DEFAULT_POLICY,
+    Outage,
+    ReconnectPolicy,
+    decode,
+    follow,
+    refusal,
+)
+from runwire.client.inputs import Tags, endpoint, given, new_run_input, tag_filters, tag_inputs
+from runwire.client.records import (
+    CodeLocation,
+    ReportedEvent,
+    RunDetail,
+    RunEventsBatch,
+    RunPage,
+    RunSummary,
+    SubmittedRun,
+)
+from runwire.documents import load_document
+from runwire.runs.status import RunStatus
+from runwire.workspace import CodeLocationStatus
+
+if TYPE_CHECKING:
+    from runwire.client.connection import Connection
+
+_POLL_SECONDS = 0.05
+
+DEFAULT_URL = "http://127.0.0.1:3333/graphql"
+
+
+def _ignore(_: Outage) -> None:
+    pass
+
+
+class RunwireClient:
+    """Talks to a runwire server over GraphQL. Synchronous; close it, or use it in a ``with``.
+
+    Every call may raise what `runwire.client.errors` lists; a refusal that the schema knows is a
+    RequestRefusedError that names its type.
+
+    Args:
+        url: the endpoint; ``/graphql`` is added to an address without a path.
+        token: the token of the server, where it demands one.
+        timeout_seconds: how long to wait for an answer; streams are not bound by it.
+    """
+
+    def __init__(
+        self, url: str = DEFAULT_URL, token: str | None = None, *, timeout_seconds: float = 60
+    ) -> None:
+        self.url = endpoint(url)
+        self._token = token
+        self._timeout_seconds = timeout_seconds
+        self._open_connection: Connection | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes its connections. Harmless when called twice; a later call opens new ones."""
+        connection, self._open_connection = self._open_connection, None
+        if connection is not None:
+            connection.close()
+
+    # ------------------------------------------------------------ any operation
+
+    def execute(
+        self, operation_name: str, variables: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Runs a query or mutation of the folder graphql/ and returns its ``data`` as it came."""
+        document = load_document(operation_name)
+        return self._connection.execute(document, operation_name, variables or {})
+
+    def list_code_locations(self) -> tuple[CodeLocation, ...]:
+        """The code locations of the server, loaded or not, by name."""
+        health = self.execute("InstanceHealth")
+        return decode(health["codeLocations"], tuple[CodeLocation, ...])
+
+    def wait_until_ready(self, timeout_seconds: float = 60) -> tuple[CodeLocation, ...]:
+        """Waits until a server that was just started answers and has loaded, or failed to load, its code.
+
+        Returns its code locations as they are then; after the time is up, as they are.
+
+        Raises:
+            ServerUnreachableError: it did not answer in time.
+        """
+        deadline = time.monotonic() + timeout_seconds
+        while True:
+            late = time.monotonic() >= deadline
+            try:
+                locations = self.list_code_locations()
+                if late or all(
+                    place.status is not CodeLocationStatus.LOADING for place in locations
+                ):
+                    return locations
+            except ServerUnreachableError:
+                if late:
+                    raise
+            time.sleep(_POLL_SECONDS)
+
+    # ------------------------------------------------------------ making runs
+
+    def submit_run(
+        self,
+        job: str,
+        run_config: Mapping[str, Any] | None = None,
+        tags: Tags | None = None,
+        repository: str | None = None,
+        location: str | None = None,
+        *,
+        run_id: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> SubmittedRun:
+        """Makes a run of a job and hands it to the run coordinator.
+
+        Args:
+            job: the name of the job.
+            run_config: its run config.
+            tags: its tags, over those of the job.
+            repository: the repository of the job, and
+            location: its code location; needed only where its name is ambiguous.
+            run_id: the id of the run; a new one when left out.
+            idempotency_key: makes the call safe to repeat: the same key gives the same run.
+        """
+        new_run = new_run_input(
+            job, run_config, tags, repository, location, run_id, idempotency_key
+        )
+        answer = self._mutate("SubmitRun", "submitRun", {"target": {"newRun": new_run}})
+        return decode(answer, SubmittedRun)
+
+    def create_run(
+        self,
+        job: str,
+        run_config: Mapping[str, Any] | None = None,
+        tags: Tags | None = None,
+        repository: str | None = None,
+        location: str | None = None,
+        *,
+        run_id: str | None = None,
+        idempotency_key: str | None = None,
+        managed: bool = False,
+    ) -> SubmittedRun:
+        """Makes a run and leaves it in NOT_STARTED.
+
+        With ``managed`` an external system runs it: it is in MANAGED, its job need not be loaded, and its events
+        come through `report_events`. The other arguments are those of `submit_run`.
+        """
+        new_run = new_run_input(
+            job, run_config, tags, repository, location, run_id, idempotency_key
+        )
+        answer = self._mutate("CreateRun", "createRun", {"newRun": new_run, "managed": managed})
+        return decode(answer, SubmittedRun)
+
+    def submit_existing_run(self, run_id: str) -> RunSummary:
+        """Hands a run in NOT_STARTED to the run coordinator."""
+        return self._mutate_run("SubmitRun", "submitRun", {"target": {"runId": run_id}})
+
+    def launch_run(self, run_id: str) -> RunSummary:
+        """Hands a run in NOT_STARTED or QUEUED straight to the run launcher."""
+        return self._mutate_run("LaunchRun", "launchRun", {"target": {"runId": run_id}})
+
+    # ------------------------------------------------------------ changing runs
+
+    def terminate_run(self, run_id: str, *, force: bool = False) -> RunSummary:
+        """Stops a run: its worker is asked to end, or with ``force`` the run ends at once without it."""
+        policy = "MARK_AS_CANCELED_IMMEDIATELY" if force else "SAFE_TERMINATE"
+        return self._mutate_run("TerminateRun", "terminateRun", {"runId": run_id, "policy": policy})
+
+    def delete_run(self, run_id: str, *, force: bool = False) -> None:
+        """Deletes a run with its event log; with ``force`` also one that has not ended."""
+        self._mutate("DeleteRun", "deleteRun", {"runId": run_id, "force": force})
+
+    def add_run_tags(self, run_id: str, tags: Tags) -> RunSummary:
+        """Adds tags to a run; a key that it has already gets the new value."""
+        return self._mutate_run(
+            "AddRunTags", "addRunTags", {"runId": run_id, "tags": tag_inputs(tags)}
+        )
+
+    def report_events(
+        self,
+        run_id: str,
+        events: Sequence[Mapping[str, Any]],
+        *,
+        idempotency_key: str | None = None,
+    ) -> tuple[ReportedEvent, ...]:
+        """Appends events to a MANAGED run, all or none; each is an ``EventRecordInput`` of the schema."""
+        answer = self._mutate(
+            "ReportEvents",
+            "reportEvents",
+            given(
+                {
+                    "runId": run_id,
+                    "events": [dict(event) for event in events],
+                    "idempotencyKey": idempotency_key,
+                }
+            ),
+        )
+        return decode(answer["records"], tuple[ReportedEvent, ...])
+
+    # ------------------------------------------------------------ reading runs
+
+    def get_run(self, run_id: str) -> RunDetail | None:
+        """A run; None when there is none."""
+        run = self.execute("RunDetail", {"runId": run_id, "events": 1})["run"]
+        return None if run is None else decode(run, RunDetail)
+
+    def get_planned_steps(self, run_id: str) -> tuple[str, ...]:
+        """The keys of the steps that a run was asked for, by level; empty when its job is not loaded now."""
+        run = self.execute("RunPlan", {"runId": run_id})["run"]
+        job = None if run is None else run["origin"]["job"]
+        if job is None or job["plan"] is None:
+            return ()
+        wanted = run["origin"]["stepKeys"]
+        keys = [step["stepKey"] for step in job["plan"]]
+        return tuple(key for key in keys if wanted is None or key in wanted)
+
+    def list_runs(
+        self,
+        *,
+        statuses: Iterable[RunStatus] | None = None,
+        job_names: Iterable[str] | None = None,
+        tags: Tags | None = None,
+        run_id_prefix: str | None = None,
+        limit: int = 25,
+        after: str | None = None,
+    ) -> RunPage:
+        """A page of the runs that match all that is given, newest first."""
+        run_filter = given(
+            {
+                "statuses": None if statuses is None else [status.value for status in statuses],
+                "jobNames": None if job_names is None else list(job_names),
+                "tags": None if tags is None else tag_filters(tags),
+                "runIdPrefix": run_id_prefix,
+            }
+        )
+        variables = {"filter": run_filter, "first": limit, "after": after}
+        connection = self.execute("RunsPage", variables)["runs"]
+        return RunPage(
+            runs=decode([edge["node"] for edge in connection["edges"]], tuple[RunSummary, ...]),
+            end_cursor=connection["pageInfo"]["endCursor"],
+            has_next_page=connection["pageInfo"]["hasNextPage"],
+        )
+
+    def follow_run(
+        self,
+        run_id: str,
+        after: str | None = None,
+        *,
+        on_outage: Callable[[Outage], None] = _ignore,
+        policy: ReconnectPolicy = DEFAULT_POLICY,
+    ) -> Iterator[RunEventsBatch]:
+        """The events of a run as they come, each position once and in order, until the run has ended.
+
+        When the connection drops or the server restarts, it connects again and goes on where it was.
+
+        Args:
+            run_id: the run.
+            after: the cursor after which to start; None for the first event, ``"HEAD"`` for new ones only.
+            on_outage: told of each lost connection, before the wait for the next attempt.
+            policy: how long to wait between attempts, and when to give up.
+
+        Raises:
+            ServerUnreachableError: the first connection could not be made, or the policy gave up.
+            RequestRefusedError: the run is not there (any more), or the cursor is refused.
+        """
+        connection = self._connection
+        document = load_document("FollowRun")
+
+        async def open_stream(cursor: str | None) -> Any:
+            variables = {"runId": run_id, "after": cursor}
+            async with aclosing(connection.subscribe(document, "FollowRun", variables)) as messages:
+                async for data in messages:
+                    yield data["runEvents"]
+
+        return connection.iterate(follow(open_stream, self.url, after, policy, on_outage))
+
+    # ------------------------------------------------------------ inside
+
+    @property
+    def _connection(self) -> Connection:
+        if self._open_connection is None:
+            # gql and aiohttp take longer to import than the whole command line takes to start.
+            from runwire.client.connection import Connection  # noqa: PLC0415
+
+            self._open_connection = Connection(self.url, self._token, self._timeout_seconds)
+        return self._open_connection
+
+    def _mutate(self, operation: str, field: str, input: Mapping[str, Any]) -> dict[str, Any]:
+        payload: dict[str, Any] = self.execute(operation, {"input": input})[field]
+        if not str(payload.get("__typename")).endswith("Success"):
+            raise refusal(payload)
+        return payload
+
+    def _mutate_run(self, operation: str, field: str, input: Mapping[str, Any]) -> RunSummary:
+        return decode(self._mutate(operation, field, input).get("run"), RunSummary)

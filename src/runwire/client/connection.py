@@ -1,0 +1,195 @@
+"""gql on an event loop of its own.
+
+The loop runs in a thread, so that callers stay synchronous, heartbeats are answered while they work, and
+it makes no difference whether they have a loop themselves. Proxies of the environment are not used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, Coroutine, Iterator, Mapping
+from typing import Any, Generic, TypeVar
+
+from gql import Client, GraphQLRequest
+from gql.client import AsyncClientSession
+from gql.transport.aiohttp import AIOHTTPTransport
+from gql.transport.common.adapters.websockets import WebSocketsAdapter
+from gql.transport.exceptions import TransportError
+from gql.transport.websockets import WebsocketsTransport
+
+from runwire.client.transport_errors import http_error, subscription_error
+
+T = TypeVar("T")
+
+_SUBPROTOCOL = "graphql-transport-ws"
+_CLOSE_SECONDS = 2
+
+
+class Connection:
+    """The ways to one server: HTTP for queries and mutations, a websocket for each subscription.
+
+    All errors of gql and below leave it as those of `runwire.client.errors`.
+    """
+
+    def __init__(self, url: str, token: str | None, timeout_seconds: float) -> None:
+        self._url = url
+        self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        self._timeout_seconds = timeout_seconds
+        self._http: Client | None = None
+        self._session: AsyncClientSession | None = None
+        self._open: set[_Steps[Any]] = set()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name="runwire-client", daemon=True
+        )
+        self._thread.start()
+
+    def close(self) -> None:
+        """Closes what is open. Harmless when called twice."""
+        if self._loop.is_closed():
+            return
+        self._wait(self._close_all())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def execute(
+        self, document: str, operation_name: str, variables: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """The ``data`` of the answer to a query or mutation."""
+        return self._wait(self._execute(_request(document, operation_name, variables)))
+
+    def iterate(self, generator: AsyncGenerator[T, None]) -> Iterator[T]:
+        """What an asynchronous generator gives, run on this connection's loop; closing either ends it."""
+        steps = _Steps(generator)
+        self._open.add(steps)
+        try:
+            while (item := self._wait(steps.advance())) is not None:
+                yield item[0]
+        finally:
+            self._open.discard(steps)
+            if not self._loop.is_closed():
+                self._wait(steps.close())
+
+    async def subscribe(
+        self, document: str, operation_name: str, variables: Mapping[str, Any]
+    ) -> AsyncGenerator[Mapping[str, Any], None]:
+        """The ``data`` of each message of a subscription, until the server completes it.
+
+        Raises:
+            ConnectionLostError: the connection went away, or could not be made, for a reason that may pass.
+        """
+        request = _request(document, operation_name, variables)
+        url = _websocket_url(self._url)
+        transport = WebsocketsTransport(url, close_timeout=_CLOSE_SECONDS)
+        transport.adapter = adapter = _PacedAdapter(url, self._headers)
+        try:
+            async with Client(transport=transport) as session:
+                messages = session.subscribe(request)
+                try:
+                    while (message := await adapter.next_of(messages)) is not None:
+                        yield message
+                finally:
+                    await messages.aclose()
+        except (TransportError, TimeoutError) as error:
+            raise subscription_error(error, self._url, self._headers) from None
+
+    def _wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        if self._loop.is_closed():
+            coroutine.close()
+            raise RuntimeError("this client is closed")
+        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    async def _execute(self, request: GraphQLRequest) -> dict[str, Any]:
+        try:
+            session = await self._open_http()
+            answer: dict[str, Any] = await session.execute(request)
+            return answer
+        except (TransportError, TimeoutError) as error:
+            raise http_error(error, self._url, self._headers, self._timeout_seconds) from None
+
+    async def _open_http(self) -> AsyncClientSession:
+        if self._session is None:
+            transport = AIOHTTPTransport(self._url, headers=self._headers)
+            self._http = Client(transport=transport, execute_timeout=self._timeout_seconds)
+            self._session = await self._http.connect_async()  # type: ignore[no-untyped-call]
+        return self._session
+
+    async def _close_all(self) -> None:
+        for steps in list(self._open):
+            await steps.close()
+        await self._loop.shutdown_asyncgens()
+        if self._http is not None:
+            await self._http.close_async()  # type: ignore[no-untyped-call]
+
+
+class _Steps(Generic[T]):
+    """An asynchronous generator that is advanced and closed from other threads, one at a time.
+
+    A step that was interrupted may still be unwinding when the next one comes.
+    """
+
+    def __init__(self, generator: AsyncGenerator[T, None]) -> None:
+        self._generator = generator
+        self._turn = asyncio.Lock()
+
+    async def advance(self) -> tuple[T] | None:
+        """The next item in a tuple; None at the end."""
+        async with self._turn:
+            try:
+                return (await anext(self._generator),)
+            except StopAsyncIteration:
+                return None
+
+    async def close(self) -> None:
+        async with self._turn:
+            await self._generator.aclose()
+
+
+class _PacedAdapter(WebSocketsAdapter):
+    """Reads from the socket only while the caller waits for a message.
+
+    gql would read ahead without a bound; so a slow caller slows the server, which is made for that.
+    """
+
+    def __init__(self, url: str, headers: Mapping[str, str]) -> None:
+        super().__init__(
+            url,
+            headers=headers,
+            # A batch may be larger than the library's 1 MiB; the server decides.
+            connect_args={"max_size": None, "proxy": None, "close_timeout": _CLOSE_SECONDS},
+        )
+        self.subprotocols = [_SUBPROTOCOL]
+        self._wanted = asyncio.Event()
+        self._wanted.set()
+
+    async def next_of(
+        self, messages: AsyncGenerator[dict[str, Any], None]
+    ) -> dict[str, Any] | None:
+        """The next message; None at the end."""
+        self._wanted.set()
+        message = await anext(messages, None)
+        self._wanted.clear()
+        return message
+
+    async def receive(self) -> str:
+        await self._wanted.wait()
+        return await super().receive()
+
+    async def close(self) -> None:
+        self._wanted.set()
+        await super().close()
+
+
+def _request(document: str, operation_name: str, variables: Mapping[str, Any]) -> GraphQLRequest:
+    return GraphQLRequest(document, variable_values=dict(variables), operation_name=operation_name)
+
+
+def _websocket_url(url: str) -> str:
+    return "ws" + url.removeprefix("http")

@@ -1,0 +1,152 @@
+"""What the client hands out: the parts of the schema that callers use, decoded.
+
+Field names are those of the schema in snake case; `msgspec.json.encode` gives the schema's names back.
+Instants are aware UTC datetimes.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from runwire.runs.status import RunStatus
+from runwire.workspace import CodeLocationStatus
+
+
+class Record(msgspec.Struct, frozen=True, rename="camel"):
+    """What all of them share."""
+
+
+class Tag(Record, frozen=True):
+    """A key and a value on a run."""
+
+    key: str
+    value: str
+
+
+class RunStats(Record, frozen=True):
+    """Counts of a run's steps."""
+
+    steps_planned: int
+    steps_in_progress: int
+    steps_succeeded: int
+    steps_failed: int
+    steps_skipped: int
+
+
+class RunFailure(Record, frozen=True):
+    """Why a run failed."""
+
+    reason: str
+    message: str
+    failed_step_keys: tuple[str, ...] = ()
+
+
+class RunSummary(Record, frozen=True):
+    """A run as lists and streams show it. `actions` names what its status lets be done with it."""
+
+    run_id: str
+    job_name: str
+    status: RunStatus
+    created_at: datetime
+    actions: tuple[str, ...] = ()
+    tags: tuple[Tag, ...] = ()
+    updated_at: datetime | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    stats: RunStats | None = None
+    failure: RunFailure | None = None
+
+
+class RunOrigin(Record, frozen=True):
+    """What a run was made from. Location and repository are None for a job of an external system."""
+
+    location_name: str | None = None
+    repository_name: str | None = None
+    step_keys: tuple[str, ...] | None = None
+    requested_by: str | None = None
+
+
+class RunDetail(RunSummary, frozen=True, kw_only=True):
+    """A run with what it was made from."""
+
+    run_config: dict[str, Any]
+    origin: RunOrigin
+    stats: RunStats
+
+
+class SubmittedRun(Record, frozen=True):
+    """A run, and whether this call made it."""
+
+    run: RunSummary
+    created: bool
+
+
+class RunPage(Record, frozen=True):
+    """A page of runs; give `end_cursor` as `after` for the next one. None after the last run."""
+
+    runs: tuple[RunSummary, ...]
+    end_cursor: str | None
+    has_next_page: bool
+
+
+class ErrorInfo(Record, frozen=True):
+    """An error as it was raised. `stack` has its lines, outermost call first."""
+
+    message: str
+    class_name: str | None = None
+    stack: tuple[str, ...] = ()
+    causes: tuple[ErrorInfo, ...] = ()
+
+
+class CodeLocation(Record, frozen=True):
+    """A code location. `load_error` tells why it did not load; None unless FAILED or UNREACHABLE."""
+
+    name: str
+    status: CodeLocationStatus
+    load_error: ErrorInfo | None = None
+
+
+class RunEvent(Record, frozen=True):
+    """One entry of a run's event log.
+
+    `event_type` is None for a line that user code logged; `applied` is False for a status event that came too
+    late; `data` is what the type adds, as the server sent it, its type under ``__typename``.
+    """
+
+    position: int
+    cursor: str
+    timestamp: datetime
+    level: str
+    message: str
+    step_key: str | None = None
+    event_type: str | None = None
+    applied: bool = True
+    error: ErrorInfo | None = None
+    data: dict[str, Any] | None = None
+
+
+class RunEventsBatch(Record, frozen=True):
+    """Some events of a run, and the run as it is after them.
+
+    It covers the positions after `from_position` up to and with `to_position`; keep `end_cursor` to resume.
+    `caught_up` tells whether history is done and what follows is live.
+    """
+
+    records: tuple[RunEvent, ...]
+    from_position: int
+    to_position: int
+    end_cursor: str
+    head_cursor: str
+    caught_up: bool
+    run: RunSummary
+
+
+class ReportedEvent(Record, frozen=True):
+    """Where a reported event came to lie, and whether it took effect."""
+
+    position: int
+    cursor: str
+    applied: bool
