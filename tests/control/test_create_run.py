@@ -84,7 +84,7 @@ def test_a_bad_value_is_refused_with_its_path(
     storage: MemoryStorage, workspace: Workspace, changes: dict[str, Any], path: tuple[str, ...]
 ) -> None:
     with pytest.raises(InputInvalidError) as refused:
-        create_run(storage, workspace, NewRun(**({"job": ETL, "managed": True} | changes)))
+        create_run(storage, workspace, NewRun(**{"job": ETL, "managed": True, **changes}))
     assert refused.value.path == path
     assert storage.run_storage.get_runs_count() == 0
 
