@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from runwire.control.new_run import MAX_IDEMPOTENCY_KEY_CHARS
 from runwire.errors import InputInvalidError
 from runwire.events.entry import EventLogEntry, EventLogRecord, storable_text
+from runwire.events.filters import EventFilter
+from runwire.events.payloads import RunFailureData, RunFailureReason
 from runwire.events.types import STEP_EVENTS, TERMINAL_RUN_EVENTS, EventType
 from runwire.runs.status import ALLOWED_STATUSES, RunAction
 from runwire.storage.instance_storage import InstanceStorage
@@ -14,6 +17,7 @@ from runwire.storage.instance_storage import InstanceStorage
 MAX_EVENTS = 1000
 MAX_MESSAGE_CHARS = 100_000
 MAX_STEP_KEY_CHARS = 512
+MAX_FAILED_STEPS = 25
 
 NOT_REPORTABLE = frozenset(
     {
@@ -64,6 +68,8 @@ def report_events(
     for index, entry in enumerate(entries):
         _check(entry, ("events", str(index)), ended)
         ended = ended or entry.event_type in TERMINAL_RUN_EVENTS
+    if any(entry.event_type is EventType.RUN_FAILURE for entry in entries):
+        entries = _naming_failed_steps(storage, run_id, entries)
     return storage.store_events(
         run_id,
         entries,
@@ -91,3 +97,19 @@ def _check(entry: EventLogEntry, path: tuple[str, ...], ended: bool) -> None:
         raise InputInvalidError(
             f"a message has at most {MAX_MESSAGE_CHARS} characters", [*path, "message"]
         )
+
+
+def _naming_failed_steps(
+    storage: InstanceStorage, run_id: str, entries: Sequence[EventLogEntry]
+) -> list[EventLogEntry]:
+    """The entries with a RUN_FAILURE naming the steps that failed, in the log and before it."""
+    wanted = EventFilter(event_types=frozenset({EventType.STEP_FAILURE}))
+    stored = storage.event_log_storage.get_records(storage.get_run_record(run_id), filter=wanted)
+    reported = [e.step_key for e in entries if e.event_type is EventType.STEP_FAILURE]
+    failed = [*(record.step_key for record in stored.records), *reported]
+    keys = tuple(dict.fromkeys(key for key in failed if key is not None))
+    data = RunFailureData(RunFailureReason.REPORTED, keys[:MAX_FAILED_STEPS])
+    return [
+        replace(entry, data=data) if entry.event_type is EventType.RUN_FAILURE else entry
+        for entry in entries
+    ]
