@@ -48,6 +48,7 @@ def socket_root(
 def nothing_left(socket_root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No test leaves a process or a socket behind."""
     monkeypatch.setenv(MARK, str(uuid.uuid4()))
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     yield
     if Path("/proc/self/environ").exists():
         eventually(lambda: not marked_processes(), f"no process is left of {marked_processes()}")

@@ -21,7 +21,7 @@ from runwire.runs.run import RunRecord
 from runwire.runs.status import RunStatus
 from runwire.workspace import CodeLocationStatus, JobSelector, WorkerRequest
 from tests.locations.conftest import Open, Write
-from tests.locations.processes import eventually, find_process, is_alive
+from tests.locations.processes import GENEROUS_SECONDS, eventually, find_process, is_alive
 
 E = EventType
 
@@ -79,6 +79,7 @@ JOBS = """
 
     @op
     def leave() -> None:
+        print("leaving")
         os._exit(0)
 
     @job
@@ -240,6 +241,8 @@ def test_user_code_that_leaves_without_a_word_loses_the_worker(
     assert failure is not None
     assert failure.reason is RunFailureReason.WORKER_LOST
     assert "ended with exit code 0" in failure.message
+    out = instance.local_artifact_storage.run_dir(run_id) / "worker.out"
+    assert out.read_text() == "leaving\n"
 
 
 def test_definitions_that_do_not_load_in_the_worker_fail_the_run(
@@ -311,7 +314,7 @@ def test_a_second_worker_with_an_old_epoch_does_nothing(
 def test_a_run_that_is_stopped_is_canceled(
     write: Write, open_workspace: Open, instance: Instance, tmp_path: Path
 ) -> None:
-    workspace = open_workspace(write(JOBS))
+    workspace = open_workspace(write(JOBS), stop_grace_seconds=GENEROUS_SECONDS)
     run_id = _submit(instance, workspace, "waiting")
     _waiting_pid(tmp_path)
     assert instance.terminate_run(run_id, workspace).status in {
@@ -341,7 +344,7 @@ def test_a_worker_that_does_not_stop_is_killed_after_a_grace(
 def test_a_worker_is_stopped_while_it_loads_its_definitions(
     write: Write, open_workspace: Open, instance: Instance, tmp_path: Path
 ) -> None:
-    workspace = open_workspace(write(JOBS))
+    workspace = open_workspace(write(JOBS), stop_grace_seconds=GENEROUS_SECONDS)
     write(
         """
         import os, time
@@ -392,6 +395,24 @@ def test_a_worker_outlives_its_workspace(
     assert is_alive(worker)
     (tmp_path / "go on").touch()
     assert _wait_for_end(instance, run_id).status is RunStatus.SUCCESS
+
+
+def test_a_worker_imports_from_where_its_code_server_did(
+    write: Write, open_workspace: Open, instance: Instance, tmp_path: Path
+) -> None:
+    file = write(
+        JOBS
+        + """
+    import json, sys
+    with (FOLDER / "paths").open("a") as paths:
+        print(json.dumps([os.getcwd(), *sys.path]), file=paths)
+    os.environ["PYTHONPATH"] = os.pathsep.join(["nowhere", os.environ.get("PYTHONPATH", "")])
+    """
+    )
+    run_id = _submit(instance, open_workspace(file), "good")
+    assert _wait_for_end(instance, run_id).status is RunStatus.SUCCESS
+    of_code_server, of_worker = (tmp_path / "paths").read_text().splitlines()
+    assert of_worker == of_code_server
 
 
 def test_a_worker_stays_lean(write: Write, open_workspace: Open, instance: Instance) -> None:

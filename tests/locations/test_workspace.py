@@ -18,6 +18,8 @@ from runwire.errors import (
     JobNotFoundError,
     RunConfigInvalidError,
 )
+from runwire.locations import server_process
+from runwire.locations.code_location import LocalCodeLocation
 from runwire.locations.target import LocationTarget
 from runwire.locations.timeouts import LocationTimeouts
 from runwire.locations.workspace import LocalWorkspace
@@ -252,8 +254,11 @@ def test_loading_that_does_not_end_is_given_up_and_shows_where_it_hangs(
     assert any(f'File "{file}", line 3' in line for line in error.stack)
 
 
-def test_loading_that_cannot_even_tell_is_given_up(write: Write, open_workspace: Open) -> None:
+def test_loading_that_cannot_even_tell_is_given_up(
+    write: Write, open_workspace: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It holds the process as a whole, so that its own threads cannot run either."""
+    monkeypatch.setattr(server_process, "STUCK_MARGIN_SECONDS", 0.5)
     file = write("import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)\n")
     location = open_workspace(file, start_seconds=0.5).get_location("jobs")
     assert _failure(location) == (
@@ -400,6 +405,23 @@ def test_a_code_server_that_dies_leaves_an_unreachable_location(
         location.stop_worker("run")
 
 
+def test_an_answer_from_before_its_death_does_not_revive_a_location(
+    write: Write, open_workspace: Open
+) -> None:
+    location = open_workspace(write(SALES)).get_location("jobs")
+    assert isinstance(location, LocalCodeLocation)
+    os.kill(find_process("code_server"), signal.SIGKILL)
+    eventually(
+        lambda: (
+            location.state.status is CodeLocationStatus.UNREACHABLE and location._client is None
+        ),
+        "the death is noticed",
+    )
+    dead = location.state
+    location._regain()
+    assert location.state == dead
+
+
 def test_a_code_server_that_does_not_answer_is_unreachable_until_it_does(
     write: Write, open_workspace: Open
 ) -> None:
@@ -440,7 +462,7 @@ def test_dispose_ends_the_code_servers_and_removes_their_sockets(
     assert marked_processes() == []
     assert list(socket_root.iterdir()) == []
     workspace.dispose()
-    with pytest.raises(CodeLocationUnavailableError, match="ended with exit code 0"):
+    with pytest.raises(CodeLocationUnavailableError, match="its process"):
         location.has_worker("run")
 
 

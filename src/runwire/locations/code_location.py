@@ -160,7 +160,7 @@ class LocalCodeLocation(CodeLocation):
         server = process.wait_until_ready().server
         client = CodeServerClient(server.address)
         request = protocol.ListRepositoriesRequest()
-        timeout = self._timeouts.call_seconds
+        timeout = self._timeouts.start_seconds  # it may be a lot
         try:
             reply = client.call(protocol.LIST_REPOSITORIES, request, timeout=timeout)
         except CodeServerCallError as error:

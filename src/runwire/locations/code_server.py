@@ -25,7 +25,7 @@ from runwire import __version__, clock
 from runwire.error_info import ErrorInfo
 from runwire.locations.protocol import CodeServerParameters, NotReady, Ready, decode_line, encode
 from runwire.locations.service import CodeService, ServedDefinitions
-from runwire.locations.standard_input import take_stdin
+from runwire.locations.standard_streams import show_output_at_once, take_stdin
 from runwire.locations.wire import address_of, serve
 from runwire.locations.workers import RunWorkers
 from runwire.snapshots import CodeServerInfo
@@ -35,6 +35,7 @@ END_TIMEOUT_SECONDS = 5.0
 
 def main() -> None:
     """Serves until told to end, or until the parent is gone."""
+    show_output_at_once()
     parent = take_stdin()
     parameters = decode_line(parent.readline(), CodeServerParameters)
     os.set_inheritable(parameters.ready_fd, False)

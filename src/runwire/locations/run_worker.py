@@ -30,12 +30,13 @@ from runwire.instance import Instance, InstanceRef
 from runwire.locations.definition_loading import load_definitions
 from runwire.locations.lost_worker import report_lost_worker
 from runwire.locations.protocol import WorkerParameters, decode_line
-from runwire.locations.standard_input import take_stdin
+from runwire.locations.standard_streams import show_output_at_once, take_stdin
 from runwire.runs.status import UNFINISHED_STATUSES
 
 
 def main() -> None:
     """Executes the run that the standard input names."""
+    show_output_at_once()
     with take_stdin() as start:
         parameters = decode_line(start.read(), WorkerParameters)
     sys.path[:] = parameters.sys_path

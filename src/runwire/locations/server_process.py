@@ -24,8 +24,8 @@ from runwire.locations.target import LocationTarget
 MAX_SOCKET_PATH = 100
 """What every system takes as the path of a unix socket; Linux takes 107 characters, macOS 103."""
 
-STUCK_MARGIN_SECONDS = 2.0
-"""How long a code server may take to tell that its definitions do not end loading."""
+STUCK_MARGIN_SECONDS = 10.0
+"""How long a code server may take to begin loading, and to tell that loading does not end."""
 
 STANDARD_ERROR = 2
 

@@ -1,8 +1,10 @@
-"""The standard input of our processes: a pipe from whoever started them, kept out of user code's way."""
+"""The standard streams of the processes that run user code."""
 
 from __future__ import annotations
 
+import io
 import os
+import sys
 from typing import BinaryIO
 
 
@@ -13,3 +15,9 @@ def take_stdin() -> BinaryIO:
     os.dup2(empty, 0)
     os.close(empty)
     return os.fdopen(taken, "rb")
+
+
+def show_output_at_once() -> None:
+    """What user code prints is seen line by line, also where its process is killed."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)
