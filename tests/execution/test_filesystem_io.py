@@ -90,11 +90,11 @@ def test_a_value_is_synced_and_renamed_into_place_and_every_folder_on_the_way_sy
     monkeypatch.setattr(Path, "replace", rename)
     manager.handle_output(output(log), 1)
     assert steps == [
-        f"sync {tmp_path.name}",
-        "sync r",
         "sync file",
         "rename to rows",
         "sync load",
+        "sync r",
+        f"sync {tmp_path.name}",
     ]
 
 

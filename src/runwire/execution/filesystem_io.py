@@ -21,7 +21,8 @@ MAX_NAME_CHARS = 200
 class FilesystemIOManager(IOManager):
     """Keeps each output in a file of its own, pickled: ``<base_dir>/<run id>/<step>/<output>``.
 
-    A file is complete or not there: it is written beside its place, synced, and renamed.
+    A file is complete or not there: it is written beside its place, synced, and renamed; then the folders are
+    synced.
     """
 
     def __init__(self, base_dir: Path) -> None:
@@ -29,7 +30,7 @@ class FilesystemIOManager(IOManager):
 
     def handle_output(self, context: OutputContext, value: Any) -> None:
         path = self._path(context.run_id, context.step_key, context.output_name)
-        _make_folder(path.parent)
+        grown = _make_folder(path.parent)
         part = path.parent / f".{uuid.uuid4().hex}.part"
         try:
             _write(part, value, context)
@@ -38,7 +39,8 @@ class FilesystemIOManager(IOManager):
             with suppress(OSError):
                 part.unlink()
             raise
-        _sync(path.parent)
+        for folder in (path.parent, *grown):
+            _sync(folder)
         context.add_metadata({"path": MetadataValue.path(path)})
 
     def load_input(self, context: InputContext) -> Any:
@@ -86,13 +88,13 @@ def _write(path: Path, value: Any, context: OutputContext) -> None:
         os.fsync(file.fileno())
 
 
-def _make_folder(folder: Path) -> None:
-    """Makes a folder and those above it, each of them synced into the one that it is in."""
+def _make_folder(folder: Path) -> list[Path]:
+    """Makes a folder and those above it; returns the folders that must be synced for it, innermost first."""
     if folder.is_dir():
-        return
-    _make_folder(folder.parent)
+        return []
+    above = _make_folder(folder.parent)
     folder.mkdir(exist_ok=True)
-    _sync(folder.parent)
+    return [folder.parent, *above]
 
 
 def _sync(folder: Path) -> None:
