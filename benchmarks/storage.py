@@ -19,8 +19,8 @@ from runwire.storages.sql.tables import LOG
 from runwire.storages.sqlite import SqliteStorage
 from runwire.storages.sqlite.schema import ddl
 
-EVENTS = 400
-LINES = 10_000
+EVENTS = 80
+LINES = 5_000
 GROUP = 100
 
 _COLUMNS = "timestamp, level, event_type, step_key, message, applied, epoch, body"

@@ -39,7 +39,7 @@ def rate_row(
     measure_floor: Callable[[], float],
     *,
     at_least: float | None = None,
-    rounds: int = 9,
+    rounds: int = 25,
 ) -> Row:
     """Measures a rate and its floor in turns, so that what else the machine does hits both; medians count.
 
