@@ -15,6 +15,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from runwire.client import RunEvent, RunwireClient
@@ -23,6 +24,9 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 JOBS = CHECKOUT / "examples" / "clock_changes.py"
 JOB = "clock_changes"
 FIRST_PORT = 3333
+PORT_TAKEN = 69  # the exit code of `runwire dev` then
+
+say = partial(print, flush=True)
 
 
 def main() -> int:
@@ -31,13 +35,13 @@ def main() -> int:
     once = parser.parse_args().once
     with (
         home(temporary=once) as folder,
-        server(folder, free_port()) as (process, url),
+        server(folder) as (process, url),
         RunwireClient(url) as client,
     ):
         succeeded = run_and_watch(client)
         if once:
             return 0 if succeeded else 1
-        print(f"\nGraphiQL: {client.url}   (Ctrl-C ends)")
+        say(f"\nGraphiQL: {client.url}   (Ctrl-C ends)")
         process.wait()
     return 0
 
@@ -46,12 +50,12 @@ def run_and_watch(client: RunwireClient) -> bool:
     """Submits a run (GraphQL over HTTP) and prints its events (a GraphQL subscription)."""
     client.wait_until_ready()
     run = client.submit_run(JOB, tags={"from": "demo"}).run
-    print(f"\nrun {run.run_id} of {run.job_name} is submitted; its events, as they come:\n")
+    say(f"\nrun {run.run_id} of {run.job_name} is submitted; its events, as they come:\n")
     for batch in client.follow_run(run.run_id):
         for event in batch.records:
-            print(told(event), flush=True)
+            say(told(event))
         run = batch.run
-    print(f"\nrun {run.run_id} ended in {run.status.value}")
+    say(f"\nrun {run.run_id} ended in {run.status.value}")
     return run.status.value == "SUCCESS"
 
 
@@ -63,16 +67,38 @@ def told(event: RunEvent) -> str:
 
 
 @contextmanager
-def server(folder: Path, port: int) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """`runwire dev` on the example jobs, and where it will answer."""
-    command = [sys.executable, "-m", "runwire.cli", "dev", "--file", str(JOBS)]
-    place = ["--home", str(folder), "--host", "127.0.0.1", "--port", str(port)]
-    process = subprocess.Popen([*command, *place], stdout=subprocess.DEVNULL)
+def server(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """`runwire dev` on the example jobs, and where it answers."""
+    process, url = start_server(folder)
     try:
-        yield process, f"http://127.0.0.1:{port}"
+        yield process, url
     finally:
         process.terminate()
-        process.wait()
+        process.communicate()
+
+
+def start_server(folder: Path) -> tuple[subprocess.Popen[str], str]:
+    """Starts it on its usual port, or on the next one that is free."""
+    for port in filter(is_free, range(FIRST_PORT, FIRST_PORT + 100)):
+        command = [sys.executable, "-m", "runwire.cli", "dev", "--file", str(JOBS)]
+        place = ["--home", str(folder), "--host", "127.0.0.1", "--port", str(port)]
+        process = subprocess.Popen([*command, *place], stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("GraphiQL"):
+                if port != FIRST_PORT:
+                    say(f"port {FIRST_PORT} is taken, so this takes {port}")
+                return process, line.split()[1]
+        if process.wait() != PORT_TAKEN:
+            raise SystemExit("the server did not start")
+    raise SystemExit(f"ports {FIRST_PORT} to {FIRST_PORT + 99} are all taken")
+
+
+def is_free(port: int) -> bool:
+    """Whether nobody listens on a port of this machine."""
+    with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+        return True
+    return False
 
 
 @contextmanager
@@ -80,21 +106,11 @@ def home(*, temporary: bool) -> Iterator[Path]:
     """Where the server keeps runs and events: `.runwire` in this checkout, or a folder that goes away."""
     if temporary:
         with tempfile.TemporaryDirectory(prefix="runwire-demo-") as folder:
-            print(f"home: {folder} (temporary)")
+            say(f"home: {folder} (temporary)")
             yield Path(folder)
     else:
-        print(f"home: {CHECKOUT / '.runwire'}")
+        say(f"home: {CHECKOUT / '.runwire'}")
         yield CHECKOUT / ".runwire"
-
-
-def free_port() -> int:
-    """The server's usual port, or the next one that is free."""
-    for port in range(FIRST_PORT, FIRST_PORT + 100):
-        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            if port != FIRST_PORT:
-                print(f"port {FIRST_PORT} is taken, so this takes {port}")
-            return port
-    raise SystemExit(f"ports {FIRST_PORT} to {FIRST_PORT + 99} are all taken")
 
 
 if __name__ == "__main__":

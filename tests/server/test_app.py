@@ -234,10 +234,6 @@ async def test_a_follower_who_leaves_frees_the_tail(
             await asyncio.to_thread(freed.get, timeout=30)
 
 
-def test_the_instance_is_described(caller: Caller) -> None:
-    assert caller.run("InstanceInfo")["version"]
-
-
 def test_a_wrong_argument_is_an_error_with_a_code(live: LiveServer, caller: Caller) -> None:
     run_id = caller.create()
     document = 'query($id: ID!) { run(runId: $id) { events(after: "garbage") { nodes { id } } } }'

@@ -29,24 +29,35 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object a l
 Files = Annotated[
     list[Path] | None,
     typer.Option(
-        "--file", "-f", help="A Python file with jobs; may be repeated.", show_default=False
+        "--file",
+        "-f",
+        metavar="FILE",
+        help="A Python file with jobs; may be repeated.",
+        show_default=False,
     ),
 ]
 Modules = Annotated[
     list[str] | None,
     typer.Option(
-        "--module", "-m", help="A Python module with jobs; may be repeated.", show_default=False
+        "--module",
+        "-m",
+        metavar="MODULE",
+        help="A Python module with jobs; may be repeated.",
+        show_default=False,
     ),
 ]
 Host = Annotated[
     str | None,
     typer.Option(
-        help="The address to listen on; runwire.yaml's, or 127.0.0.1.", show_default=False
+        metavar="HOST",
+        help="The address to listen on; runwire.yaml's, or 127.0.0.1.",
+        show_default=False,
     ),
 ]
 Port = Annotated[
     int | None,
     typer.Option(
+        metavar="PORT",
         help="The port to listen on, 0 for a free one; runwire.yaml's, or 3333.",
         min=0,
         max=65535,

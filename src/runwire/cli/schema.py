@@ -39,12 +39,12 @@ def export(
 @schema_app.command()
 def check(
     file: Annotated[
-        Path, typer.Argument(metavar="[FILE]", help="The file to check.")
+        Path, typer.Argument(metavar="FILE", readable=False, help="The file to check.")
     ] = DEFAULT_FILE,
 ) -> None:
     """Check that a file is the schema that the code exports, and that the documents fit it.
 
-    Prints the differences and the faults of the documents of graphql/, and exits with 1 where there are any.
+    Prints what differs and what is wrong in graphql/; exits with 1 if anything is.
     """
     # The API is what takes long to import; no other command needs it.
     from runwire.cli.schema_check import document_faults, schema_diff  # noqa: PLC0415

@@ -14,7 +14,9 @@ Home = Annotated[
     Path | None,
     typer.Option(
         "--home",
+        metavar="FOLDER",
         envvar="RUNWIRE_HOME",
+        readable=False,  # whether it can be used is the instance's to say
         help="The folder that keeps the instance's data and runwire.yaml.",
         show_default=False,
     ),
@@ -30,8 +32,9 @@ def dev(
 ) -> None:
     """Serve your jobs on this machine, with GraphiQL to try them.
 
-    Without --home and RUNWIRE_HOME, data is kept in the folder .runwire where you are. A file that does not
-    load is served with its error.
+    Without --home and RUNWIRE_HOME, data is kept in .runwire where you are.
+
+    A file that does not load is served with its error.
     """
     from runwire.cli import serving  # noqa: PLC0415 -- the whole server; no other command needs it
 
@@ -48,7 +51,10 @@ def serve(
     port: Port = None,
     home: Home = None,
 ) -> None:
-    """Serve an instance. Off loopback a token is demanded: set RUNWIRE_TOKEN, or auth.token in runwire.yaml."""
+    """Serve an instance.
+
+    Off loopback a token is demanded: RUNWIRE_TOKEN, or auth.token in runwire.yaml.
+    """
     from runwire.cli import serving  # noqa: PLC0415 -- the whole server; no other command needs it
 
     if home is None:

@@ -28,8 +28,9 @@ def tail(
 ) -> None:
     """Show the events of a run, and new ones as they come, until it has ended.
 
-    When the connection drops or the server restarts, it goes on where it was: no event is missed or shown
-    twice.
+    When the connection drops or the server restarts, it goes on where it was.
+
+    No event is missed or shown twice.
     """
     with connect(url, token) as client:
         run_id = resolve_run_id(client, run)

@@ -43,11 +43,11 @@ function showGraphiQL() {
     additionalHeaders: authorization,
     connectionParams: () => ({ ...authorization(), ...tabHeaders }),
     title: "runwire",
-    logo: "runwire",
+    logo: "<span></span>",
     defaultTabs: starters,
     // Given even when undefined: otherwise a welcome text takes the place of the first tab.
     initialQuery: asked ?? undefined,
-    initialVariables: returning ? undefined : starters[0]?.variables,
+    initialVariables: asked === null && returning ? undefined : starters[0]?.variables,
     shouldPersistHeaders: false,
     // By default every keystroke goes into the address, and from there into logs.
     onEditQuery: () => {},
