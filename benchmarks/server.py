@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -108,10 +107,7 @@ def _start(home: Path) -> tuple[float, float]:
     """Seconds to the first answer, and resident MiB after it."""
     started = time.perf_counter()
     with served(home) as (process, endpoint):
-        body = json.dumps({"query": "{ instance { version } }"}).encode()
-        request = urllib.request.Request(endpoint, body, {"content-type": "application/json"})
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            assert "version" in answer.read().decode()
+        asyncio.run(_ask_once(endpoint, _post(endpoint, {"query": "{ instance { version } }"})))
         seconds = time.perf_counter() - started
         status = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
     resident = re.search(r"VmRSS:\s+(\d+) kB", status)
@@ -134,14 +130,14 @@ def _fill(home: Path) -> None:
 
 
 def _page_request(endpoint: str) -> bytes:
-    """One POST as bytes."""
-    body = json.dumps(
-        {
-            "query": load_document("RunsPage"),
-            "operationName": "RunsPage",
-            "variables": {"first": 25},
-        }
-    ).encode()
+    query = load_document("RunsPage")
+    variables = {"first": 25}
+    return _post(endpoint, {"query": query, "operationName": "RunsPage", "variables": variables})
+
+
+def _post(endpoint: str, members: object) -> bytes:
+    """A request as bytes."""
+    body = json.dumps(members).encode()
     head = (
         f"POST /graphql HTTP/1.1\r\nHost: {urlsplit(endpoint).netloc}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -151,18 +147,21 @@ def _page_request(endpoint: str) -> bytes:
 
 async def _load(endpoint: str, request: bytes) -> tuple[float, bytes]:
     """Answers a second with all clients asking at once, and the last answer."""
-    place = urlsplit(endpoint)
-    assert place.hostname is not None
     ends_at = time.perf_counter() + SECONDS
-    clients = [_ask(place.hostname, place.port or 80, request, ends_at) for _ in range(CLIENTS)]
-    results = await asyncio.gather(*clients)
+    results = await asyncio.gather(*(_ask(endpoint, request, ends_at) for _ in range(CLIENTS)))
     return sum(count for count, _ in results) / SECONDS, results[0][1]
 
 
-async def _ask(host: str, port: int, request: bytes, ends_at: float) -> tuple[int, bytes]:
-    reader, writer = await asyncio.open_connection(host, port)
+async def _ask_once(endpoint: str, request: bytes) -> None:
+    await _ask(endpoint, request, 0)
+
+
+async def _ask(endpoint: str, request: bytes, ends_at: float) -> tuple[int, bytes]:
+    """Asks once, and again until a time comes; the number of answers, and the last one."""
+    place = urlsplit(endpoint)
+    reader, writer = await asyncio.open_connection(place.hostname, place.port)
     count, answer = 0, b""
-    while time.perf_counter() < ends_at:
+    while not count or time.perf_counter() < ends_at:
         writer.write(request)
         head = await reader.readuntil(b"\r\n\r\n")
         length = re.search(rb"content-length: (\d+)", head)

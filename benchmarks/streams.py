@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.typing import Subprotocol
 
 from benchmarks.programs import first_line, program, served
 from benchmarks.table import Row
@@ -31,7 +32,7 @@ PER_SECOND = 100
 SUBSCRIBERS = (1, 20)
 AIM_MS = 60.0
 PATIENCE_SECONDS = 60
-SUBPROTOCOL = "graphql-transport-ws"
+SUBPROTOCOL = Subprotocol("graphql-transport-ws")
 
 WRITER = """
 import sys, time

@@ -6,9 +6,9 @@ import logging
 from typing import Any, cast
 
 import pytest
+from graphql import GraphQLError
 from strawberry.types import ExecutionResult
 
-from graphql import GraphQLError
 from runwire.api.errors import public_error
 from runwire.api.schema import schema
 from runwire.errors import (

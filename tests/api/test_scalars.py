@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from graphql import GraphQLError
+
 from runwire.api.scalars import MAX_JSON_DEPTH, format_instant, parse_instant, parse_json
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from graphql import (
     GraphQLEnumType,
     GraphQLInputObjectType,
@@ -18,6 +17,7 @@ from graphql import (
     parse,
     validate,
 )
+
 from runwire.api.node import FINDERS
 from runwire.api.schema import print_schema
 from runwire.documents import documents_folder, load_document, operation_names

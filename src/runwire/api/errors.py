@@ -12,13 +12,13 @@ import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
+from graphql import ExecutionResult, GraphQLError
 from strawberry.extensions import SchemaExtension
 from strawberry.types.execution import ExecutionResult as StrawberryExecutionResult
 from strawberry.types.execution import StreamExecutionResult
 from strawberry.types.field import StrawberryField
 from strawberry.types.info import Info
 
-from graphql import ExecutionResult, GraphQLError
 from runwire import errors
 from runwire.api.context import ApiContext
 from runwire.api.locations.errors import (

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from typing import Any, NewType
 
 import strawberry
+from graphql import GraphQLError
 from strawberry.scalars import JSON
 from strawberry.types.scalar import ScalarDefinition
 
-from graphql import GraphQLError
 from runwire import clock
 
 __all__ = ["JSON", "SCALARS", "DateTime"]

@@ -29,7 +29,7 @@ class LocalArtifactStorage(ConfigurableClass):
     @classmethod
     def from_config_value(
         cls,
-        inst_data: ConfigurableClassData | None,  # noqa: ARG003
+        inst_data: ConfigurableClassData | None,
         config_value: Any,
     ) -> Self:
         return cls(config_value.base_dir)

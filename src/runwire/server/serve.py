@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import socket
@@ -61,8 +62,20 @@ def serve(
         raise InvalidConfigurationError("the configuration", [problem]) from None
     with listen(host, port) as listener:
         instance.storage.repair()
+        _spare_collector()
         url = url_of(host, listener)
         _Server(_config(app, settings.limits), lambda: ready and ready(url)).run([listener])
+
+
+def _spare_collector() -> None:
+    """Has the garbage collector look less often, and never again at what is there from the start.
+
+    Executing an operation makes many objects that are gone when it ends; looking for cycles among them, by
+    the defaults every few hundred, takes a quarter of the time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 def configured_token(settings: Settings) -> str | None:

@@ -113,6 +113,7 @@ class HeadsWatchConformance:
         self, storage: InstanceStorage, heads: HeadsWatch
     ) -> None:
         heads.watch("run-1")
+        heads.watch(add_run(storage).run_id)  # one that is looked up all the time, having no log
         for position in (3, 2, 5):  # also to where the reader is already
             add_run(storage, run_id="run-1")
             storage.store_events("run-1", lines("run-1", position))

@@ -335,6 +335,7 @@ class InstanceStorageConformance:
         (late,) = report(storage, run.run_id, EventType.RUN_FAILURE)
 
         assert late.applied is not had_ended
+        assert read_log(storage, run)[-1] == late
         record = storage.get_run_record(run.run_id)
         assert record.status is (RunStatus.SUCCESS if had_ended else RunStatus.FAILURE)
         assert record.applied_position == late.position

@@ -117,21 +117,22 @@ class LogWatchConformance:
         self, storage: InstanceStorage
     ) -> None:
         run, logs = add_run(storage), storage.event_log_storage
-        called, goes_on = threading.Event(), threading.Event()
+        called, goes_on, returned = threading.Event(), threading.Event(), threading.Event()
 
         def linger(_: EventLogRecord) -> None:
             called.set()
             assert goes_on.wait(_PATIENCE_SECONDS)
+            returned.set()
 
         lingering, other = _Collector(linger), _Collector()
         logs.watch(run, 0, lingering)
         storage.store_events(run.run_id, lines(run.run_id, 3))
         assert called.wait(_PATIENCE_SECONDS)
-        ending = threading.Thread(target=logs.end_watch, args=(run.run_id, lingering))
-        ending.start()
-        goes_on.set()  # end_watch waits for the call that is under way
-        ending.join(_PATIENCE_SECONDS)
-        assert not ending.is_alive()
+        later = threading.Timer(0.1, goes_on.set)
+        later.start()
+        logs.end_watch(run.run_id, lingering)  # waits for the call that is under way
+        assert returned.is_set()
+        later.join()
         told = positions(lingering.records)
         logs.watch(run, 0, other)
         report(storage, run.run_id, None)

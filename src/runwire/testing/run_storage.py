@@ -212,6 +212,16 @@ class RunStorageConformance:
             held.apply([], counts)
         assert storage.get_run_record(record.run_id) == replace(record, counts=counts)
 
+    def test_events_that_the_run_reflects_already_change_nothing(
+        self, storage: InstanceStorage
+    ) -> None:
+        run_id = add_run(storage).run_id
+        stored = report(storage, run_id, EventType.RUN_STARTING, EventType.RUN_START)
+        before = storage.get_run_record(run_id), _kinds(storage)
+        with storage.run_storage.hold_run(run_id) as held:
+            held.apply(stored)
+        assert (storage.get_run_record(run_id), _kinds(storage)) == before
+
     # ------------------------------------------------------------ tags
 
     def test_added_tags_are_merged_and_noted(self, storage: InstanceStorage) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from graphql import GraphQLUnionType, build_schema
+
 from runwire.api.schema import print_schema
 from runwire.documents import load_document
 from runwire.error_info import ErrorInfo

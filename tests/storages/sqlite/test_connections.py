@@ -42,18 +42,24 @@ def test_what_is_durable_is_synced_at_its_commit(writer: Writer) -> None:
 def test_a_writer_waits_for_another_and_goes_on(path: Path) -> None:
     writer, other = Writer(path, 60.0), Writer(path, 60.0)
     other.begin(durable=True)
-    began = threading.Event()
+    execute, tried_often, statements = writer.execute, threading.Event(), list[str]()
+
+    def count(statement: str) -> sqlite3.Cursor:
+        statements.append(statement)
+        if statements.count("BEGIN IMMEDIATE") > 3:
+            tried_often.set()
+        return execute(statement)
 
     def write() -> None:
+        writer.execute = count  # type: ignore[assignment]
         writer.begin(durable=True)
-        began.set()
         writer.execute("INSERT INTO numbers VALUES (2)")
         writer.commit()
 
     waiting = threading.Thread(target=write)
     waiting.start()
     other.execute("INSERT INTO numbers VALUES (1)")
-    assert not began.is_set()
+    assert tried_often.wait(60.0)
     other.commit()
     waiting.join(60.0)
     assert other.execute("SELECT number FROM numbers").fetchall() == [(1,), (2,)]

@@ -48,9 +48,9 @@ def test_those_used_last_stay_open_up_to_a_number(
     runs = [add_run(storage) for _ in range(6)]
     for run in runs:
         report(storage, run.run_id, None)
-    for run in [*runs, runs[4], runs[1], runs[4]]:
+    for run in [*runs, runs[3], runs[1]]:
         use(storage, run)
-    assert open_logs(tmp_path) == names_of(tmp_path, [runs[5], runs[1], runs[4]])
+    assert open_logs(tmp_path) == names_of(tmp_path, [runs[5], runs[3], runs[1]])
     storage.dispose()
     assert open_logs(tmp_path) == set()
     assert positions(read_log(storage, runs[0]))[:1] == [1]  # opens it again
