@@ -67,12 +67,14 @@ clean: ## Remove .venv, caches and everything built
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo 'runwire needs Python 3.11 or newer; name one: make PYTHON=python3.11' >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV)
 
 $(LOCKED): requirements/dev.txt | $(BIN)/python
-	$(PIP) install --quiet --require-hashes --requirement requirements/dev.txt
+	@echo 'Installing the locked dependencies into $(VENV); this takes half a minute or so'
+	@$(PIP) install --quiet --require-hashes --requirement requirements/dev.txt
 	@touch $@
 
 $(INSTALLED): $(LOCKED) pyproject.toml hatch_build.py $(if $(wildcard $(GRAPHIQL)),,FORCE)
-	$(PIP) install --quiet --no-build-isolation --no-deps --editable .
+	@echo 'Installing runwire, with GraphiQL'
+	@$(PIP) install --quiet --no-build-isolation --no-deps --editable .
 	@touch $@

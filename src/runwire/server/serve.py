@@ -73,7 +73,6 @@ def _spare_collector() -> None:
     Executing an operation makes many objects that are gone when it ends; looking for cycles among them, by
     the defaults every few hundred, takes a quarter of the time.
     """
-    gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
 
@@ -118,8 +117,6 @@ class StallingSocketProtocol(WebSocketsSansIOProtocol):
     def keepalive_timeout(self) -> None:
         """Called when a ping was not answered."""
         super().keepalive_timeout()
-        if self.transport.get_write_buffer_size():
-            self.transport.abort()
 
 
 class _Server(uvicorn.Server):

@@ -217,10 +217,16 @@ class RunStorageConformance:
     ) -> None:
         run_id = add_run(storage).run_id
         stored = report(storage, run_id, EventType.RUN_STARTING, EventType.RUN_START)
-        before = storage.get_run_record(run_id), _kinds(storage)
+        record, kinds = storage.get_run_record(run_id), _kinds(storage)
         with storage.run_storage.hold_run(run_id) as held:
             held.apply(stored)
-        assert (storage.get_run_record(run_id), _kinds(storage)) == before
+        assert (storage.get_run_record(run_id), _kinds(storage)) == (record, kinds)
+
+        coming = replace(stored[1], position=3, stored_type=EventType.RUN_WORKER_LOST.value)
+        with storage.run_storage.hold_run(run_id) as held:
+            held.apply([*stored, coming])
+        assert storage.get_run_record(run_id).applied_position == 3
+        assert _kinds(storage) == [*kinds, (InstanceEventKind.EVENT, run_id)]
 
     # ------------------------------------------------------------ tags
 

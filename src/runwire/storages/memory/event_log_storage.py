@@ -77,7 +77,7 @@ class MemoryEventLogStorage(EventLogStorage):
         descending: bool = False,
         filter: EventFilter | None = None,
     ) -> EventLogPage:
-        records = self._read(record)[after : None if before is None else max(before - 1, 0)]
+        records = self._read(record, after=after, before=before)
         if descending:
             records.reverse()
         limit = min(limit, MAX_PAGE)
@@ -98,7 +98,8 @@ class MemoryEventLogStorage(EventLogStorage):
     def get_mirrored_records(
         self, record: RunRecord, after: int, held: HeldRun | None = None
     ) -> list[EventLogRecord]:
-        return [r for r in self._read(record, held)[after:] if r.event_type in MIRRORED_EVENTS]
+        records = self._read(record, held, after=after)
+        return [each for each in records if each.event_type in MIRRORED_EVENTS]
 
     def get_step_counts(self, record: RunRecord, held: HeldRun | None = None) -> StepCounts:
         tally, step_keys = StepTally(), set()
@@ -169,10 +170,18 @@ class MemoryEventLogStorage(EventLogStorage):
             raise RunNotFoundError(record.run_id)
         return Log(epoch=run.worker_epoch)
 
-    def _read(self, record: RunRecord, held: HeldRun | None = None) -> list[EventLogRecord]:
+    def _read(
+        self,
+        record: RunRecord,
+        held: HeldRun | None = None,
+        *,
+        after: int = 0,
+        before: int | None = None,
+    ) -> list[EventLogRecord]:
         with self._state.lock:
             log = self._find_log(record, held) or _NO_LOG
-            return log.records[: log.head]
+            end = log.head if before is None else min(log.head, max(before - 1, 0))
+            return log.records[after:end]
 
 
 def _check(record: RunRecord, append: Append, log: Log) -> None:
