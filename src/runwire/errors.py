@@ -91,11 +91,13 @@ class RunNotFoundError(NotFoundError):
 
 
 class JobNotFoundError(NotFoundError):
-    def __init__(self, job_name: str, known: Iterable[str] = ()) -> None:
+    def __init__(self, job_name: str, known: Iterable[str] = (), place: str = "") -> None:
         self.job_name = job_name
         names = sorted(set(known))
-        hint = f"; there are: {', '.join(names[:20])}" if names else "; no job is loaded"
-        super().__init__(f"there is no job {job_name!r} in a loaded code location{hint}")
+        hint = f"; there are: {', '.join(names[:20])}" if names else "; no job is loaded there"
+        super().__init__(
+            f"there is no job {job_name!r} in {place or 'a loaded code location'}{hint}"
+        )
 
 
 class CodeLocationNotFoundError(NotFoundError):

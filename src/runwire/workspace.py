@@ -149,15 +149,18 @@ class Workspace(ABC):
             JobNotFoundError: no loaded job has that name there.
             JobAmbiguousError: more than one has.
         """
-        loaded = [
+        places = [
             JobRef(location.state.name, repository.name, job)
             for location in self.list_locations()
             for repository in location.state.repositories
             for job in repository.jobs
         ]
-        found = [ref for ref in loaded if _selects(selector, ref)]
+        there = [ref for ref in places if _is_in(selector, ref)]
+        found = [ref for ref in there if ref.job.name == selector.job_name]
         if not found:
-            raise JobNotFoundError(selector.job_name, (ref.job.name for ref in loaded))
+            raise JobNotFoundError(
+                selector.job_name, (ref.job.name for ref in there), _place(selector)
+            )
         if len(found) > 1:
             raise JobAmbiguousError(
                 selector.job_name, [(ref.location_name, ref.repository_name) for ref in found]
@@ -168,9 +171,12 @@ class Workspace(ABC):
         """Ends the processes that the workspace started. Run workers go on. Harmless when called twice."""
 
 
-def _selects(selector: JobSelector, ref: JobRef) -> bool:
-    return (
-        ref.job.name == selector.job_name
-        and selector.repository_name in (None, ref.repository_name)
-        and selector.location_name in (None, ref.location_name)
+def _is_in(selector: JobSelector, ref: JobRef) -> bool:
+    return selector.repository_name in {None, ref.repository_name} and (
+        selector.location_name in {None, ref.location_name}
     )
+
+
+def _place(selector: JobSelector) -> str:
+    named = {"repository": selector.repository_name, "code location": selector.location_name}
+    return " of ".join(f"{kind} {name!r}" for kind, name in named.items() if name is not None)

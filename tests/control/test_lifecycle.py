@@ -189,6 +189,21 @@ def test_a_run_whose_worker_is_gone_is_canceled_at_once(
     assert terminate_run(storage, launcher, workspace, run_id).status is RunStatus.CANCELED
 
 
+def test_a_run_that_its_reaper_ends_while_it_is_terminated_is_canceled_all_the_same(
+    storage: MemoryStorage, launcher: Any, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = run_in(storage, workspace, RunStatus.STARTED)
+
+    def die(record: RunRecord, workspace: Workspace) -> bool:
+        ended = EventLogEntry(run_id=run_id, event_type=T.RUN_CANCELED, message="gone")
+        storage.store_events(run_id, [ended], epoch=1)
+        return False
+
+    monkeypatch.setattr(launcher, "terminate", die)
+    assert terminate_run(storage, launcher, workspace, run_id).status is RunStatus.CANCELED
+    assert types_of(storage, run_id)[-2:] == [T.RUN_CANCELING, T.RUN_CANCELED]
+
+
 @pytest.mark.parametrize("status", [RunStatus.NOT_STARTED, RunStatus.QUEUED, RunStatus.MANAGED])
 def test_a_run_without_a_worker_is_canceled_at_once(
     storage: MemoryStorage, launcher: Any, workspace: Workspace, status: RunStatus

@@ -494,7 +494,7 @@ def etl():
     load()
 """)
     assert _problems(made, {"ops": {"load": {"config": {"path": "wrong"}}}}) == (
-        ConfigProblem((*LOAD, "path"), "Value error, no such path", "value_error"),
+        ConfigProblem((*LOAD, "path"), "no such path", "value_error"),
     )
     with pytest.raises(RunConfigInvalidError) as caught:
         made.resolve_run_config({"ops": {"load": {"config": {"path": "x"}}}})

@@ -8,10 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runwire.error_info import ErrorInfo
-from runwire.errors import InputInvalidError
+from runwire.errors import InputInvalidError, InvalidDefinitionError
 from runwire.events import EventLogEntry, EventLogRecord, EventType, LogLevel
 from runwire.events.entry import storable_text
-from runwire.events.metadata import MetadataEntry, NumberMetadata, TextMetadata, normalize_metadata
+from runwire.events.metadata import (
+    MetadataEntry,
+    MetadataValue,
+    NumberMetadata,
+    TextMetadata,
+    normalize_metadata,
+)
 from runwire.events.payloads import (
     PAYLOAD_CLASSES,
     AssetEventData,
@@ -179,3 +185,12 @@ def test_an_error_whose_text_raises_is_told_all_the_same() -> None:
         ErrorInfo.from_exception(BrokenError()).message
         == "(its text could not be made: RuntimeError)"
     )
+
+
+def test_json_metadata_that_json_cannot_hold_is_refused_when_it_is_made() -> None:
+    cyclic: list[object] = []
+    cyclic.append(cyclic)
+    for value in (cyclic, object()):
+        with pytest.raises(InvalidDefinitionError, match="values that JSON can hold"):
+            MetadataValue.json(value)
+    assert MetadataValue.json({"a": math.nan}).json == {"a": {"$number": "NaN"}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 
@@ -303,3 +304,26 @@ def test_lines_that_close_cannot_store_go_to_standard_error(
     assert "a line" in written
     assert "an event" in written
     assert messages(storage) == []
+
+
+@pytest.mark.usefixtures("slow_groups")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_fork_of_the_worker_writes_nothing_into_the_log(
+    storage: ScriptedStorage, writer: EventWriter
+) -> None:
+    """Its lines go to standard error, its events raise, and what was buffered is stored once."""
+    writer.write(line("before"))
+    child = os.fork()
+    if child == 0:  # what goes wrong in here is told by the exit code
+        code = 1
+        try:
+            writer.write(line("in the fork"))
+            writer.write(event(EventType.STEP_SKIPPED))
+        except RuntimeError:
+            writer.close()
+            code = 0
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    writer.flush()
+    assert messages(storage) == ["before"]

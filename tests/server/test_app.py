@@ -16,7 +16,9 @@ from websockets.asyncio.client import ClientConnection
 
 from runwire.documents import load_document
 from runwire.events.cursor import Cursor, CursorScope
+from runwire.feed import RunFeed
 from runwire.instance import Instance
+from runwire.lanes import Lanes
 from runwire.server.app import create_app
 from runwire.server.settings import AppSettings, Limits
 from tests.server.conftest import LiveServer, greet, hear, run_app, say, subscribe
@@ -232,6 +234,29 @@ async def test_a_follower_who_leaves_frees_the_tail(
             await anext(stream)
             await say(socket, {"type": "complete", "id": "1"})
             await asyncio.to_thread(freed.get, timeout=30)
+
+
+def test_the_feed_ends_before_the_lanes_that_it_reads_in(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[str] = []
+
+    class TellingFeed(RunFeed):
+        async def close(self) -> None:
+            await super().close()
+            ended.append("feed")
+
+    class TellingLanes(Lanes):
+        def close(self) -> None:
+            super().close()
+            ended.append("lanes")
+
+    monkeypatch.setattr("runwire.server.app.RunFeed", TellingFeed)
+    monkeypatch.setattr("runwire.server.app.Lanes", TellingLanes)
+    with serving(instance) as live:
+        assert live.request("GET", "/livez").status_code == 200
+        assert ended == []
+    assert ended == ["feed", "lanes"]
 
 
 def test_a_wrong_argument_is_an_error_with_a_code(live: LiveServer, caller: Caller) -> None:

@@ -221,6 +221,19 @@ async def test_subscriptions_end_with_a_connection_that_breaks(server: LiveServe
     await ended(server, 1)
 
 
+async def test_operations_that_outlive_their_connection_for_a_moment_raise_nothing(
+    server: LiveServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with server.connect() as socket:
+        await greet(socket)
+        for n in range(10):
+            await subscribe(socket, "subscription{flood}", id=str(n))
+        await hear(socket)
+        socket.transport.abort()
+    await ended(server, 10)
+    assert caplog.text == ""
+
+
 async def ended(server: LiveServer, count: int) -> None:
     for _ in range(count):
         await asyncio.to_thread(server.ended.get, timeout=30)

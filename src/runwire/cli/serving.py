@@ -10,6 +10,7 @@ from pathlib import Path
 
 import typer
 
+import runwire
 from runwire import __version__
 from runwire.cli.printable import printable
 from runwire.errors import HomeInvalidError, InputInvalidError
@@ -19,6 +20,8 @@ from runwire.server.serve import serve
 from runwire.workspace import CodeLocationState, CodeLocationStatus
 
 DEV_HOME = ".runwire"
+
+_PACKAGE = Path(runwire.__file__).parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +86,13 @@ def run_server(
 
 
 def _announce(url: str, workspace: LocalWorkspace) -> None:
-    typer.echo(f"GraphiQL  {url}/graphql")
+    # An address that stands for all of this machine's is no address to go to.
+    shown = url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
+    typer.echo(f"GraphiQL  {shown}/graphql")
     typer.echo("Ctrl-C stops the server.")
-    if workspace.list_locations():
+    if not workspace.list_locations():
+        typer.echo("No code location is served (-f, -m): only external systems can run jobs.")
+    else:
         # The server answers already while user code is still being imported.
         threading.Thread(target=_tell_locations, args=(workspace,), daemon=True).start()
 
@@ -105,8 +112,13 @@ def location_lines(state: CodeLocationState) -> list[str]:
     if state.load_error is None:
         return [line]
     error = state.load_error
-    stack = [text for part in (error, *error.causes) for text in part.stack]
+    stack = [text for part in (error, *error.causes) for text in part.stack if not _is_inside(text)]
     return [
         printable(f"{line}: {error.message}"),
         *(f"    {printable(text)}" for part in stack for text in part.splitlines()),
     ]
+
+
+def _is_inside(frame: str) -> bool:
+    """Whether a frame is in the machinery that loads definitions, not in what a user wrote."""
+    return f'File "{_PACKAGE}' in frame or 'File "<frozen importlib' in frame

@@ -20,7 +20,7 @@ def pydantic_problems(error: ValidationError, prefix: tuple[str, ...] = ()) -> l
     return [
         ConfigProblem(
             (*prefix, *(str(part) for part in problem["loc"])),
-            _MESSAGES.get(problem["type"], problem["msg"]),
+            _MESSAGES.get(problem["type"], problem["msg"].removeprefix("Value error, ")),
             problem["type"],
         )
         for problem in error.errors(include_url=False, include_context=False, include_input=False)

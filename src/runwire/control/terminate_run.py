@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import suppress
 from enum import Enum
 
 from runwire.error_info import ErrorInfo
@@ -65,7 +66,9 @@ def terminate_run(
         record = storage.get_run_record(run_id)
         if record.is_finished:
             expected = [status.value for status in RunStatus if status in UNFINISHED_STATUSES]
-            raise RunStateConflictError(run_id, record.status.value, expected)
+            raise RunStateConflictError(
+                run_id, record.status.value, expected, "it has ended already"
+            )
         try:
             _stop_safely(storage, launcher, workspace, record)
         except RunStateConflictError:
@@ -97,12 +100,14 @@ def _stop_safely(
             message="The worker is asked to stop.",
         )
         storage.store_events(record.run_id, [asked], require={record.status})
-    if not (alive and _try_to_stop(launcher, workspace, record)):
+    if alive and _try_to_stop(launcher, workspace, record):
+        return
+    with suppress(RunStateConflictError):  # whoever saw the worker die ended the run meanwhile
         _cancel(
             storage,
             record.run_id,
             {RunStatus.CANCELING},
-            "The run was canceled; no worker was alive.",
+            "The run was canceled; no live worker of it is known.",
         )
 
 

@@ -131,6 +131,7 @@ class RunConfigType:
 
     def _problem(self, details: ErrorDetails) -> ConfigProblem:
         location, code, message = details["loc"], details["type"], details["msg"]
+        message = message.removeprefix("Value error, ")
         if code in _REFUSED_KEYS:
             keys = ", ".join(keys_at(self._schema, location[:-1]))
             message = f"{location[-1]!r} cannot be set here; " + (

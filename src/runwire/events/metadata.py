@@ -42,8 +42,12 @@ class MetadataValue:
 
     @staticmethod
     def json(value: Any) -> JsonMetadata:
-        """Any value that JSON can hold."""
-        return JsonMetadata(value)
+        """Any value that JSON can hold.
+
+        Raises:
+            InvalidDefinitionError: JSON cannot hold it.
+        """
+        return JsonMetadata(_plain(value, "MetadataValue.json"))
 
     @staticmethod
     def run(run_id: str) -> RunMetadata:
@@ -147,7 +151,7 @@ def _value(value: Any, place: str) -> AnyMetadataValue:
 def _plain(value: Any, place: str) -> Any:
     try:
         return _finite(msgspec.to_builtins(value))
-    except TypeError as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise InvalidDefinitionError(f"{place}: {error}; give values that JSON can hold") from None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -39,6 +40,7 @@ class EventWriter:
 
     def __init__(self, storage: InstanceStorage, record: RunRecord, epoch: int) -> None:
         self._storage = storage
+        self._pid = os.getpid()
         self._record = record
         self._epoch = epoch
         self._lock = threading.Lock()
@@ -68,6 +70,9 @@ class EventWriter:
             StorageUnavailableError: the event could not be stored, and will not be.
             StaleWorkerError, RunFinishedError, RunNotFoundError: the worker must end.
         """
+        if os.getpid() != self._pid:
+            self._write_elsewhere(entry)
+            return None
         if entry.is_durable or (self._unavailable and entry.event_type is not None):
             return self._store(entry)[-1]
         with self._lock:
@@ -94,6 +99,8 @@ class EventWriter:
 
     def close(self) -> None:
         """Stores what it can of what was written, and ends. Raises nothing; harmless when called twice."""
+        if os.getpid() != self._pid:
+            return
         with self._lock:
             self._closed = True
             self._filled.notify()
@@ -114,6 +121,19 @@ class EventWriter:
     @property
     def _is_open(self) -> bool:
         return not (self._ended or self._closed or self._refusal)
+
+    def _write_elsewhere(self, entry: EventLogEntry) -> None:
+        """In a fork of the worker: its locks, threads and connections are the worker's and not usable here.
+
+        Raises:
+            RuntimeError: the entry is an event.
+        """
+        if entry.event_type is not None:
+            raise RuntimeError(
+                "a process that was forked inside of an op cannot write events of the run;"
+                " hand them back to the op, or start the process by spawn"
+            )
+        _print_lines([entry], "it was logged in a fork of the worker")
 
     def _admits(self, entry: EventLogEntry) -> bool:
         """Whether an entry may still be written; False only for a line."""

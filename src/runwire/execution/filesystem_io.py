@@ -88,6 +88,12 @@ def _write(path: Path, value: Any, context: OutputContext) -> None:
         os.fsync(file.fileno())
 
 
+def make_folder(folder: Path) -> None:
+    """Makes a folder and those above it, so that they are there after a power loss as well."""
+    for above in _make_folder(folder):
+        _sync(above)
+
+
 def _make_folder(folder: Path) -> list[Path]:
     """Makes a folder and those above it; returns the folders that must be synced for it, innermost first."""
     if folder.is_dir():

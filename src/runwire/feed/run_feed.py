@@ -110,30 +110,34 @@ class RunFeed:
             while not tail.is_open:
                 tail.raise_failure()
                 await tail.wait_change()
-            position, due = after, 0.0
+            position, due, limit = after, 0.0, PAGE_RECORDS
             while not (due and tail.has_ended_at(position)):
-                batch = await self._next_batch(tail, position, due)
+                batch = await self._next_batch(tail, position, due, limit)
                 if batch is None:
                     continue
                 if batch.from_position != position:
                     raise RuntimeError(f"the batch next to {position} is {batch.from_position}")
                 yield batch
                 position, due = batch.to_position, loop.time() + self._checkpoint_seconds
+                # Where records are so large that a batch takes few, reading a whole page is in vain.
+                limit = min(PAGE_RECORDS, 2 * max(1, len(batch.records)))
         finally:
             self._tails.detach(tail)
 
-    async def _next_batch(self, tail: Tail, position: int, due: float) -> RunTailBatch | None:
+    async def _next_batch(
+        self, tail: Tail, position: int, due: float, limit: int
+    ) -> RunTailBatch | None:
         """What follows a position; None when that has to be asked again."""
         tail.raise_failure()
         if position < tail.start:
-            return await self._catch_up(tail, position)
+            return await self._catch_up(tail, position, limit)
         batch = tail.batch_after(position)
         if batch is None and not await tail.wait_change(due):
             return tail.checkpoint(position)
         return batch
 
-    async def _catch_up(self, tail: Tail, position: int) -> RunTailBatch:
-        limit = min(PAGE_RECORDS, tail.start - position)
+    async def _catch_up(self, tail: Tail, position: int, limit: int) -> RunTailBatch:
+        limit = min(limit, tail.start - position)
         async with self._pages:
             page = await self._reads.page(tail.run, position, limit)
         return tail.page_after(position, page.run, next(cut(page.records, limit)))

@@ -29,7 +29,6 @@ class ServedDefinitions:
             )
             protocol.encode(self.reply)  # what cannot be sent is not loaded either
         except BaseException as error:  # noqa: BLE001 - SystemExit as well: it is what we serve
-            traceback.print_exc()
             self.reply = protocol.LoadFailed(ErrorInfo.from_exception(error))
         else:
             self._repositories = {repository.name: repository for repository in repositories}

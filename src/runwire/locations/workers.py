@@ -15,6 +15,7 @@ from subprocess import Popen
 from typing import IO, cast
 
 from runwire.errors import StorageUnavailableError
+from runwire.execution.filesystem_io import make_folder
 from runwire.instance import Instance, InstanceRef, LocalArtifactStorage
 from runwire.locations.lost_worker import describe_exit, report_lost_worker
 from runwire.locations.protocol import (
@@ -52,7 +53,7 @@ class RunWorkers:
         """
         ref = InstanceRef.from_dict(request.instance_ref)
         folder = ref.local_artifact_storage.rehydrate(LocalArtifactStorage).run_dir(request.run_id)
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         worker = self._spawn(request.run_id, folder)
         with self._lock:
             self._live.setdefault(request.run_id, []).append(worker)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import resource
 import signal
 import socket
 from collections.abc import Callable
@@ -23,6 +24,8 @@ from runwire.server.settings import AppSettings, Limits
 from runwire.workspace import Workspace
 
 TOKEN_VARIABLE = "RUNWIRE_TOKEN"  # noqa: S105 - its name, not its value
+
+MAX_DESCRIPTORS = 65_536
 
 _STOP_SECONDS = 3
 
@@ -62,9 +65,18 @@ def serve(
         raise InvalidConfigurationError("the configuration", [problem]) from None
     with listen(host, port) as listener:
         instance.storage.repair()
+        _raise_descriptor_limit()
         _spare_collector()
         url = url_of(host, listener)
         _Server(_config(app, settings.limits), lambda: ready and ready(url)).run([listener])
+
+
+def _raise_descriptor_limit() -> None:
+    """Lets the process have as many files open as it may: logs, followers and clients take some each."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MAX_DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _spare_collector() -> None:
@@ -117,6 +129,8 @@ class StallingSocketProtocol(WebSocketsSansIOProtocol):
     def keepalive_timeout(self) -> None:
         """Called when a ping was not answered."""
         super().keepalive_timeout()
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
 
 
 class _Server(uvicorn.Server):

@@ -19,6 +19,7 @@ from runwire.errors import (
     RunFinishedError,
     RunNotFoundError,
     RunStateConflictError,
+    SchemaRevisionError,
     StaleWorkerError,
     StorageDamagedError,
     StorageUnavailableError,
@@ -158,7 +159,8 @@ class InstanceStorage(ConfigurableClass):
                 return self._replay(held)
         except RunNotFoundError:  # deleted meanwhile
             return False
-        except StorageUnavailableError as error:
+        except (StorageUnavailableError, SchemaRevisionError, ValueError) as error:
+            # One log that cannot be read, or makes no sense, must not keep the others from repair.
             logger.warning("run %s could not be compared with its log: %s", run_id, error)
             return False
 

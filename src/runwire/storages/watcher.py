@@ -117,6 +117,9 @@ class LogWatcher:
             watch.behind = False
         except StorageUnavailableError as error:  # it stays behind; the next round tries again
             logger.warning("the log of run %s cannot be followed: %s", watch.record.run_id, error)
+        except Exception:
+            logger.exception("the log of run %s is not followed any more", watch.record.run_id)
+            self._end(watch)
 
     def _call(self, watch: _Watch, records: list[EventLogRecord]) -> bool:
         """Hands records to the callback; returns whether the watch goes on."""

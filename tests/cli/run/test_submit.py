@@ -80,7 +80,7 @@ def test_a_run_config_comes_from_a_file_from_stdin_or_from_the_command_line(
             ["nope"],
             "error: there is no job 'nope' in a loaded code location; there are: bad, gated, good\n",
         ),
-        (["good", "--location", "nope"], "error: there is no job 'good' in a loaded code location"),
+        (["good", "--location", "nope"], "error: there is no job 'good' in code location 'nope'; "),
         (["good", "--tag", "a"], "error: --tag 'a' is no tag; write it like key=value\n"),
         (["good", "--tag", "runwire/x=1"], "error: tag 'runwire/x' is the system's"),
         (

@@ -32,6 +32,7 @@ def parse_place(cursor: str, order: RunOrder) -> RunPlace:
             version == _VERSION
             and listed == _LIST
             and _is_instant(value)
+            and not isinstance(storage_id, bool)
             and 0 <= storage_id < 2**63
         ):
             if [version, listed, field, descending] != _head(order):

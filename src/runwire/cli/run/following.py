@@ -23,7 +23,9 @@ def follow_to_the_end(
     client: RunwireClient, run_id: str, after: str | None = None, *, as_json: bool = False
 ) -> ExitCode:
     """Shows the events of a run after a cursor until it has ended; returns the exit code of its status."""
-    with open_log(client.get_planned_steps(run_id), as_json=as_json) as log:
+    # From a cursor on, nothing is known of steps that were through before it.
+    planned = client.get_planned_steps(run_id) if after is None else []
+    with open_log(planned, as_json=as_json) as log:
 
         def tell(outage: Outage) -> None:
             # The first attempts follow within moments; only an outage that lasts is worth a line each.

@@ -26,8 +26,8 @@ _SET_MIRRORED = str(update(log).values(mirrored_position=0).compile(dialect=_DIA
 def append_to_shard(writer: Writer, record: RunRecord, append: Append) -> list[EventLogRecord]:
     """Appends in one transaction, as `EventLogStorage.append` says. The caller has the writer's lock."""
     types = {entry.event_type for entry in append.entries}
-    writer.begin(not DURABLE_EVENTS.isdisjoint(types))
     try:
+        writer.begin(not DURABLE_EVENTS.isdisjoint(types))
         epoch, terminal_position, head = writer.execute(_STATE).fetchone()
         _check(record, append, epoch, terminal_position is not None)
         rows = stored_events(append, head or 0)

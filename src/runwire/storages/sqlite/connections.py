@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Dialect, Engine, QueuePool, create_engine, make_url, select
+from sqlalchemy.util import LRUCache
 
 from runwire.storages.sqlite.errors import is_busy
 
@@ -18,7 +19,7 @@ _IDLE_READERS = 2
 _STEP_SECONDS = 0.002
 _MAX_STEP_SECONDS = 0.02
 
-_COMPILED: dict[Any, Any] = {}
+_COMPILED: LRUCache[Any, Any] = LRUCache(500)
 """Compiled statements, shared by the engines of all event logs, which speak one dialect."""
 
 

@@ -57,8 +57,8 @@ class SqliteRunStorage(SqlRunStorage):
     def writing(self, *, durable: bool = True) -> Iterator[Connection]:
         with self._lock, translated(self.path):
             writer, connection = self._open_writer()
-            writer.begin(durable)
             try:
+                writer.begin(durable)
                 yield connection
                 writer.commit()
             except BaseException:

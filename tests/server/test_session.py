@@ -1,0 +1,66 @@
+"""The session on a socket that takes everything at once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import suppress
+from queue import SimpleQueue
+from typing import Any, cast
+
+from starlette.websockets import WebSocket, WebSocketState
+
+from runwire.server.auth import ANYBODY
+from runwire.server.operations import Operations
+from runwire.server.settings import Limits
+from runwire.server.websocket.protocol import Protocol
+from runwire.server.websocket.session import Session
+from tests.server.conftest import SCHEMA, TryContext
+
+
+class GreedySocket:
+    """Never makes a sender wait."""
+
+    application_state = WebSocketState.CONNECTED
+
+    def __init__(self) -> None:
+        self.scope = {"subprotocols": ["graphql-transport-ws"]}
+        self.frames: asyncio.Queue[Any] = asyncio.Queue()
+        self.sent: list[Any] = []
+        self.completed = asyncio.Event()
+
+    async def accept(self, subprotocol: str) -> None:
+        assert subprotocol == "graphql-transport-ws"
+
+    async def receive(self) -> Any:
+        return await self.frames.get()
+
+    async def send_text(self, text: str) -> None:
+        self.sent.append(json.loads(text))
+        if self.sent[-1]["type"] == "complete":
+            self.completed.set()
+
+    def say(self, **message: Any) -> None:
+        self.frames.put_nowait({"type": "websocket.receive", "text": json.dumps(message)})
+
+
+async def test_a_stream_that_always_has_more_lets_the_others_have_their_turn() -> None:
+    ended: SimpleQueue[str] = SimpleQueue()
+    limits = Limits()
+    operations = Operations(SCHEMA, lambda p: TryContext(p, [], ended), limits)
+    socket = GreedySocket()
+    protocol = Protocol(lambda payload: ANYBODY, 10)
+    session = Session(cast(WebSocket, socket), protocol, operations, limits)
+    running = asyncio.create_task(session.run())
+    socket.say(type="connection_init")
+    query = "subscription { count(to: 500) }"
+    socket.say(type="subscribe", id="1", payload={"query": query})
+    turns = 0
+    while not socket.completed.is_set():
+        await asyncio.sleep(0)
+        turns += 1
+    assert len(socket.sent) == 502
+    assert turns >= 500
+    socket.frames.put_nowait({"type": "websocket.disconnect", "code": 1000})
+    with suppress(asyncio.CancelledError):
+        await running
