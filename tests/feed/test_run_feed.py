@@ -390,3 +390,24 @@ async def test_the_head_is_as_it_is_now(feed: RunFeed, journal: Journal) -> None
     assert await feed.head(journal.record) == LogHead(2, None)
     journal.finish()
     assert await feed.head(journal.record) == LogHead(3, 3)
+
+
+async def test_catching_up_on_large_records_reads_about_what_it_sends(
+    feed: RunFeed, journal: Journal, storage: InstanceStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch takes few of them, so a whole page is read once and then no more."""
+    journal.write_many(400, size=100_000)
+    journal.finish()
+    read: list[int] = []
+    get_records = storage.event_log_storage.get_records
+
+    def counted(*args: Any, **kwargs: Any) -> EventLogPage:
+        page = get_records(*args, **kwargs)
+        read.append(len(page.records))
+        return page
+
+    monkeypatch.setattr(storage.event_log_storage, "get_records", counted)
+    batches = await follow(feed, journal.record)
+    assert_seamless(batches, 0, 401)
+    assert max(len(batch.records) for batch in batches) < 4
+    assert sum(read) <= 401 + 2 * 401 + 10

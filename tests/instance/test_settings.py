@@ -1,5 +1,6 @@
 """`runwire.yaml` is strict, tells everything at once, and never prints a secret."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,11 @@ local_artifact_storage: {module: runwire.instance.ref, class: InstanceRef}
         ("a: [", "is not YAML"),
         ("- a list", "must be a mapping"),
         ("name: a\nname: b", "'name' is written twice"),
+        ("? [a]\n: 1", "is not YAML"),
+        ("{a: 1}: 2", "is not YAML"),
+        ("a: 9999-99-99", "is not YAML"),
+        ("a: &a [*a]", "nested too deeply, or refers to itself"),
+        ("server: " + "[" * 3000, "is nested too deeply"),
     ],
 )
 def test_a_corrupt_file_is_one_problem(tmp_path: Path, text: str, says: str) -> None:
@@ -102,3 +108,13 @@ def test_secrets_are_not_in_the_effective_configuration_nor_in_errors(
     assert shown["server"]["port"] == 3333
     problems = problems_of(tmp_path, "auth: {token: short-secret}\n")
     assert "short-secret" not in str(problems)
+
+
+@pytest.mark.parametrize(
+    "token", ["short", "x" * 15, " " * 20, "a-token-of-some-length\n", "ä" * 20]
+)
+def test_a_token_that_no_header_could_carry_is_refused(tmp_path: Path, token: str) -> None:
+    problems = problems_of(tmp_path, f"auth: {{token: {json.dumps(token)}}}\n")
+    assert list(problems) == ["auth.token"]
+    assert "a token" in problems["auth.token"]
+    assert token.strip() == "" or token.strip() not in problems["auth.token"]

@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from runwire.config import (
     ConfigurableClass,
@@ -66,7 +74,17 @@ class ServerSettings(_Strict):
 class AuthSettings(_Strict):
     """Who may call the server: whoever presents the token. Demanded off loopback."""
 
-    token: SecretStr | None = Field(default=None, min_length=16)
+    token: SecretStr | None = None
+
+    @field_validator("token")
+    @classmethod
+    def _fits_a_header(cls, token: SecretStr | None) -> SecretStr | None:
+        text = None if token is None else token.get_secret_value()
+        if text is not None and not (len(text) >= 16 and text.isascii() and text.isprintable()):
+            raise ValueError("a token has at least 16 characters, all of them printable ASCII")
+        if text is not None and text != text.strip():
+            raise ValueError("a token neither begins nor ends with a blank")
+        return token
 
 
 class Settings(_Strict):
@@ -125,7 +143,11 @@ def read_settings(
     """
     source = home / CONFIG_FILENAME
     written = _read_yaml(source)
-    values, problems = resolve_env(written)
+    try:
+        values, problems = resolve_env(written)
+    except RecursionError:
+        problem = ConfigProblem((), "is nested too deeply, or refers to itself", "yaml")
+        raise InvalidConfigurationError(str(source), [problem]) from None
     settings = Settings()
     try:
         settings = Settings.model_validate(values)
@@ -190,7 +212,10 @@ def _read_yaml(source: Path) -> dict[str, Any]:
         raise InvalidConfigurationError(str(source), [problem]) from None
     try:
         value = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader
-    except yaml.YAMLError as error:
+    except RecursionError:
+        problem = ConfigProblem((), "is nested too deeply", "yaml")
+        raise InvalidConfigurationError(str(source), [problem]) from None
+    except (yaml.YAMLError, ValueError, TypeError) as error:
         message = " ".join(str(error).split())
         problem = ConfigProblem((), f"is not YAML: {message}", "yaml")
         raise InvalidConfigurationError(str(source), [problem]) from None

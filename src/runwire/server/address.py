@@ -52,6 +52,8 @@ def listen(host: str, port: int) -> socket.socket:
         # Of the two addresses of localhost, the one that every client tries.
         family, *_, address = min(found, key=lambda info: info[0] != socket.AF_INET)
         return socket.create_server(address[:2], family=family, backlog=2048)
+    except (UnicodeError, OverflowError, ValueError):
+        raise AddressUnavailableError(host, port, "it is no name of a host") from None
     except OSError as error:
         known = isinstance(error, socket.gaierror) or not error.errno
         problem = str(error.strerror or error) if known else os.strerror(error.errno or 0)

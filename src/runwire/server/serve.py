@@ -11,12 +11,14 @@ from collections.abc import Callable
 from types import FrameType
 
 import uvicorn
+from pydantic import ValidationError
 from starlette.applications import Starlette
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from runwire.config import pydantic_problems
 from runwire.errors import ConfigProblem, InvalidConfigurationError
 from runwire.instance import Instance
-from runwire.instance.settings import Settings
+from runwire.instance.settings import AuthSettings, Settings
 from runwire.server.address import check_address, listen, url_of
 from runwire.server.app import create_app
 from runwire.server.origins import is_loopback
@@ -90,9 +92,23 @@ def _spare_collector() -> None:
 
 
 def configured_token(settings: Settings) -> str | None:
-    """The token that callers must present; None when none is set."""
-    secret = settings.auth.token
-    return os.environ.get(TOKEN_VARIABLE) or (None if secret is None else secret.get_secret_value())
+    """The token that callers must present; None when none is set.
+
+    Raises:
+        InvalidConfigurationError: RUNWIRE_TOKEN is not what `auth.token` may be.
+    """
+    token = os.environ.get(TOKEN_VARIABLE)
+    if token:
+        return _checked(token)
+    return None if settings.auth.token is None else settings.auth.token.get_secret_value()
+
+
+def _checked(token: str) -> str:
+    try:
+        AuthSettings.model_validate({"token": token})
+    except ValidationError as error:
+        raise InvalidConfigurationError(TOKEN_VARIABLE, pydantic_problems(error)) from None
+    return token
 
 
 def _app_settings(settings: Settings, host: str, token: str | None) -> AppSettings:

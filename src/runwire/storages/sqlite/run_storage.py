@@ -62,10 +62,17 @@ class SqliteRunStorage(SqlRunStorage):
                 yield connection
                 writer.commit()
             except BaseException:
-                writer.rollback()
+                self._undo(writer)
                 raise
             finally:
                 connection.rollback()  # ends what SQLAlchemy takes for a transaction
+
+    def _undo(self, writer: Writer) -> None:
+        try:
+            writer.rollback()
+        except sqlite3.ProgrammingError:
+            # An interrupt came while SQLAlchemy used the connection, and SQLAlchemy has closed it.
+            self._writer = self._connection = None
 
     def dispose(self) -> None:
         with self._lock:
