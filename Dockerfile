@@ -1,7 +1,8 @@
-# The server, its daemons and its code locations in one image:
+# The server in an image. It has no jobs of its own: mount yours and name them.
 #
 #   docker build -t runwire .
-#   docker run --init -p 3333:3333 -e RUNWIRE_TOKEN=… -v runwire:/var/lib/runwire runwire
+#   docker run --init -p 3333:3333 -e RUNWIRE_TOKEN=… -v runwire:/var/lib/runwire -v ./jobs:/jobs \
+#     runwire runwire serve --host 0.0.0.0 -f /jobs/jobs.py
 #
 # The server listens beyond loopback here, so it refuses to start without RUNWIRE_TOKEN. `--init`
 # reaps what a killed run leaves behind.
