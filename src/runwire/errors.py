@@ -22,7 +22,7 @@ arguments and write their own message, which says what went wrong and what would
     │   ├── CursorExpiredError
     │   ├── InvalidConfigurationError    runwire.yaml or a component's config
     │   ├── InvalidDefinitionError       what users write
-    │   ├── HomeInvalidError
+    │   └── HomeInvalidError
     │   └── SchemaRevisionError          a database of another version of runwire
     ├── ForbiddenError           the principal may not do it
     ├── UnavailableError         something that is needed does not answer
@@ -31,6 +31,7 @@ arguments and write their own message, which says what went wrong and what would
     │   ├── TerminateFailedError
     │   └── StorageUnavailableError
     │       └── StorageDamagedError  a file of a storage is not what was written
+    │           └── SchemaRevisionError  a database of another version of runwire
     └── UserCodeError            user code raised; the original is `user_exception`
         ├── StepExecutionError
         ├── ResourceError
@@ -245,18 +246,6 @@ class HomeInvalidError(InvalidError):
     """The home of the instance cannot be used."""
 
 
-class SchemaRevisionError(InvalidError):
-    """A database has a schema revision that this version of runwire does not read."""
-
-    def __init__(self, database: str, found: str | None, head: str, mend: str) -> None:
-        self.database = database
-        self.found = found
-        self.head = head
-        super().__init__(
-            f"{database} has schema revision {found or 'none'}, this version needs {head}; {mend}"
-        )
-
-
 # ---------------------------------------------------------------- unavailable
 
 
@@ -295,6 +284,18 @@ class StorageUnavailableError(UnavailableError):
 
 class StorageDamagedError(StorageUnavailableError):
     """A file of a storage does not hold what was written to it; waiting does not mend it."""
+
+
+class SchemaRevisionError(StorageDamagedError):
+    """A database has a schema revision that this version of runwire does not read."""
+
+    def __init__(self, database: str, found: str | None, head: str, mend: str) -> None:
+        self.database = database
+        self.found = found
+        self.head = head
+        super().__init__(
+            f"{database} has schema revision {found or 'none'}, this version needs {head}; {mend}"
+        )
 
 
 # ---------------------------------------------------------------- user code

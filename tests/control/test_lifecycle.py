@@ -24,6 +24,7 @@ from runwire.errors import (
     RunNotFoundError,
     RunStateConflictError,
     RunwireError,
+    StorageDamagedError,
     TerminateFailedError,
 )
 from runwire.events import EventLogEntry, EventType
@@ -273,6 +274,21 @@ def test_a_live_run_is_deleted_only_by_force(
             delete()
         assert storage.get_run_record(run_id) == before
         assert deleted == []
+
+
+def test_a_live_run_whose_log_is_damaged_is_deleted_by_force_and_its_worker_stopped(
+    storage: MemoryStorage, launcher: Any, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = run_in(storage, workspace, RunStatus.STARTED)
+
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise StorageDamagedError("not a log any more")
+
+    monkeypatch.setattr(storage.event_log_storage, "append", refuse)
+    delete = partial(delete_run, storage, launcher, workspace, run_id, delete_files=lambda _: None)
+    assert delete(force=True).run_id == run_id
+    assert launcher.stopped == [run_id]
+    assert storage.run_storage.find_run_record(run_id) is None
 
 
 def test_tags_are_merged_and_the_limit_counts_those_there_are(

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 
-from runwire.control.terminate_run import TerminatePolicy, terminate_run
-from runwire.errors import RunStateConflictError
+from runwire.control.terminate_run import TerminatePolicy, terminate_run, try_to_stop
+from runwire.errors import RunStateConflictError, StorageDamagedError
 from runwire.launcher import RunLauncher
 from runwire.runs.run import RunRecord
-from runwire.runs.status import ALLOWED_STATUSES, RunAction
+from runwire.runs.status import ALLOWED_STATUSES, RunAction, RunStatus
 from runwire.storage.instance_storage import InstanceStorage
 from runwire.workspace import Workspace
 
@@ -43,10 +42,15 @@ def delete_run(
     allowed = ALLOWED_STATUSES[RunAction.DELETE]
     record = storage.get_run_record(run_id)
     if force and record.status not in allowed:
-        with suppress(RunStateConflictError):  # it ended meanwhile
+        try:
             terminate_run(
                 storage, launcher, workspace, run_id, TerminatePolicy.MARK_AS_CANCELED_IMMEDIATELY
             )
+        except RunStateConflictError:  # it ended meanwhile
+            pass
+        except StorageDamagedError:  # its log cannot take the event, and goes all the same
+            try_to_stop(launcher, workspace, record)
+            allowed = frozenset(RunStatus)
         record = storage.get_run_record(run_id)
     storage.delete_run(run_id, require=allowed)
     delete_files(run_id)

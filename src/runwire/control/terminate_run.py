@@ -60,7 +60,7 @@ def terminate_run(
         before = storage.get_run_record(run_id)
         _cancel(storage, run_id, UNFINISHED_STATUSES, "The run was marked as canceled.")
         if before.status in IN_PROGRESS_STATUSES:
-            _try_to_stop(launcher, workspace, before)
+            try_to_stop(launcher, workspace, before)
         return storage.get_run_record(run_id)
     while True:
         record = storage.get_run_record(run_id)
@@ -100,7 +100,7 @@ def _stop_safely(
             message="The worker is asked to stop.",
         )
         storage.store_events(record.run_id, [asked], require={record.status})
-    if alive and _try_to_stop(launcher, workspace, record):
+    if alive and try_to_stop(launcher, workspace, record):
         return
     with suppress(RunStateConflictError):  # whoever saw the worker die ended the run meanwhile
         _cancel(
@@ -118,7 +118,7 @@ def _cancel(
     storage.store_events(run_id, [entry], require=require)
 
 
-def _try_to_stop(launcher: RunLauncher, workspace: Workspace, record: RunRecord) -> bool:
+def try_to_stop(launcher: RunLauncher, workspace: Workspace, record: RunRecord) -> bool:
     """Whether a live worker was asked. One that cannot be asked finds out by its refused writes."""
     try:
         return launcher.terminate(record, workspace)

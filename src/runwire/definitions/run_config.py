@@ -122,7 +122,8 @@ class RunConfigType:
             raise RunConfigInvalidError(
                 self._job_name, [self._problem(d) for d in details]
             ) from None
-        except Exception as error:  # a validator of the user's may raise anything
+        # A validator of the user's may raise anything, and must not end the process that serves it.
+        except (Exception, SystemExit, KeyboardInterrupt) as error:
             what = f"a validator raised {type(error).__name__}: {error}"
             raise self._refusal(what, "validator_raised") from error
 

@@ -19,7 +19,6 @@ from runwire.errors import (
     RunFinishedError,
     RunNotFoundError,
     RunStateConflictError,
-    SchemaRevisionError,
     StaleWorkerError,
     StorageDamagedError,
     StorageUnavailableError,
@@ -159,7 +158,7 @@ class InstanceStorage(ConfigurableClass):
                 return self._replay(held)
         except RunNotFoundError:  # deleted meanwhile
             return False
-        except (StorageUnavailableError, SchemaRevisionError, ValueError) as error:
+        except (StorageUnavailableError, ValueError) as error:
             # One log that cannot be read, or makes no sense, must not keep the others from repair.
             logger.warning("run %s could not be compared with its log: %s", run_id, error)
             return False

@@ -61,6 +61,7 @@ class SqliteEventLogStorage(SqlEventLogStorage):
     ) -> Iterator[Connection | None]:
         with self._shards.lease(record.run_id, record.log_id) as shard:
             if shard is None:
+                self._check_never_was(record, held)
                 yield None
             else:
                 with shard.readers.connect() as connection:
@@ -98,9 +99,23 @@ class SqliteEventLogStorage(SqlEventLogStorage):
         if run is None or run.log_id != record.log_id:
             raise RunNotFoundError(record.run_id)
         if run.applied_position:
-            path = self._shards.path_of(run.run_id, run.log_id)
-            raise StorageDamagedError(
-                f"{path} is missing, though its run reflects events up to position"
-                f" {run.applied_position}; restore it from a backup, or delete the run"
-            )
+            raise self._is_missing(run)
         self._shards.create(run)
+
+    def _check_never_was(self, record: RunRecord, held: HeldRun | None) -> None:
+        """A log that was never made is empty; one that is gone is not, unless its run is gone as well.
+
+        Raises:
+            StorageDamagedError: the file of the log is gone.
+        """
+        if not record.applied_position:
+            return
+        run = self._runs.find_run_record(record.run_id) if held is None else held.record
+        if run is not None and run.log_id == record.log_id:
+            raise self._is_missing(run)
+
+    def _is_missing(self, run: RunRecord) -> StorageDamagedError:
+        return StorageDamagedError(
+            f"{self._shards.path_of(run.run_id, run.log_id)} is missing, though its run reflects events"
+            f" up to position {run.applied_position}; restore it from a backup, or delete the run"
+        )
