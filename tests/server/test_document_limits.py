@@ -20,8 +20,8 @@ INTROSPECTION = get_introspection_query(
 )
 
 
-def problems(text: str, *, depth: int = 15, aliases: int = 50) -> list[str]:
-    return [error.message for error in DocumentLimits(depth, aliases).check(parse(text))]
+def problems(text: str, *, depth: int = 15, aliases: int = 50, rows: int = 100_000) -> list[str]:
+    return [error.message for error in DocumentLimits(depth, aliases, rows).check(parse(text))]
 
 
 @pytest.mark.parametrize("name", operation_names())
@@ -81,7 +81,7 @@ def test_doubling_fragments_is_measured_at_once() -> None:
     fragments = [f"fragment F{n} on X{{...F{n + 1} ...F{n + 1}}}" for n in range(count)]
     document = parse(f"{{...F0}} {' '.join(fragments)} fragment F{count} on X{{x:a}}")
     started = time.process_time()
-    (error,) = DocumentLimits(10, 10).check(document)
+    (error,) = DocumentLimits(10, 10, 100_000).check(document)
     assert time.process_time() - started < 5
     assert error.message.startswith("the operation has more than 10 aliases")
 
@@ -99,7 +99,9 @@ def test_no_nesting_is_too_deep_to_be_refused(text: str) -> None:
 
 
 def test_an_operation_beside_one_that_nests_too_deeply_is_admitted() -> None:
-    errors = DocumentLimits(15, 50).check(parse("query A" + "{a" * 200 + "}" * 200 + "query B{a}"))
+    errors = DocumentLimits(15, 50, 100_000).check(
+        parse("query A" + "{a" * 200 + "}" * 200 + "query B{a}")
+    )
     assert len(errors) == 1
 
 
@@ -149,3 +151,34 @@ def test_an_invalid_document_stays_invalid_when_it_is_remembered(server: LiveSer
     answers = [server.post("{nothing}").json() for _ in range(2)]
     assert answers[0] == answers[1]
     assert answers[0]["errors"][0]["message"] == "Cannot query field 'nothing' on type 'Query'."
+
+
+EVENTS = "events(first: 1000) { nodes { %s } }"
+
+
+def test_pages_within_pages_multiply() -> None:
+    once = '{ run(runId: "r") { %s } }' % (EVENTS % "position")
+    twice = '{ run(runId: "r") { %s } }' % (EVENTS % ("run { %s }" % (EVENTS % "position")))
+    assert problems(once) == []
+    (problem,) = problems(twice)
+    assert problem.startswith("the operation may give more than 100000 objects")
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ("{ a { b { c } } }", 2),
+        ("{ runs { nodes { runId } } }", 50),
+        ("{ runs(first: 3) { nodes { runId } } }", 6),
+        ("{ runs(first: 3000000000000) { nodes { runId } } }", 200),
+        ("query ($n: Int) { runs(last: $n) { nodes { runId } } }", 200),
+        (
+            "{ runs(first: 2) { nodes { ...F } } } fragment F on Run { events(last: 5) { nodes { level } } }",
+            24,
+        ),
+        ("{ codeLocations { repositories { jobs { name } } } }", 5 * (1 + 5 * (1 + 25))),
+    ],
+)
+def test_rows_are_those_that_an_operation_may_give(text: str, rows: int) -> None:
+    assert problems(text, rows=rows) == []
+    assert len(problems(text, rows=rows - 1)) == 1

@@ -30,7 +30,7 @@ class Documents:
 
     def __init__(self, limits: Limits) -> None:
         self.max_tokens = limits.tokens
-        self._limits = DocumentLimits(limits.depth, limits.aliases)
+        self._limits = DocumentLimits(limits.depth, limits.aliases, limits.rows)
         self._documents: OrderedDict[str, Document] = OrderedDict()
 
     def read(self, text: str) -> Document:

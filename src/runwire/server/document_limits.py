@@ -1,6 +1,6 @@
 """Limits on what a document asks for.
 
-Depth and aliases are folded bottom-up, each fragment once, so that measuring is linear in the document,
+Depth, aliases and rows are folded bottom-up, each fragment once, so that measuring is linear in the document,
 however often its fragments are spread.
 """
 
@@ -16,6 +16,7 @@ from graphql import (
     FragmentSpreadNode,
     GraphQLError,
     InlineFragmentNode,
+    IntValueNode,
     OperationDefinitionNode,
     SelectionNode,
     SelectionSetNode,
@@ -29,13 +30,20 @@ _MAX_NESTING = 100
 
 
 class Measure(NamedTuple):
-    """How deep selections nest, and how many of them have an alias."""
+    """How deep selections nest, how many have an alias, and how many objects they may give at the most."""
 
     depth: int
     aliases: int
+    rows: int
 
 
-_NOTHING = Measure(0, 0)
+_NOTHING = Measure(0, 0, 0)
+
+_PAGES = {"events": (100, 1000), "steps": (1000, 1000), "runs": (25, 100), "recentRuns": (5, 25)}
+"""How many objects a list field gives when it is not told, and at the most."""
+
+_LISTS = {"codeLocations": 5, "repositories": 5, "jobs": 25, "graph": 25, "plan": 25}
+"""How many objects a list field that takes no number is taken to give."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +52,7 @@ class DocumentLimits:
 
     depth: int
     aliases: int
+    rows: int
 
     def check(self, document: DocumentNode) -> list[GraphQLError]:
         """One error for each operation that asks for too much."""
@@ -59,11 +68,16 @@ class DocumentLimits:
         try:
             measure = fold.measure(operation.selection_set)
         except _TooDeepError:
-            measure = Measure(_MANY, 0)
+            measure = Measure(_MANY, 0, 0)
         if measure.depth > self.depth:
             return f"the operation nests deeper than {self.depth} levels; ask for less at once"
         if measure.aliases > self.aliases:
             return f"the operation has more than {self.aliases} aliases; ask for less at once"
+        if measure.rows > self.rows:
+            return (
+                f"the operation may give more than {self.rows} objects, lists within lists multiplied;"
+                " ask for smaller pages, or for less of each object"
+            )
         return None
 
 
@@ -91,13 +105,19 @@ class _Fold:
             raise _TooDeepError
         measures = [self._selection(node) for node in selections.selections]
         self._nesting -= 1
-        return Measure(max(m.depth for m in measures), min(sum(m.aliases for m in measures), _MANY))
+        return Measure(
+            max(m.depth for m in measures),
+            min(sum(m.aliases for m in measures), _MANY),
+            min(sum(m.rows for m in measures), _MANY),
+        )
 
     def _selection(self, node: SelectionNode) -> Measure:
         match node:
             case FieldNode():
                 below = self.measure(node.selection_set)
-                return Measure(below.depth + 1, below.aliases + (node.alias is not None))
+                rows = _times(node) * (below.rows + 1) if node.selection_set else 0
+                aliases = below.aliases + (node.alias is not None)
+                return Measure(below.depth + 1, aliases, min(rows, _MANY))
             case InlineFragmentNode():
                 return self.measure(node.selection_set)
             case FragmentSpreadNode():
@@ -112,3 +132,16 @@ class _Fold:
             if name in self._fragments:
                 self._measured[name] = self.measure(self._fragments[name].selection_set)
         return self._measured[name]
+
+
+def _times(node: FieldNode) -> int:
+    """How many objects a field may give: what it is told, by a variable the most that it can be."""
+    name = node.name.value
+    usual, most = _PAGES.get(name, (1, 1))
+    for argument in node.arguments or ():
+        if argument.name.value in {"first", "last"}:
+            value = argument.value
+            return (
+                max(0, min(int(value.value[:9]), most)) if isinstance(value, IntValueNode) else most
+            )
+    return _LISTS.get(name, usual)

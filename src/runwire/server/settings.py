@@ -19,6 +19,7 @@ class Limits:
         tokens: of a document.
         depth: how deep its selections nest, fragments included.
         aliases: how many fields have an alias, each fragment counted as often as it is used.
+        rows: how many objects an operation may give, pages within pages multiplied.
     """
 
     body_bytes: int = 2 * 1024 * 1024
@@ -30,6 +31,7 @@ class Limits:
     tokens: int = 2000
     depth: int = 15
     aliases: int = 50
+    rows: int = 100_000
 
 
 @dataclass(frozen=True, slots=True)
