@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -23,6 +24,9 @@ T = TypeVar("T")
 
 _FIRST_PAUSE_SECONDS = 0.05
 _MAX_PAUSE_SECONDS = 2.0
+
+_ROW_PAUSES = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064)
+"""How long, in seconds, a row that is behind its log is waited for, time after time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +115,28 @@ def _read_page(storage: InstanceStorage, record: RunRecord, after: int, limit: i
 
 
 def _read_run(storage: InstanceStorage, record: RunRecord) -> RunRecord:
-    """The run as its log has it now. Its row may be a step behind: in two stores, or after a crash."""
+    """The run as its log has it now.
+
+    Its row may be a step behind. A writer that is alive brings it up within moments, and who was told of an
+    event should find the run so when it asks; so that is waited for. After a crash nobody does.
+    """
+    row, missing = _read_row(storage, record)
+    for pause in _ROW_PAUSES:
+        if not missing:
+            return row
+        time.sleep(pause)
+        row, missing = _read_row(storage, record)
+    run = functools.reduce(project, missing, row)
+    if run.is_finished and not row.is_finished:
+        return replace(run, counts=storage.event_log_storage.get_step_counts(row))
+    return run
+
+
+def _read_row(
+    storage: InstanceStorage, record: RunRecord
+) -> tuple[RunRecord, Sequence[EventLogRecord]]:
+    """The run's row, and the events of its log that the row does not reflect."""
     row = storage.run_storage.find_run_record(record.run_id)
     if row is None or row.log_id != record.log_id:
         raise RunNotFoundError(record.run_id)
-    logs = storage.event_log_storage
-    missing = logs.get_mirrored_records(row, row.applied_position)
-    run = functools.reduce(project, missing, row)
-    if run.is_finished and not row.is_finished:
-        return replace(run, counts=logs.get_step_counts(row))
-    return run
+    return row, storage.event_log_storage.get_mirrored_records(row, row.applied_position)

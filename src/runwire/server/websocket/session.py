@@ -119,14 +119,12 @@ class Session:
                 if not answer.was_executed:
                     return error_message(operation.id, answer.payload["errors"])
                 await self._send(next_message(operation.id, answer.payload))
-                # A stream that always has more, to a socket that always takes it, would never let go of the
-                # event loop, which then could not even see that the socket is gone.
-                await asyncio.sleep(0)
         return complete_message(operation.id)
 
     async def _send(self, message: dict[str, Any]) -> None:
         if self._socket.application_state is not WebSocketState.CONNECTED:
             raise WebSocketDisconnect(1006)
         await self._socket.send_text(encode_json(message).decode())
-        # A send that need not wait does not let others run: a fast stream would have the loop to itself.
+        # A send that need not wait does not let others run: a fast stream would have the loop to itself, and
+        # the loop could not even see that the socket is gone.
         await asyncio.sleep(0)
