@@ -74,18 +74,8 @@ class NewRun:
                 raise InputInvalidError("the name is not valid Unicode", ["job", field])
         if self.run_config is not None and not isinstance(self.run_config, Mapping):
             raise InputInvalidError("a run config is a JSON object", ["runConfig"])
-        self._check_key()
+        check_idempotency_key(self.idempotency_key)
         self.checked_tags()
-
-    def _check_key(self) -> None:
-        key = self.idempotency_key
-        if key is None:
-            return
-        if not 1 <= len(key) <= MAX_IDEMPOTENCY_KEY_CHARS or storable_text(key) != key:
-            raise InputInvalidError(
-                f"an idempotency key has 1 to {MAX_IDEMPOTENCY_KEY_CHARS} characters of valid Unicode",
-                ["idempotencyKey"],
-            )
 
     def request_key(self) -> RequestKey | None:
         """The idempotency key with the digest of all that was asked for; None without a key."""
@@ -103,3 +93,18 @@ class NewRun:
         ]
         body = msgspec.json.encode(asked, order="deterministic")
         return RequestKey(self.idempotency_key, hashlib.sha256(body).hexdigest())
+
+
+def check_idempotency_key(key: str | None) -> None:
+    """Checks the idempotency key of a request.
+
+    Raises:
+        InputInvalidError: it is empty, too long, or not valid Unicode.
+    """
+    if key is None:
+        return
+    if not 1 <= len(key) <= MAX_IDEMPOTENCY_KEY_CHARS or storable_text(key) != key:
+        raise InputInvalidError(
+            f"an idempotency key has 1 to {MAX_IDEMPOTENCY_KEY_CHARS} characters of valid Unicode",
+            ["idempotencyKey"],
+        )

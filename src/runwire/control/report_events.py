@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from runwire.control.new_run import MAX_IDEMPOTENCY_KEY_CHARS
+from runwire.control.new_run import check_idempotency_key
 from runwire.errors import InputInvalidError
-from runwire.events.entry import EventLogEntry, EventLogRecord, storable_text
+from runwire.events.entry import EventLogEntry, EventLogRecord
 from runwire.events.filters import EventFilter
 from runwire.events.payloads import RunFailureData, RunFailureReason
 from runwire.events.types import STEP_EVENTS, TERMINAL_RUN_EVENTS, EventType
@@ -56,14 +56,7 @@ def report_events(
     """
     if not 1 <= len(entries) <= MAX_EVENTS:
         raise InputInvalidError(f"1 to {MAX_EVENTS} events go into one report", ["events"])
-    key = idempotency_key
-    if key is not None and (
-        not 1 <= len(key) <= MAX_IDEMPOTENCY_KEY_CHARS or storable_text(key) != key
-    ):
-        raise InputInvalidError(
-            f"an idempotency key has 1 to {MAX_IDEMPOTENCY_KEY_CHARS} characters of valid Unicode",
-            ["idempotencyKey"],
-        )
+    check_idempotency_key(idempotency_key)
     ended = False
     for index, entry in enumerate(entries):
         _check(entry, ("events", str(index)), ended)

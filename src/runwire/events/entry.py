@@ -58,6 +58,31 @@ def storable_text(text: str) -> str:
     return text
 
 
+def encode_storable(encoder: msgspec.json.Encoder, value: Any) -> bytes:
+    """A value as JSON in UTF-8; lone surrogates in its texts are escaped, as `storable_text` does.
+
+    Raises:
+        TypeError, ValueError: a value in it is not JSON.
+    """
+    try:
+        return encoder.encode(value)
+    except UnicodeEncodeError:
+        plain = msgspec.to_builtins(value, enc_hook=encoder.enc_hook)
+        return encoder.encode(_without_surrogates(plain))
+
+
+def _without_surrogates(value: Any) -> Any:
+    match value:
+        case str():
+            return storable_text(value)
+        case dict():
+            return {_without_surrogates(k): _without_surrogates(v) for k, v in value.items()}
+        case list() | tuple():
+            return [_without_surrogates(v) for v in value]
+        case _:
+            return value
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventLogEntry:
     """One event of a run, as it is written.
@@ -124,23 +149,7 @@ class EventLogEntry:
         """Error and data as JSON in UTF-8; None when there is neither. Never raises for a text."""
         if self.error is None and self.data is None:
             return None
-        body = _Body(self.error, self.data)
-        try:
-            return _encoder.encode(body)
-        except UnicodeEncodeError:
-            return _encoder.encode(_without_surrogates(msgspec.to_builtins(body, enc_hook=repr)))
-
-
-def _without_surrogates(value: Any) -> Any:
-    match value:
-        case str():
-            return storable_text(value)
-        case dict():
-            return {_without_surrogates(k): _without_surrogates(v) for k, v in value.items()}
-        case list() | tuple():
-            return [_without_surrogates(v) for v in value]
-        case _:
-            return value
+        return encode_storable(_encoder, _Body(self.error, self.data))
 
 
 @dataclass(frozen=True, kw_only=True)

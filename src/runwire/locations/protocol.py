@@ -15,7 +15,7 @@ import msgspec
 
 from runwire.error_info import ErrorInfo
 from runwire.errors import ConfigProblem
-from runwire.events.entry import storable_text
+from runwire.events.entry import encode_storable
 from runwire.snapshots import CodeServerInfo, PlanSnapshot, RepositorySnapshot
 
 SERVICE = "runwire.CodeServer"
@@ -264,24 +264,9 @@ def encode(message: Message) -> bytes:
     Raises:
         TypeError, ValueError: a value in it is not JSON.
     """
-    try:
-        return _encoder.encode(message)
-    except UnicodeEncodeError:
-        return _encoder.encode(_without_surrogates(msgspec.to_builtins(message)))
+    return encode_storable(_encoder, message)
 
 
 def decode_line(line: bytes, line_type: type[Line]) -> Line:
     """Reads the line that a process was started with."""
     return msgspec.json.decode(line, type=line_type)
-
-
-def _without_surrogates(value: Any) -> Any:
-    match value:
-        case str():
-            return storable_text(value)
-        case dict():
-            return {_without_surrogates(k): _without_surrogates(v) for k, v in value.items()}
-        case list() | tuple():
-            return [_without_surrogates(v) for v in value]
-        case _:
-            return value

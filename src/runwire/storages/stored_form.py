@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import msgspec
 
-from runwire.events.entry import EventLogEntry, EventLogRecord, storable_text
+from runwire.events.entry import EventLogEntry, EventLogRecord, encode_storable, storable_text
 from runwire.events.types import TERMINAL_RUN_EVENTS, LogLevel
 from runwire.runs.run import Run, RunRecord
 from runwire.runs.status import RunStatus
@@ -133,26 +133,12 @@ _new_record = object.__new__
 
 def encode_json(value: Any) -> bytes:
     """A value as JSON; lone surrogates are escaped."""
-    try:
-        return msgspec.json.encode(value)
-    except UnicodeEncodeError:
-        return msgspec.json.encode(_without_surrogates(msgspec.to_builtins(value)))
+    return encode_storable(_encoder, value)
 
 
+_encoder = msgspec.json.Encoder()
 decode_json = msgspec.json.decode
 
 
 def _text(text: str | None) -> str | None:
     return None if text is None else storable_text(text)
-
-
-def _without_surrogates(value: Any) -> Any:
-    match value:
-        case str():
-            return storable_text(value)
-        case dict():
-            return {_without_surrogates(k): _without_surrogates(v) for k, v in value.items()}
-        case list() | tuple():
-            return [_without_surrogates(v) for v in value]
-        case _:
-            return value
