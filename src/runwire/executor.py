@@ -46,6 +46,39 @@ class RunSteps(ABC):
         """
 
     @abstractmethod
+    def start_process(self, step_key: str) -> None:
+        """Starts to run a step, which `start_next` gave, in a process of its own.
+
+        When no process can be started, the step has failed, which is told; nothing is raised for that.
+
+        Raises:
+            StaleWorkerError, RunFinishedError, StorageUnavailableError: the log cannot be written.
+        """
+
+    @abstractmethod
+    def wait_for_process(self) -> str:
+        """Stores what the step processes tell until one of their steps has ended; returns that step.
+
+        Each step that was given to `start_process` is returned once: after it succeeded, failed, or its
+        process died, which fails it.
+
+        Raises:
+            RunInterrupted: the run is asked to stop. Call `stop_processes`.
+            StaleWorkerError, RunFinishedError, StorageUnavailableError: the log cannot be written; the
+                step processes are killed.
+        """
+
+    @abstractmethod
+    def stop_processes(self) -> None:
+        """Interrupts the steps that run in processes, and waits until they have ended; each has failed then.
+
+        What is left after a grace is killed.
+
+        Raises:
+            StaleWorkerError, RunFinishedError, StorageUnavailableError: as `wait_for_process`.
+        """
+
+    @abstractmethod
     def tell_engine(
         self,
         message: str,
@@ -66,6 +99,10 @@ class Executor(ABC):
 
     It writes neither RUN_START nor the event that ends the run: whoever calls it does.
     """
+
+    runs_steps_here: bool = True
+    """Whether it calls `run_here`. The resources of all steps are made before it and torn down after it
+    then; a step that runs in a process of its own makes those of its op there."""
 
     @abstractmethod
     def execute(self, steps: RunSteps) -> None:

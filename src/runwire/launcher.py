@@ -9,7 +9,7 @@ from typing import Any
 
 from runwire.config.configurable import ConfigurableClass
 from runwire.runs.run import RunRecord
-from runwire.workspace import Workspace
+from runwire.workspace import CheckRunHealthResult, Workspace
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class LaunchRunContext:
     """What a launcher gets.
 
     Attributes:
-        record: the run, in STARTING; `record.worker_epoch` is the epoch of the worker to start.
+        record: the run; `record.worker_epoch` is the epoch of the worker that is meant.
         workspace: the code locations.
         instance_ref: how the worker opens the instance: `InstanceRef.to_dict()`.
     """
@@ -27,33 +27,62 @@ class LaunchRunContext:
     instance_ref: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class ResumeRunContext(LaunchRunContext):
+    """What a launcher gets to resume a run; `resume_attempt_number` is 1 for the first attempt."""
+
+    resume_attempt_number: int = 1
+
+
 class RunLauncher(ConfigurableClass):
-    """Starts run workers and stops them. Thread-safe. Never writes the run's status."""
+    """Starts run workers and stops them. Thread-safe. Never changes a run's status by itself.
+
+    Workers outlive the launcher, and whoever started them; a launcher of another process finds them.
+    """
+
+    supports_resume_run: bool = True
+    """Whether `resume_run` works."""
+
+    supports_check_run_worker_health: bool = True
+    """Whether `check_run_worker_health` tells more than UNKNOWN."""
 
     @abstractmethod
     def launch_run(self, context: LaunchRunContext) -> None:
-        """Starts a worker for a run; returns once the worker's process exists.
+        """Starts a worker for a run in STARTING; returns once the worker's process exists.
 
         Raises:
             LaunchFailedError, CodeLocationUnavailableError: no worker was started.
         """
 
-    @abstractmethod
-    def has_worker(self, record: RunRecord, workspace: Workspace) -> bool:
-        """Whether a live worker of a run is known and could be asked to stop.
+    def resume_run(self, context: ResumeRunContext) -> None:
+        """Starts a worker that goes on with a run whose former worker is fenced, and stops that one hard.
 
         Raises:
-            CodeLocationUnavailableError: whoever could tell does not answer.
+            LaunchFailedError, CodeLocationUnavailableError: no worker was started.
         """
+        raise NotImplementedError(
+            f"{type(self).__name__} cannot resume runs; set"
+            " run_monitoring.max_resume_run_attempts to 0"
+        )
 
-    @abstractmethod
-    def terminate(self, record: RunRecord, workspace: Workspace) -> bool:
-        """Asks the worker of a run to stop, and kills it after a grace.
-
-        Returns True when a live worker was asked; False when the launcher knows of none.
+    def check_run_worker_health(self, context: LaunchRunContext) -> CheckRunHealthResult:
+        """Whether the worker of the record's epoch lives.
 
         Raises:
-            CodeLocationUnavailableError: whoever could ask it does not answer.
+            CodeLocationUnavailableError, CodeLocationNotFoundError: whoever could tell does not answer.
+        """
+        raise NotImplementedError(f"{type(self).__name__} cannot tell whether workers live")
+
+    @abstractmethod
+    def terminate(self, context: LaunchRunContext, *, force: bool = False) -> bool:
+        """Asks the workers of a run, of any epoch, to stop, and kills their process groups after a grace.
+
+        With `force` they are killed at once.
+
+        Returns True when a live worker was asked or killed; False when the launcher knows of none.
+
+        Raises:
+            CodeLocationUnavailableError, CodeLocationNotFoundError: whoever could ask it does not answer.
         """
 
     def dispose(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -72,6 +72,57 @@ class WorkerRequest:
     instance_ref: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class WorkerRef:
+    """Names the worker of a run. `instance_ref` is `InstanceRef.to_dict()`."""
+
+    run_id: str
+    epoch: int
+    instance_ref: Mapping[str, Any]
+
+
+class WorkerStatus(Enum):
+    """What is known of a worker."""
+
+    RUNNING = "RUNNING"
+    NOT_FOUND = "NOT_FOUND"
+    """No trace of it: it was never started, or is only just starting."""
+    FAILED = "FAILED"
+    """Its process is gone, without having ended in order."""
+    SUCCESS = "SUCCESS"
+    """It has ended in order; so should have its run."""
+    UNKNOWN = "UNKNOWN"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRunHealthResult:
+    """The health of a worker; `message` is for people."""
+
+    status: WorkerStatus
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeOrigin:
+    """Where definitions are, for whoever starts processes that load them; all paths are absolute.
+
+    Attributes:
+        executable_path: the Python to run.
+        python_file: the file, or else:
+        module: the dotted name of a module or package.
+        attribute: the one repository or job to take; None for all.
+        working_directory: where imports come from; the file's own folder when None.
+        directory: the directory that processes run in.
+    """
+
+    executable_path: str
+    python_file: str | None
+    module: str
+    attribute: str | None
+    working_directory: str | None
+    directory: str
+
+
 class CodeLocation(ABC):
     """One code location: a process that has imported user code. Thread-safe."""
 
@@ -100,8 +151,9 @@ class CodeLocation(ABC):
     def start_worker(self, request: WorkerRequest) -> int:
         """Starts a run worker in a process of its own that outlives this location; returns its pid.
 
-        Returns once the process exists; what happens then is told in the run's event log. If the process
-        dies without ending its run, the location reports RUN_FAILURE (or RUN_CANCELED, if CANCELING).
+        Returns once the process exists and can be found by `check_worker`; what happens then is told in the
+        run's event log. If the process dies without ending its run, the location reports it
+        (`runwire.control.report_lost_worker`).
 
         Raises:
             LaunchFailedError: no process could be started.
@@ -109,21 +161,40 @@ class CodeLocation(ABC):
         """
 
     @abstractmethod
-    def has_worker(self, run_id: str) -> bool:
-        """Whether this location has a live worker of a run.
+    def check_worker(self, worker: WorkerRef) -> CheckRunHealthResult:
+        """Whether a worker lives, whoever started it.
 
         Raises:
-            CodeLocationUnavailableError: the location does not answer.
+            CodeLocationUnavailableError: the location is not on this machine and does not answer.
         """
 
     @abstractmethod
-    def stop_worker(self, run_id: str) -> bool:
-        """Asks the worker of a run to stop by an interrupt, and kills its process group after a grace.
+    def stop_worker(self, worker: WorkerRef, *, force: bool = False) -> bool:
+        """Asks the workers of a run up to an epoch to stop, and kills their process groups after a grace.
 
-        Returns True when a live worker was asked; False when this location knows none.
+        With `force` they are killed at once. Workers are found whoever started them.
+
+        Returns True when a live worker was asked or killed; False when there is none.
 
         Raises:
-            CodeLocationUnavailableError: the location does not answer.
+            CodeLocationUnavailableError: the location is not on this machine and does not answer.
+        """
+
+    @property
+    def origin(self) -> CodeOrigin | None:
+        """Where its definitions are; None when another machine, or somebody else's process, has them."""
+        return None
+
+    def wait_until_settled(self, timeout_seconds: float | None) -> bool:
+        """Waits until it is no longer LOADING, whatever came of it; returns whether that is so."""
+        return self.state.status is not CodeLocationStatus.LOADING
+
+    @abstractmethod
+    def reload(self) -> None:
+        """Loads the definitions anew, and returns when that is done or has failed; `state` tells.
+
+        A server that is ours is replaced by a new process; calls go to the old one until the new one is
+        there, and runs that began on the old one finish on it.
         """
 
 
@@ -141,6 +212,15 @@ class Workspace(ABC):
     @abstractmethod
     def list_locations(self) -> list[CodeLocation]:
         """All code locations, loaded or not, by name."""
+
+    def watch(self, callback: Callable[[CodeLocationState], None]) -> None:
+        """Calls the callback, from any thread, with the new state of a location after each change of it.
+
+        It must return at once. What it raises is logged.
+        """
+
+    def end_watch(self, callback: Callable[[CodeLocationState], None]) -> None:
+        """Ends a watch. Harmless when there is none."""
 
     def find_job(self, selector: JobSelector) -> JobRef:
         """The one loaded job that a selector names.

@@ -104,12 +104,12 @@ class Instance:
         if not os.access(home, os.R_OK | os.W_OK | os.X_OK):
             raise HomeInvalidError(f"the home {home} cannot be written; mend its permissions")
         settings, components, written = read_settings(home)
-        return cls(InstanceRef(name=settings.name, home=str(home), **components), settings, written)
+        return cls(InstanceRef.of(settings, home, components), settings, written)
 
     @classmethod
     def from_ref(cls, ref: InstanceRef) -> Self:
-        """The instance of a recipe. Its settings are defaults: only the components count elsewhere."""
-        return cls(ref, Settings(name=ref.name), {})
+        """The instance of a recipe. Of its settings, those that the recipe does not carry are defaults."""
+        return cls(ref, Settings(name=ref.name, run_monitoring=ref.run_monitoring), {})
 
     @classmethod
     def ephemeral(cls, home: Path | None = None) -> Self:
@@ -162,8 +162,8 @@ class Instance:
 
     @property
     def should_start_background_run_thread(self) -> bool:
-        """Whether a run worker watches its own status beside its work."""
-        return False
+        """Whether a run worker watches the status and epoch of its run beside its work."""
+        return self.is_persistent and self.settings.run_monitoring.enabled
 
     def info_dict(self) -> dict[str, Any]:
         """The effective configuration with defaults filled in and secrets redacted."""

@@ -87,6 +87,56 @@ class AuthSettings(_Strict):
         return token
 
 
+class RunMonitoringSettings(_Strict):
+    """What is done about runs whose worker is gone or too slow.
+
+    Attributes:
+        enabled: whether the monitoring daemon works.
+        poll_interval_seconds: how often it looks.
+        start_timeout_seconds: for how long a run may be STARTING; after it, it fails and its worker is stopped.
+        cancel_timeout_seconds: for how long a run may be CANCELING; after it, its worker is killed.
+        max_runtime_seconds: for how long a run may be STARTED, unless its tag `runwire/max_runtime_seconds`
+            says otherwise; None for ever.
+        not_started_timeout_seconds: for how long a run may be NOT_STARTED; None for ever, because `createRun`
+            leaves runs so on purpose.
+        max_resume_run_attempts: how often a run is resumed whose worker is lost, before it fails.
+        cancellation_thread_poll_interval_seconds: how often a worker looks at the status and epoch of its run.
+    """
+
+    enabled: bool = True
+    poll_interval_seconds: float = Field(default=0.5, gt=0)
+    start_timeout_seconds: float = Field(default=60.0, gt=0)
+    cancel_timeout_seconds: float = Field(default=20.0, gt=0)
+    max_runtime_seconds: float | None = Field(default=None, gt=0)
+    not_started_timeout_seconds: float | None = Field(default=None, gt=0)
+    max_resume_run_attempts: int = Field(default=0, ge=0, le=1000)
+    cancellation_thread_poll_interval_seconds: float = Field(default=1.0, gt=0)
+
+
+class DaemonSettings(_Strict):
+    """How daemons tell that they live.
+
+    Attributes:
+        heartbeat_interval_seconds: how often they beat, whatever their work does.
+        heartbeat_tolerance_seconds: how old the last heartbeat of a daemon that works may be.
+        stuck_after_seconds: how long one iteration of a daemon may take until it counts as stuck.
+        lease_seconds: how long a daemon's lease lasts unless it is renewed, which happens with each
+            heartbeat; after it another process may take over.
+    """
+
+    heartbeat_interval_seconds: float = Field(default=3.0, gt=0)
+    heartbeat_tolerance_seconds: float = Field(default=15.0, gt=0)
+    stuck_after_seconds: float = Field(default=60.0, gt=0)
+    lease_seconds: float = Field(default=10.0, gt=0)
+
+    @model_validator(mode="after")
+    def _beats_in_time(self) -> DaemonSettings:
+        for name in ("lease_seconds", "heartbeat_tolerance_seconds"):
+            if getattr(self, name) < 2 * self.heartbeat_interval_seconds:
+                raise ValueError(f"{name} must be at least twice heartbeat_interval_seconds")
+        return self
+
+
 class Settings(_Strict):
     """The whole of `runwire.yaml`. Every key may be left out."""
 
@@ -95,6 +145,8 @@ class Settings(_Strict):
     storage: StorageSettings | None = None
     run_launcher: ComponentSettings | None = None
     run_coordinator: ComponentSettings | None = None
+    run_monitoring: RunMonitoringSettings = RunMonitoringSettings()
+    daemons: DaemonSettings = DaemonSettings()
     server: ServerSettings = ServerSettings()
     auth: AuthSettings = AuthSettings()
 

@@ -68,6 +68,7 @@ class RunAction(Enum):
 
     SUBMIT = "SUBMIT"
     LAUNCH = "LAUNCH"
+    RESUME = "RESUME"
     TERMINATE = "TERMINATE"
     REPORT_EVENTS = "REPORT_EVENTS"
     DELETE = "DELETE"
@@ -76,6 +77,7 @@ class RunAction(Enum):
 ALLOWED_STATUSES: dict[RunAction, frozenset[RunStatus]] = {
     RunAction.SUBMIT: frozenset({_S.NOT_STARTED}),
     RunAction.LAUNCH: frozenset({_S.NOT_STARTED, _S.QUEUED}),
+    RunAction.RESUME: IN_PROGRESS_STATUSES,
     RunAction.TERMINATE: UNFINISHED_STATUSES,
     RunAction.REPORT_EVENTS: frozenset({_S.MANAGED}),
     RunAction.DELETE: TERMINAL_STATUSES | {_S.NOT_STARTED},

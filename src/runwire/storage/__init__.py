@@ -12,12 +12,20 @@ from runwire.storage.event_log_storage import (
     LogHead,
 )
 from runwire.storage.instance_storage import InstanceStorage
-from runwire.storage.run_storage import DaemonHeartbeat, HeldRun, RequestKey, RunsPage, RunStorage
+from runwire.storage.run_storage import (
+    DaemonHeartbeat,
+    DaemonLease,
+    HeldRun,
+    RequestKey,
+    RunsPage,
+    RunStorage,
+)
 
 __all__ = [
     "MAX_PAGE",
     "Append",
     "DaemonHeartbeat",
+    "DaemonLease",
     "EventLogPage",
     "EventLogStorage",
     "HeadsWatch",

@@ -16,7 +16,17 @@ from runwire.snapshots import Snapshot
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonHeartbeat:
-    """A sign of life of a daemon. Instants are epoch seconds; at most five errors, newest first."""
+    """A sign of life of a daemon. Instants are epoch seconds.
+
+    Attributes:
+        daemon_type: which daemon it is.
+        daemon_id: the id of its process.
+        hostname: the host that the process runs on.
+        timestamp: when it beat.
+        progress_at: when its loop last made progress; for a stand-by, when it last looked at the lease.
+        errors: its latest errors, newest first, at most five.
+        stopped: whether it was its last, because it was shut down in order.
+    """
 
     daemon_type: str
     daemon_id: str
@@ -24,6 +34,16 @@ class DaemonHeartbeat:
     timestamp: float
     progress_at: float
     errors: tuple[ErrorInfo, ...] = ()
+    stopped: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonLease:
+    """Who may do the work of a daemon type, and until when, in epoch seconds, unless it is renewed."""
+
+    daemon_type: str
+    daemon_id: str
+    expires_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +99,7 @@ class HeldRun(ABC):
 
 
 class RunStorage(ABC):
-    """Keeps runs, their tags, the snapshots that they were made from, and daemon heartbeats.
+    """Keeps runs, their tags, the snapshots that they were made from, and daemon heartbeats and leases.
 
     It also keeps what must commit together with a run's row: the instance-wide log with its dense,
     commit-ordered positions, and the asset index. All methods are thread-safe and may be called from any
@@ -170,11 +190,41 @@ class RunStorage(ABC):
 
     @abstractmethod
     def add_daemon_heartbeat(self, heartbeat: DaemonHeartbeat) -> None:
-        """Keeps the latest heartbeat of a daemon type, atomically."""
+        """Keeps the latest heartbeat of each process of a daemon type, atomically.
+
+        Forgets those of other processes of the type that are older by more than an hour.
+        """
 
     @abstractmethod
     def get_daemon_heartbeats(self) -> dict[str, DaemonHeartbeat]:
-        """The latest heartbeat by daemon type."""
+        """The heartbeat that counts, by daemon type.
+
+        That of the process that holds the lease or held it last; without a lease, the latest one.
+        """
+
+    @abstractmethod
+    def list_daemon_heartbeats(self) -> list[DaemonHeartbeat]:
+        """The latest heartbeat of every process, by daemon type, the newest first."""
+
+    @abstractmethod
+    def claim_daemon_lease(
+        self, daemon_type: str, daemon_id: str, *, now: float, lease_seconds: float
+    ) -> DaemonLease:
+        """Takes or renews a lease until ``now + lease_seconds``, if it is free, expired, or one's own.
+
+        In one transaction: of any number of processes that claim it at once, one gets it.
+
+        Returns:
+            The lease as it is then; it is the caller's if `daemon_id` says so.
+        """
+
+    @abstractmethod
+    def release_daemon_lease(self, daemon_type: str, daemon_id: str) -> None:
+        """Ends a lease at once, if it is one's own: it is kept, expired, with whoever held it last."""
+
+    @abstractmethod
+    def get_daemon_leases(self) -> dict[str, DaemonLease]:
+        """The leases by daemon type, expired ones as well."""
 
     @abstractmethod
     def wipe(self) -> None:

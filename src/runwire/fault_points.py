@@ -1,0 +1,52 @@
+"""Places where a process may be made to die, so that tests can prove what the others do about it.
+
+A process dies at a point, by SIGKILL, when the environment variable RUNWIRE_FAULT_POINT was
+``<name of the point>:<path of a file>`` at its start and the file can be made: so only the first one to get
+there dies, and what takes its place goes on.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Final
+
+VARIABLE = "RUNWIRE_FAULT_POINT"
+
+FAULT_POINTS: Final = (
+    "launch.after_run_starting",
+    "launch.after_worker_started",
+    "resume.after_handover",
+    "code_server.before_fork",
+    "code_server.after_fork",
+    "fork_server.before_fork",
+    "fork_server.after_fork",
+    "worker.before_run_start",
+    "worker.after_run_start",
+    "worker.after_output",
+    "worker.after_step_success",
+    "worker.before_run_end",
+    "worker.after_run_end",
+    "step.before_step_start",
+    "step.after_output",
+    "step.after_step_success",
+    "monitoring.before_resume",
+    "monitoring.after_resume",
+    "monitoring.before_failure",
+    "daemon.after_lease",
+    "terminate.after_canceling",
+)
+"""All points, by their names. A point that is reached by another name is a programming error."""
+
+_wanted, _, _marker = os.environ.get(VARIABLE, "").partition(":")
+
+
+def fault_point(name: str) -> None:
+    """Dies here if it was asked for."""
+    if name == _wanted:
+        try:
+            Path(_marker).touch(exist_ok=False)
+        except FileExistsError:
+            return
+        os.kill(os.getpid(), signal.SIGKILL)
