@@ -47,6 +47,7 @@ class CodeServerParameters(Message, frozen=True):
     """The line that a code server reads at its start.
 
     The folder of the socket is its own to remove. It tells that it is ready by writing to `ready_fd`.
+    `preload` are the modules of the instance's components, which run workers will need.
     """
 
     location_name: str
@@ -54,6 +55,7 @@ class CodeServerParameters(Message, frozen=True):
     socket_path: str
     ready_fd: int
     start_timeout_seconds: float
+    preload: tuple[str, ...] = ()
 
 
 class Ready(Message, frozen=True, tag=True):
@@ -69,7 +71,10 @@ class NotReady(Message, frozen=True, tag=True):
 
 
 class WorkerParameters(Message, frozen=True):
-    """The line that a run worker reads at its start. `instance_ref` is `InstanceRef.to_dict()`."""
+    """What a run worker is handed at its start. `instance_ref` is `InstanceRef.to_dict()`.
+
+    `fork_socket` is where its fork server listens, for step processes; None where processes are spawned.
+    """
 
     run_id: str
     job_name: str
@@ -78,6 +83,20 @@ class WorkerParameters(Message, frozen=True):
     instance_ref: dict[str, Any]
     source: DefinitionSource
     sys_path: tuple[str, ...]
+    fork_socket: str | None = None
+
+
+class StepParameters(Message, frozen=True):
+    """What a step process is handed at its start; `run` is the run, `given` the outputs that its inputs take.
+
+    An output is (step key, output name, the epoch of the worker that stored it).
+    """
+
+    worker: WorkerParameters
+    run: dict[str, Any]
+    step_key: str
+    given: tuple[tuple[str, str, int], ...]
+    io_base_dir: str
 
 
 # ------------------------------------------------------------------------ requests and replies
@@ -98,15 +117,17 @@ class ListRepositoriesRequest(Message, frozen=True):
 
 
 class RepositoriesLoaded(Message, frozen=True, tag=True):
-    """The definitions."""
+    """The definitions, and the files below their folder that were imported for them."""
 
     repositories: tuple[RepositorySnapshot, ...]
+    source_files: tuple[str, ...] = ()
 
 
 class LoadFailed(Message, frozen=True, tag=True):
     """Why there are no definitions."""
 
     error: ErrorInfo
+    source_files: tuple[str, ...] = ()
 
 
 class PlanRunRequest(Message, frozen=True):
@@ -165,33 +186,43 @@ class WorkerNotStarted(Message, frozen=True, tag=True):
     error: ErrorInfo
 
 
-class HasWorkerRequest(Message, frozen=True):
-    """Asks whether a run has a live worker."""
+class CheckWorkerRequest(Message, frozen=True):
+    """Asks whether the worker of an epoch lives, whoever started it."""
 
     run_id: str
+    epoch: int
+    instance_ref: dict[str, Any]
 
 
-class HasWorkerReply(Message, frozen=True):
-    """Whether it has."""
+class CheckWorkerReply(Message, frozen=True):
+    """Its health: a name of `WorkerStatus`, and words."""
 
-    alive: bool
+    status: str
+    message: str
 
 
 class StopWorkerRequest(Message, frozen=True):
-    """Asks to interrupt the worker of a run, and to kill it after a grace in seconds."""
+    """Asks to stop the workers of a run up to an epoch, and to kill them after a grace in seconds."""
 
     run_id: str
+    epoch: int
+    instance_ref: dict[str, Any]
     grace_seconds: float
 
 
 class StopWorkerReply(Message, frozen=True):
-    """Whether a live worker was asked."""
+    """Whether a live worker was asked or killed."""
 
     asked: bool
 
 
 class ShutdownRequest(Message, frozen=True):
-    """Asks the server to end. Its run workers go on."""
+    """Asks the server to end. Its run workers go on; with `drain` it waits for them to end first.
+
+    While it drains it starts no new ones, but forks the step processes of those that it has.
+    """
+
+    drain: bool = False
 
 
 class ShutdownReply(Message, frozen=True):
@@ -245,8 +276,8 @@ StartReply = WorkerStarted | WorkerNotStarted | LoadFailed
 START_WORKER: Method[StartWorkerRequest, StartReply] = Method(
     "StartWorker", StartWorkerRequest, StartReply
 )
-HAS_WORKER: Method[HasWorkerRequest, HasWorkerReply] = Method(
-    "HasWorker", HasWorkerRequest, HasWorkerReply
+CHECK_WORKER: Method[CheckWorkerRequest, CheckWorkerReply] = Method(
+    "CheckWorker", CheckWorkerRequest, CheckWorkerReply
 )
 STOP_WORKER: Method[StopWorkerRequest, StopWorkerReply] = Method(
     "StopWorker", StopWorkerRequest, StopWorkerReply
