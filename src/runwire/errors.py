@@ -140,9 +140,8 @@ class RunStateConflictError(ConflictError):
         self.status = status
         self.expected = tuple(expected)
         wanted = " or ".join(self.expected) if self.expected else "another status"
-        super().__init__(
-            f"run {run_id!r} is {status}, this needs {wanted}" + (f"; {hint}" if hint else "")
-        )
+        needs = "" if status in self.expected else f", this needs {wanted}"
+        super().__init__(f"run {run_id!r} is {status}{needs}" + (f"; {hint}" if hint else ""))
 
 
 class RunFinishedError(ConflictError):

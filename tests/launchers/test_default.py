@@ -1,9 +1,10 @@
-"""The default run launcher, with code locations that note what they are asked."""
+"""The default run launcher: it conforms, and asks code locations, here ones that note what they are asked."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import logging
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -14,137 +15,206 @@ from runwire.errors import (
     InvalidConfigurationError,
     LaunchFailedError,
 )
-from runwire.launcher import LaunchRunContext, RunLauncher
-from runwire.launchers.default import DefaultRunLauncher
-from runwire.runs.run import Run, RunRecord
-from runwire.runs.status import RunStatus
-from runwire.snapshots import PlanSnapshot
-from runwire.workspace import (
-    CodeLocation,
-    CodeLocationState,
-    CodeLocationStatus,
-    WorkerRequest,
-    Workspace,
-)
+from runwire.launcher import LaunchRunContext, ResumeRunContext, RunLauncher
+from runwire.launchers import default
+from runwire.launchers.default import DefaultRunLauncher, LaunchedWorkers
+from runwire.runs.run import RunRecord
+from runwire.testing.run_launcher import LauncherPlace, RunLauncherConformance, launcher_place
+from runwire.workspace import CheckRunHealthResult, WorkerRef, WorkerRequest, WorkerStatus
+from tests.launchers.noting import INSTANCE_REF, NotingLocation, OneLocation, record
 
-INSTANCE_REF = {"name": "test"}
+DATA = ConfigurableClassData("runwire.launchers.default", "DefaultRunLauncher")
 
 
-class NotingLocation(CodeLocation):
-    """Notes what it is asked; has a worker of the run ``live``; refuses when it is down."""
-
-    def __init__(self, *, down: bool = False) -> None:
-        self.asked: list[object] = []
-        self._down = down
-
-    @property
-    def state(self) -> CodeLocationState:
-        return CodeLocationState(name="shop", status=CodeLocationStatus.LOADED, updated_at=1.0)
-
-    def plan_run(
-        self,
-        repository_name: str,
-        job_name: str,
-        run_config: Mapping[str, Any],
-        step_keys: Sequence[str] | None = None,
-    ) -> PlanSnapshot:
-        raise AssertionError("a launcher makes no plans")
-
-    def start_worker(self, request: WorkerRequest) -> int:
-        self._note(request)
-        return 4711
-
-    def has_worker(self, run_id: str) -> bool:
-        self._note(("has", run_id))
-        return run_id == "live"
-
-    def stop_worker(self, run_id: str) -> bool:
-        self._note(("stop", run_id))
-        return run_id == "live"
-
-    def _note(self, call: object) -> None:
-        if self._down:
-            raise CodeLocationUnavailableError("shop", "it is UNREACHABLE")
-        self.asked.append(call)
+class TestDefaultRunLauncher(RunLauncherConformance):
+    @pytest.fixture
+    def place(self, tmp_path: Path) -> Iterator[LauncherPlace]:
+        with launcher_place(tmp_path, DATA) as place:
+            yield place
 
 
-class OneLocation(Workspace):
-    def __init__(self, location: NotingLocation) -> None:
-        self.location = location
-
-    def get_location(self, name: str) -> CodeLocation:
-        if name != "shop":
-            raise CodeLocationNotFoundError(name, ["shop"])
-        return self.location
-
-    def list_locations(self) -> list[CodeLocation]:
-        return [self.location]
+def _context(run: RunRecord, location: NotingLocation) -> LaunchRunContext:
+    return LaunchRunContext(run, OneLocation(location), INSTANCE_REF)
 
 
-def _record(
-    run_id: str = "live", *, location: str | None = "shop", repository: str | None = "main"
-) -> RunRecord:
-    run = Run(job_name="sales", run_id=run_id, location_name=location, repository_name=repository)
-    return RunRecord(
-        storage_id=1,
-        run=run,
-        status=RunStatus.STARTING,
-        log_id="log",
-        created_at=1.0,
-        updated_at=1.0,
-        worker_epoch=3,
-    )
+@pytest.fixture
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(default, "POLL_SECONDS", 0.0)
+
+
+# -------------------------------------------------------------------------------- what it asks for
 
 
 def test_launching_asks_the_run_s_location_for_a_worker_of_its_epoch() -> None:
     location = NotingLocation()
-    context = LaunchRunContext(_record(), OneLocation(location), INSTANCE_REF)
-    DefaultRunLauncher().launch_run(context)
-    assert location.asked == [WorkerRequest("live", "sales", "main", 3, INSTANCE_REF)]
+    DefaultRunLauncher().launch_run(_context(record(), location))
+    assert location.asked == [WorkerRequest("run", "sales", "main", 3, INSTANCE_REF)]
 
 
-@pytest.mark.parametrize("record", [_record(location=None), _record(repository=None)])
-def test_a_run_without_a_place_cannot_be_launched(record: RunRecord) -> None:
+def test_resuming_kills_the_former_workers_and_asks_for_one_of_the_run_s_epoch() -> None:
     location = NotingLocation()
-    context = LaunchRunContext(record, OneLocation(location), INSTANCE_REF)
+    DefaultRunLauncher().resume_run(
+        ResumeRunContext(record(), OneLocation(location), INSTANCE_REF, resume_attempt_number=2)
+    )
+    assert location.asked == [
+        ("stop", WorkerRef("run", 2, INSTANCE_REF), True),
+        WorkerRequest("run", "sales", "main", 3, INSTANCE_REF),
+    ]
+
+
+@pytest.mark.parametrize("run", [record(location=None), record(repository=None)])
+def test_a_run_without_a_place_cannot_be_launched_or_resumed(run: RunRecord) -> None:
+    location = NotingLocation()
     with pytest.raises(LaunchFailedError, match="does not name the code location"):
-        DefaultRunLauncher().launch_run(context)
+        DefaultRunLauncher().launch_run(_context(run, location))
+    with pytest.raises(LaunchFailedError, match="does not name the code location"):
+        DefaultRunLauncher().resume_run(
+            ResumeRunContext(run, OneLocation(location), INSTANCE_REF)
+        )
     assert location.asked == []
 
 
-def test_a_location_that_is_down_launches_nothing() -> None:
-    workspace = OneLocation(NotingLocation(down=True))
-    with pytest.raises(CodeLocationUnavailableError):
-        DefaultRunLauncher().launch_run(LaunchRunContext(_record(), workspace, INSTANCE_REF))
-
-
-@pytest.mark.parametrize(("run_id", "alive"), [("live", True), ("gone", False)])
-def test_the_location_tells_of_workers_and_stops_them(run_id: str, alive: bool) -> None:
-    location = NotingLocation()
-    launcher, workspace = DefaultRunLauncher(), OneLocation(location)
-    assert launcher.has_worker(_record(run_id), workspace) is alive
-    assert launcher.terminate(_record(run_id), workspace) is alive
-    assert location.asked == [("has", run_id), ("stop", run_id)]
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize(
+    ("status", "stopped"), [(WorkerStatus.RUNNING, True), (WorkerStatus.FAILED, False)]
+)
+def test_the_location_tells_of_workers_and_stops_them(
+    status: WorkerStatus, stopped: bool, force: bool
+) -> None:
+    location = NotingLocation(status)
+    context, worker = _context(record(), location), WorkerRef("run", 3, INSTANCE_REF)
+    health = DefaultRunLauncher().check_run_worker_health(context)
+    assert health == CheckRunHealthResult(status, "as told")
+    assert DefaultRunLauncher().terminate(context, force=force) is stopped
+    assert location.asked == [("check", worker), ("stop", worker, force)]
 
 
 def test_a_run_without_a_location_has_no_worker_here() -> None:
     location = NotingLocation()
-    launcher, workspace = DefaultRunLauncher(), OneLocation(location)
-    assert launcher.has_worker(_record(location=None), workspace) is False
-    assert launcher.terminate(_record(location=None), workspace) is False
+    context = _context(record(location=None), location)
+    health = DefaultRunLauncher().check_run_worker_health(context)
+    assert health == CheckRunHealthResult(
+        WorkerStatus.NOT_FOUND, "The run has no code location."
+    )
+    assert DefaultRunLauncher().terminate(context) is False
     assert location.asked == []
 
 
 def test_a_location_that_is_not_in_the_workspace_is_named() -> None:
-    workspace = OneLocation(NotingLocation())
-    with pytest.raises(CodeLocationNotFoundError, match="'other'"):
-        DefaultRunLauncher().has_worker(_record(location="other"), workspace)
+    location = NotingLocation()
+    context = _context(record(location="other"), location)
+    for action in (
+        DefaultRunLauncher().launch_run,
+        DefaultRunLauncher().check_run_worker_health,
+        DefaultRunLauncher().terminate,
+    ):
+        with pytest.raises(CodeLocationNotFoundError, match="'other'"):
+            action(context)
+    assert location.asked == []
 
 
-def test_it_is_configured_by_its_class_path_and_takes_no_config() -> None:
-    data = ConfigurableClassData("runwire.launchers.default", "DefaultRunLauncher")
-    assert isinstance(data.rehydrate(RunLauncher), DefaultRunLauncher)
+def test_a_location_that_is_down_is_told_as_such() -> None:
+    location = NotingLocation(WorkerStatus.UNKNOWN)
+    launcher = DefaultRunLauncher(wait_for_processes=True)
+    for action in (launcher.launch_run, launcher.check_run_worker_health, launcher.terminate):
+        with pytest.raises(CodeLocationUnavailableError):
+            action(_context(record(), location))
+    launcher.dispose()  # there is nothing to wait for
+    assert location.asked == []
+
+
+# ---------------------------------------------------------------------------------------- waiting
+
+
+@pytest.mark.parametrize(
+    "end", [WorkerStatus.SUCCESS, WorkerStatus.FAILED, WorkerStatus.NOT_FOUND]
+)
+def test_it_waits_for_what_it_launched_and_resumed_until_that_has_ended(
+    no_pause: None, end: WorkerStatus
+) -> None:
+    location = NotingLocation()
+    launcher = DefaultRunLauncher(wait_for_processes=True)
+    launcher.launch_run(_context(record(), location))
+    launcher.resume_run(ResumeRunContext(record("other"), OneLocation(location), INSTANCE_REF))
+    location.asked.clear()
+    location.end_after(4, end)
+    launcher.dispose()
+    first, other = WorkerRef("run", 3, INSTANCE_REF), WorkerRef("other", 3, INSTANCE_REF)
+    assert location.asked == [("check", first), ("check", other)] * 3
+    launcher.dispose()
+    assert len(location.asked) == 6
+
+
+def test_it_waits_for_nothing_unless_it_is_configured_to() -> None:
+    location = NotingLocation()
+    launcher = DefaultRunLauncher()
+    launcher.launch_run(_context(record(), location))
+    location.asked.clear()
+    launcher.dispose()
+    assert location.asked == []
+
+
+def test_workers_that_have_ended_are_forgotten_while_others_are_added() -> None:
+    workers, running, ended = LaunchedWorkers(), NotingLocation(), NotingLocation()
+    ended.end_after(0, WorkerStatus.SUCCESS)
+    most = 0
+    for number in range(1000):
+        location = running if number % 100 == 0 else ended
+        workers.add(location, WorkerRef(str(number), 1, INSTANCE_REF))
+        most = max(most, len(workers))
+    assert most < 64
+    assert len(running.asked) + len(ended.asked) < 3000
+    running.end_after(0, WorkerStatus.SUCCESS)
+    running.asked.clear()
+    workers.wait_until_ended()
+    assert [worker.run_id for _, worker in running.asked] == [str(n) for n in range(0, 1000, 100)]
+
+
+def test_ctrl_c_ends_the_waiting(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def interrupt(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(default.time, "sleep", interrupt)
+    location = NotingLocation()
+    launcher = DefaultRunLauncher(wait_for_processes=True)
+    launcher.launch_run(_context(record(), location))
+    with caplog.at_level(logging.WARNING):
+        launcher.dispose()
+    assert caplog.messages == ["1 run workers are not waited for; they go on"]
+    asked = len(location.asked)
+    launcher.dispose()
+    assert len(location.asked) == asked
+
+
+def test_a_worker_of_which_nobody_tells_any_more_is_not_waited_for(
+    no_pause: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    silent, telling = NotingLocation(), NotingLocation()
+    workers = LaunchedWorkers(silence_seconds=0.0)
+    workers.add(silent, WorkerRef("silent", 1, INSTANCE_REF))
+    workers.add(telling, WorkerRef("telling", 1, INSTANCE_REF))
+    silent.end_after(0, WorkerStatus.UNKNOWN)
+    telling.end_after(3, WorkerStatus.SUCCESS)
+    with caplog.at_level(logging.WARNING):
+        workers.wait_until_ended()
+    assert len(telling.asked) == 4
+    assert caplog.messages == [
+        "run silent: nobody tells of its worker any more; it is not waited for"
+    ]
+
+
+# ---------------------------------------------------------------------------------- configuration
+
+
+def test_it_is_configured_by_its_class_path() -> None:
+    assert isinstance(DATA.rehydrate(RunLauncher), DefaultRunLauncher)
+    assert DATA.info_dict()["config"] == {"wait_for_processes": False}
+
+
+def test_a_key_that_it_does_not_have_is_refused() -> None:
     with pytest.raises(InvalidConfigurationError, match=r"config\.grace"):
-        ConfigurableClassData(data.module_name, data.class_name, {"grace": 1}).rehydrate(
+        ConfigurableClassData(DATA.module_name, DATA.class_name, {"grace": 1}).rehydrate(
             RunLauncher
         )

@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 
 import strawberry
 
-from runwire.feed import RunFeed
+from runwire.feed import DaemonFeed, RunFeed
 from runwire.instance import Instance
 from runwire.lanes import Lanes
 from runwire.storage import EventLogStorage, RunStorage
@@ -49,12 +49,14 @@ class ApiContext:
         workspace: Workspace,
         lanes: Lanes,
         feed: RunFeed,
+        daemon_feed: DaemonFeed,
         viewer: Principal,
     ) -> None:
         self.instance = instance
         self.workspace = workspace
         self.lanes = lanes
         self.feed = feed
+        self.daemon_feed = daemon_feed
         self.viewer = viewer
         self._loaders: dict[type[Any], Any] = {}
 

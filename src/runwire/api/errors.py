@@ -22,6 +22,7 @@ from strawberry.types.info import Info
 from runwire import errors
 from runwire.api.context import ApiContext
 from runwire.api.locations.errors import (
+    CodeLocationNotFound,
     CodeLocationUnavailable,
     JobAmbiguous,
     JobNotFound,
@@ -73,6 +74,11 @@ REFUSALS = [
     Refusal(errors.TerminateFailedError, TerminateFailed, TerminateFailed.of),
     Refusal(errors.JobNotFoundError, JobNotFound, lambda error, _: JobNotFound.of(error)),
     Refusal(errors.JobAmbiguousError, JobAmbiguous, JobAmbiguous.of),
+    Refusal(
+        errors.CodeLocationNotFoundError,
+        CodeLocationNotFound,
+        lambda error, _: CodeLocationNotFound.of(error),
+    ),
     Refusal(
         errors.CodeLocationUnavailableError, CodeLocationUnavailable, CodeLocationUnavailable.of
     ),

@@ -10,6 +10,7 @@ from strawberry import ID
 
 from runwire.api.context import ApiContext, ApiInfo
 from runwire.api.events.types import find_event
+from runwire.api.instance.daemons import find_daemon
 from runwire.api.instance.queries import find_instance, find_viewer
 from runwire.api.locations.queries import find_job, find_location, find_repository
 from runwire.api.nodes import Node, parse_global_id
@@ -29,6 +30,7 @@ class NodeFinder(NamedTuple):
 FINDERS = {
     "Viewer": NodeFinder(1, find_viewer),
     "Instance": NodeFinder(1, find_instance),
+    "DaemonStatus": NodeFinder(1, find_daemon),
     "Run": NodeFinder(1, find_run),
     "RunOrigin": NodeFinder(1, find_origin),
     "RunFailure": NodeFinder(1, find_failure),

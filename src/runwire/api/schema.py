@@ -10,8 +10,14 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
 from runwire.api.errors import REFUSALS, PublicErrors
+from runwire.api.instance.daemons import DaemonStatus, daemon_heartbeats
 from runwire.api.instance.queries import InstanceQueries
+from runwire.api.locations.mutations.reload_code_location import (
+    ReloadCodeLocationResult,
+    reload_code_location,
+)
 from runwire.api.locations.queries import LocationQueries
+from runwire.api.locations.subscriptions import CodeLocationChange, code_location_changes
 from runwire.api.mutations import mutation
 from runwire.api.node import NodeQueries
 from runwire.api.runs.mutations.add_run_tags import AddRunTagsResult, add_run_tags
@@ -19,6 +25,7 @@ from runwire.api.runs.mutations.create_run import CreateRunResult, create_run
 from runwire.api.runs.mutations.delete_run import DeleteRunResult, delete_run
 from runwire.api.runs.mutations.launch_run import LaunchRunResult, launch_run
 from runwire.api.runs.mutations.report_events import ReportEventsResult, report_events
+from runwire.api.runs.mutations.resume_run import ResumeRunResult, resume_run
 from runwire.api.runs.mutations.submit_run import SubmitRunResult, submit_run
 from runwire.api.runs.mutations.terminate_run import TerminateRunResult, terminate_run
 from runwire.api.runs.queries import RunQueries
@@ -56,6 +63,11 @@ class Mutation:
         LaunchRunResult,
         "Hands a run straight to the run launcher, past the queue and its limits.",
     )
+    resume_run = mutation(
+        resume_run,
+        ResumeRunResult,
+        "Continues a launched run whose worker died; finished steps do not run again.",
+    )
     terminate_run = mutation(terminate_run, TerminateRunResult, "Stops a run that has not ended.")
     delete_run = mutation(
         delete_run, DeleteRunResult, "Deletes a run with its event log and its files."
@@ -69,6 +81,12 @@ class Mutation:
         report_events,
         ReportEventsResult,
         "Appends the events that an external system reports to a MANAGED run, all or none.",
+    )
+    reload_code_location = mutation(
+        reload_code_location,
+        ReloadCodeLocationResult,
+        "Loads a code location anew; running runs are not touched. A location that fails to load is a success"
+        " here, with its `loadError`.",
     )
 
 
@@ -84,6 +102,18 @@ class Subscription:
         graphql_type=RunEventsPayload,
         description="Follows the event log of one run, every position once and in order; completes after the"
         " run's terminal event.",
+    )
+    daemon_heartbeats = strawberry.subscription(
+        resolver=daemon_heartbeats,
+        graphql_type=DaemonStatus,
+        description="Sends the status of every daemon at once, then each again when it beats, falls silent, errs"
+        " or changes hands. Refused by a GraphQL error; no batches, no cursor.",
+    )
+    code_location_changes = strawberry.subscription(
+        resolver=code_location_changes,
+        graphql_type=CodeLocationChange,
+        description="Sends every code location at once as CREATED, then each change of one. Refused by a GraphQL"
+        " error; no batches, no cursor.",
     )
 
 

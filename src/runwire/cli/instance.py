@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import typer
 
+from runwire.cli.failures import ExitCode
 from runwire.cli.options import AsJson, Token, Url, connect
 from runwire.cli.printable import printable
-from runwire.cli.run.tables import print_columns
-from runwire.client import DEFAULT_URL
+from runwire.cli.run.tables import print_columns, print_json
+from runwire.cli.run.words import local_time
+from runwire.client import DEFAULT_URL, CodeLocation, DaemonStatus
+from runwire.workspace import CodeLocationStatus
 
 instance_app = typer.Typer(help="Look at the instance.", no_args_is_help=True)
 
@@ -30,6 +33,24 @@ def info(as_json: AsJson = False, url: Url = DEFAULT_URL, token: Token = None) -
         typer.echo(json.dumps(health))
     else:
         print_columns([(name, printable(value)) for name, value in _rows(health)])
+
+
+@instance_app.command()
+def health(as_json: AsJson = False, url: Url = DEFAULT_URL, token: Token = None) -> None:
+    """Show whether the daemons do their work and the code locations can be used.
+
+    Exits with 1 if a daemon is not healthy that should be, or a code location cannot be used.
+    """
+    with connect(url, token) as client:
+        daemons, locations = client.list_daemons(), client.list_code_locations()
+    if as_json:
+        print_json([{"daemons": daemons, "codeLocations": locations}])
+    else:
+        print_columns([("WHAT", "STATE", "SINCE", "WHERE"), *_health_rows(daemons, locations)])
+        for problem in _problems(daemons, locations):
+            typer.echo(printable(problem))
+    if any(daemon.healthy is False for daemon in daemons) or any(map(_is_broken, locations)):
+        raise typer.Exit(ExitCode.FAILED)
 
 
 def _rows(health: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -21,6 +21,9 @@ from runwire.client.errors import (
 from runwire.client.following import Outage, ReconnectPolicy
 from runwire.client.records import (
     CodeLocation,
+    DaemonHeartbeat,
+    DaemonStatus,
+    DetailedRunStats,
     ErrorInfo,
     ReportedEvent,
     RunDetail,
@@ -39,6 +42,9 @@ __all__ = [
     "DEFAULT_URL",
     "ClientError",
     "CodeLocation",
+    "DaemonHeartbeat",
+    "DaemonStatus",
+    "DetailedRunStats",
     "ErrorInfo",
     "NotAuthorizedError",
     "Outage",

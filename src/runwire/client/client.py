@@ -20,6 +20,7 @@ from runwire.client.following import (
 from runwire.client.inputs import Tags, endpoint, given, new_run_input, tag_filters, tag_inputs
 from runwire.client.records import (
     CodeLocation,
+    DaemonStatus,
     ReportedEvent,
     RunDetail,
     RunEventsBatch,
@@ -91,8 +92,12 @@ class RunwireClient:
 
     def list_code_locations(self) -> tuple[CodeLocation, ...]:
         """The code locations of the server, loaded or not, by name."""
-        health = self.execute("InstanceHealth")
-        return decode(health["codeLocations"], tuple[CodeLocation, ...])
+        return decode(self.execute("CodeLocations")["codeLocations"], tuple[CodeLocation, ...])
+
+    def list_daemons(self) -> tuple[DaemonStatus, ...]:
+        """The daemons of the instance and whether they do their work."""
+        instance = self.execute("InstanceHealth")["instance"]
+        return decode(instance["daemons"], tuple[DaemonStatus, ...])
 
     def wait_until_ready(self, timeout_seconds: float = 60) -> tuple[CodeLocation, ...]:
         """Waits until a server that was just started answers and has loaded, or failed to load, its code.
@@ -178,6 +183,17 @@ class RunwireClient:
         return self._mutate_run("LaunchRun", "launchRun", {"target": {"runId": run_id}})
 
     # ------------------------------------------------------------ changing runs
+
+    def resume_run(self, run_id: str, *, attempt_number: int | None = None) -> RunSummary:
+        """Gives a launched run whose worker died a new worker; finished steps do not run again.
+
+        Args:
+            run_id: the run.
+            attempt_number: the number that this attempt must have, 1 for the first, which makes the call safe
+                to repeat: another number is refused. The next one when left out.
+        """
+        input = given({"runId": run_id, "attemptNumber": attempt_number})
+        return self._mutate_run("ResumeRun", "resumeRun", input)
 
     def terminate_run(self, run_id: str, *, force: bool = False) -> RunSummary:
         """Stops a run: its worker is asked to end, or with ``force`` the run ends at once without it."""

@@ -44,6 +44,12 @@ class RunFailure(Record, frozen=True):
     failed_step_keys: tuple[str, ...] = ()
 
 
+class DetailedRunStats(RunStats, frozen=True):
+    """Counts of a run's steps, and how often its worker was replaced."""
+
+    resume_attempts: int
+
+
 class RunSummary(Record, frozen=True):
     """A run as lists and streams show it. `actions` names what its status lets be done with it."""
 
@@ -74,7 +80,7 @@ class RunDetail(RunSummary, frozen=True, kw_only=True):
 
     run_config: dict[str, Any]
     origin: RunOrigin
-    stats: RunStats
+    stats: DetailedRunStats
 
 
 class SubmittedRun(Record, frozen=True):
@@ -107,6 +113,32 @@ class CodeLocation(Record, frozen=True):
     name: str
     status: CodeLocationStatus
     load_error: ErrorInfo | None = None
+
+
+class DaemonHeartbeat(Record, frozen=True):
+    """A sign of life of a daemon's process. `errors` are its latest ones, newest first."""
+
+    daemon_id: str
+    hostname: str
+    timestamp: datetime
+    progress_at: datetime
+    errors: tuple[ErrorInfo, ...] = ()
+
+
+class DaemonStatus(Record, frozen=True):
+    """A daemon and whether it does its work.
+
+    `state` is RUNNING, ERRORING, STUCK, STALE or NOT_RUNNING; `healthy` is None for a daemon that is not
+    required and does not run; `standbys` are processes that would take over.
+    """
+
+    daemon_type: str
+    required: bool
+    state: str
+    healthy: bool | None = None
+    last_heartbeat: DaemonHeartbeat | None = None
+    standbys: tuple[DaemonHeartbeat, ...] = ()
+    lease_expires_at: datetime | None = None
 
 
 class RunEvent(Record, frozen=True):

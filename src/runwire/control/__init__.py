@@ -4,10 +4,13 @@ from runwire.control.add_run_tags import add_run_tags
 from runwire.control.create_run import create_run
 from runwire.control.delete_run import delete_run
 from runwire.control.launch_run import launch_run
+from runwire.control.lost_worker import report_lost_worker
 from runwire.control.new_run import NewRun
 from runwire.control.report_events import report_events
+from runwire.control.resume_run import resume_run
 from runwire.control.submit_run import submit_run
 from runwire.control.terminate_run import TerminatePolicy, terminate_run
+from runwire.control.worker_health import try_to_stop, worker_health
 
 __all__ = [
     "NewRun",
@@ -17,6 +20,10 @@ __all__ = [
     "delete_run",
     "launch_run",
     "report_events",
+    "report_lost_worker",
+    "resume_run",
     "submit_run",
     "terminate_run",
+    "try_to_stop",
+    "worker_health",
 ]

@@ -6,15 +6,20 @@ from runwire.errors import CodeLocationNotFoundError, CodeLocationUnavailableErr
 from runwire.runs.run import RunRecord
 from runwire.workspace import CodeLocation, CodeLocationStatus, Workspace
 
+LOADING_SECONDS = 10.0
+"""How long an action waits for a code location that is being loaded."""
+
 
 def loaded_location(workspace: Workspace, name: str) -> CodeLocation:
-    """A code location that is loaded.
+    """A code location that is loaded; one that is being loaded is waited for.
 
     Raises:
         CodeLocationNotFoundError: the workspace has none of this name.
         CodeLocationUnavailableError: it is not loaded.
     """
     location = workspace.get_location(name)
+    if location.state.status is CodeLocationStatus.LOADING:
+        location.wait_until_settled(LOADING_SECONDS)
     state = location.state
     if state.status is not CodeLocationStatus.LOADED:
         problem = f"it is {state.status.value}"

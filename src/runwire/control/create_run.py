@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -81,13 +82,12 @@ def _planned(
 def _find_job(workspace: Workspace, new_run: NewRun) -> JobRef:
     """The job. A location that may have it but is not loaded is a better answer than a job not found."""
     name = new_run.job.location_name
-    try:
+    with suppress(JobNotFoundError):
         return workspace.find_job(new_run.job)
-    except JobNotFoundError:
-        for location in workspace.list_locations():
-            if name in {None, location.state.name}:
-                loaded_location(workspace, location.state.name)
-        raise
+    for location in workspace.list_locations():
+        if name in {None, location.state.name}:
+            loaded_location(workspace, location.state.name)
+    return workspace.find_job(new_run.job)  # in one that was only being loaded
 
 
 def _plain(config: Mapping[str, Any]) -> dict[str, Any]:

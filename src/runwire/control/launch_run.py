@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
 from runwire.control.code_location import location_of_run
-from runwire.error_info import ErrorInfo
-from runwire.errors import LaunchFailedError, RunStateConflictError
+from runwire.control.failed_launch import end_unlaunched
+from runwire.control.handover import hand_over
 from runwire.events.entry import EventLogEntry
-from runwire.events.payloads import RunFailureData, RunFailureReason
 from runwire.events.types import EventType
+from runwire.fault_points import fault_point
 from runwire.launcher import LaunchRunContext, RunLauncher
 from runwire.runs.run import RunRecord
-from runwire.runs.status import ALLOWED_STATUSES, IN_PROGRESS_STATUSES, RunAction
+from runwire.runs.status import ALLOWED_STATUSES, RunAction
 from runwire.storage.instance_storage import InstanceStorage
 from runwire.workspace import Workspace
 
@@ -35,8 +34,10 @@ def launch_run(
 
     Raises:
         RunNotFoundError, JobNotFoundError, CodeLocationUnavailableError: nothing was changed.
-        RunStateConflictError: the run is neither NOT_STARTED nor QUEUED; nothing was changed.
-        LaunchFailedError: no worker could be started; the run is in FAILURE, by one RUN_FAILURE.
+        RunStateConflictError: the run is neither NOT_STARTED nor QUEUED, and nothing was changed; or it was
+            resumed before its worker was started.
+        LaunchFailedError: no worker could be started; the run has ended, by one event: a RUN_FAILURE, or
+            RUN_CANCELED if it was to be canceled.
     """
     record = storage.get_run_record(run_id)
     allowed = ALLOWED_STATUSES[RunAction.LAUNCH]
@@ -45,26 +46,11 @@ def launch_run(
     starting = EventLogEntry(
         run_id=run_id, event_type=EventType.RUN_STARTING, message="A worker is being started."
     )
-    storage.store_events(run_id, [starting], require=allowed, handover=True)
-    record = storage.get_run_record(run_id)
+    record = hand_over(storage, starting, require=allowed)
+    fault_point("launch.after_run_starting")
     try:
         launcher.launch_run(LaunchRunContext(record, workspace, instance_ref))
     except Exception as error:
-        raise _failed(storage, record, error) from error
+        raise end_unlaunched(storage, record, error) from error
+    fault_point("launch.after_worker_started")
     return storage.get_run_record(run_id)
-
-
-def _failed(storage: InstanceStorage, record: RunRecord, error: Exception) -> LaunchFailedError:
-    info = ErrorInfo.from_exception(error)
-    failure = EventLogEntry(
-        run_id=record.run_id,
-        event_type=EventType.RUN_FAILURE,
-        message=f"No worker could be started: {info.message}",
-        error=info,
-        data=RunFailureData(RunFailureReason.LAUNCH_FAILED),
-    )
-    with suppress(RunStateConflictError):  # ended meanwhile: one cause, one terminal event
-        storage.store_events(record.run_id, [failure], require=IN_PROGRESS_STATUSES)
-    if isinstance(error, LaunchFailedError):
-        return error
-    return LaunchFailedError(record.run_id, info.message, info)

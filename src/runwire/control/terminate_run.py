@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from enum import Enum
+from typing import Any
 
-from runwire.error_info import ErrorInfo
-from runwire.errors import (
-    CodeLocationNotFoundError,
-    RunStateConflictError,
-    TerminateFailedError,
-    UnavailableError,
-)
+from runwire.control.worker_health import try_to_stop, worker_health
+from runwire.errors import RunStateConflictError, TerminateFailedError
 from runwire.events.entry import EventLogEntry
 from runwire.events.types import EventType
-from runwire.launcher import RunLauncher
+from runwire.fault_points import fault_point
+from runwire.launcher import LaunchRunContext, RunLauncher
 from runwire.runs.run import RunRecord
 from runwire.runs.status import IN_PROGRESS_STATUSES, UNFINISHED_STATUSES, RunStatus
 from runwire.storage.instance_storage import InstanceStorage
-from runwire.workspace import Workspace
+from runwire.workspace import WorkerStatus, Workspace
 
 
 class TerminatePolicy(Enum):
@@ -32,13 +29,14 @@ class TerminatePolicy(Enum):
 WITHOUT_WORKER = UNFINISHED_STATUSES - IN_PROGRESS_STATUSES
 """Statuses in which no worker of ours exists: the run is CANCELED at once."""
 
-ASKABLE = frozenset({RunStatus.STARTING, RunStatus.STARTED})
+NO_WORKER_MESSAGE = "The run was canceled; no live worker of it is known."
 
 
 def terminate_run(
     storage: InstanceStorage,
     launcher: RunLauncher,
     workspace: Workspace,
+    instance_ref: Mapping[str, Any],
     run_id: str,
     policy: TerminatePolicy = TerminatePolicy.SAFE_TERMINATE,
 ) -> RunRecord:
@@ -54,13 +52,13 @@ def terminate_run(
     Raises:
         RunNotFoundError: there is no such run.
         RunStateConflictError: the run has ended; nothing was changed.
-        TerminateFailedError: the worker could not be asked; nothing was changed.
+        TerminateFailedError: nobody can tell whether its worker lives; nothing was changed.
     """
     if policy is TerminatePolicy.MARK_AS_CANCELED_IMMEDIATELY:
         before = storage.get_run_record(run_id)
         _cancel(storage, run_id, UNFINISHED_STATUSES, "The run was marked as canceled.")
         if before.status in IN_PROGRESS_STATUSES:
-            try_to_stop(launcher, workspace, before)
+            try_to_stop(launcher, LaunchRunContext(before, workspace, instance_ref))
         return storage.get_run_record(run_id)
     while True:
         record = storage.get_run_record(run_id)
@@ -70,45 +68,63 @@ def terminate_run(
                 run_id, record.status.value, expected, "it has ended already"
             )
         try:
-            _stop_safely(storage, launcher, workspace, record)
+            _stop_safely(storage, launcher, LaunchRunContext(record, workspace, instance_ref))
         except RunStateConflictError:
             continue  # it moved on meanwhile: look again
         return storage.get_run_record(run_id)
 
 
 def _stop_safely(
-    storage: InstanceStorage, launcher: RunLauncher, workspace: Workspace, record: RunRecord
+    storage: InstanceStorage, launcher: RunLauncher, context: LaunchRunContext
 ) -> None:
+    """Stops a run as it was read.
+
+    Raises:
+        RunStateConflictError: it is not so any more; nothing was changed.
+    """
+    record = context.record
     if record.status in WITHOUT_WORKER:
-        _cancel(
-            storage,
-            record.run_id,
-            {record.status},
-            "The run was canceled before a worker began it.",
-        )
-        return
-    try:
-        alive = launcher.has_worker(record, workspace)
-    except (UnavailableError, CodeLocationNotFoundError) as error:
-        raise TerminateFailedError(
-            record.run_id, str(error), ErrorInfo.from_exception(error)
-        ) from error
-    if record.status in ASKABLE:
+        message = "The run was canceled before a worker began it."
+        _cancel(storage, record.run_id, {record.status}, message)
+    elif not _may_be_alive(launcher, context):
+        _cancel(storage, record.run_id, {record.status}, NO_WORKER_MESSAGE)
+    else:
+        _ask_to_stop(storage, launcher, context)
+
+
+def _may_be_alive(launcher: RunLauncher, context: LaunchRunContext) -> bool:
+    """Whether a worker lives, or is only just being started, or its launcher never knows.
+
+    Raises:
+        TerminateFailedError: whoever knows does not answer.
+    """
+    if not launcher.supports_check_run_worker_health:
+        return True
+    health = worker_health(launcher, context)
+    match health.status:
+        case WorkerStatus.UNKNOWN:
+            raise TerminateFailedError(context.record.run_id, health.message)
+        case WorkerStatus.NOT_FOUND:
+            return context.record.status is RunStatus.STARTING
+        case status:
+            return status is WorkerStatus.RUNNING
+
+
+def _ask_to_stop(
+    storage: InstanceStorage, launcher: RunLauncher, context: LaunchRunContext
+) -> None:
+    record = context.record
+    if record.status is not RunStatus.CANCELING:
         asked = EventLogEntry(
             run_id=record.run_id,
             event_type=EventType.RUN_CANCELING,
             message="The worker is asked to stop.",
         )
         storage.store_events(record.run_id, [asked], require={record.status})
-    if alive and try_to_stop(launcher, workspace, record):
-        return
-    with suppress(RunStateConflictError):  # whoever saw the worker die ended the run meanwhile
-        _cancel(
-            storage,
-            record.run_id,
-            {RunStatus.CANCELING},
-            "The run was canceled; no live worker of it is known.",
-        )
+        fault_point("terminate.after_canceling")
+    if not try_to_stop(launcher, context):
+        with suppress(RunStateConflictError):  # whoever saw the worker die ended the run meanwhile
+            _cancel(storage, record.run_id, {RunStatus.CANCELING}, NO_WORKER_MESSAGE)
 
 
 def _cancel(
@@ -116,11 +132,3 @@ def _cancel(
 ) -> None:
     entry = EventLogEntry(run_id=run_id, event_type=EventType.RUN_CANCELED, message=message)
     storage.store_events(run_id, [entry], require=require)
-
-
-def try_to_stop(launcher: RunLauncher, workspace: Workspace, record: RunRecord) -> bool:
-    """Whether a live worker was asked. One that cannot be asked finds out by its refused writes."""
-    try:
-        return launcher.terminate(record, workspace)
-    except (UnavailableError, CodeLocationNotFoundError):
-        return False

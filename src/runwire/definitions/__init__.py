@@ -5,6 +5,11 @@ name and mend. Nothing here runs an op.
 """
 
 from runwire.definitions.contexts import Log, OpContext, ResourceContext
+from runwire.definitions.executor import (
+    ExecutorDefinition,
+    in_process_executor,
+    multiprocess_executor,
+)
 from runwire.definitions.job import JobDefinition, job
 from runwire.definitions.load import DEFAULT_REPOSITORY, load_file, load_module
 from runwire.definitions.op import OpDefinition, OpKind, OpUse, op
@@ -30,6 +35,7 @@ __all__ = [
     "DEFAULT_REPOSITORY",
     "AssetKey",
     "AssetMaterialization",
+    "ExecutorDefinition",
     "Failure",
     "In",
     "InputDefinition",
@@ -51,9 +57,11 @@ __all__ = [
     "ResourceContext",
     "ResourceDefinition",
     "check_type",
+    "in_process_executor",
     "job",
     "load_file",
     "load_module",
+    "multiprocess_executor",
     "op",
     "repository",
     "resource",

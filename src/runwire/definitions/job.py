@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NoReturn, overload
 
 from pydantic_core import PydanticSerializationError
 
+from runwire.definitions.executor import (
+    ExecutorDefinition,
+    checked_executor,
+    in_process_executor,
+)
 from runwire.definitions.json_schema import as_json
 from runwire.definitions.naming import checked_name, checked_tags
 from runwire.definitions.op import current_job_body
@@ -35,6 +40,7 @@ class JobDefinition:
         tags: the tags of its runs.
         description: what it is for, in its author's words.
         config: a part of the run config, under what a run gives.
+        executor_def: what runs the steps of its runs.
         source: where its function stands, as ``file:line``.
     """
 
@@ -44,6 +50,7 @@ class JobDefinition:
     tags: Mapping[str, str] = field(default_factory=dict)
     description: str | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
+    executor_def: ExecutorDefinition = in_process_executor
     source: str = ""
 
     def node(self, handle: str) -> OpNode:
@@ -69,6 +76,16 @@ class JobDefinition:
             RunConfigInvalidError: it does not fit; carries every problem.
         """
         return self._run_config_type.resolve(run_config)
+
+    def resolve_op_config(
+        self, run_config: Mapping[str, Any], handle: str, resource_keys: Collection[str]
+    ) -> ResolvedRunConfig:
+        """The part of a run config that one op and some resources are told; cheaper than all of it.
+
+        Raises:
+            RunConfigInvalidError: the part does not fit; carries every problem of it.
+        """
+        return self._run_config_type.resolve_op(run_config, handle, resource_keys)
 
     def plan(self, step_keys: Sequence[str] | None = None) -> PlanSnapshot:
         """The steps of a run, or those of them that are chosen.
@@ -120,6 +137,7 @@ def job(
     tags: Mapping[str, str] | None = None,
     resource_defs: Mapping[str, ResourceDefinition] | None = None,
     config: Mapping[str, Any] | None = None,
+    executor_def: ExecutorDefinition = in_process_executor,
 ) -> Callable[[Callable[[], None]], JobDefinition]: ...
 
 
@@ -132,6 +150,7 @@ def job(
     tags: Mapping[str, str] | None = None,
     resource_defs: Mapping[str, ResourceDefinition] | None = None,
     config: Mapping[str, Any] | None = None,
+    executor_def: ExecutorDefinition = in_process_executor,
 ) -> JobDefinition | Callable[[Callable[[], None]], JobDefinition]:
     """Makes a job of a function whose body wires ops by calling them; also written bare, as ``@job``.
 
@@ -146,6 +165,8 @@ def job(
         tags: the tags of its runs.
         resource_defs: the resources that its ops may use, by key; those that none uses are left out.
         config: a part of the run config, under what a run gives.
+        executor_def: what runs the steps of its runs: `in_process_executor`, `multiprocess_executor` or
+            another.
 
     Raises:
         InvalidDefinitionError: this cannot be a job; the message names place, job and mend.
@@ -164,6 +185,7 @@ def job(
             tags=checked_tags(tags, f"{source}: {subject}"),
             description=description_of(function, description),
             config=_checked_config(config, source, subject),
+            executor_def=checked_executor(executor_def, source, subject),
             source=source,
         )
         _check_preset(made)

@@ -8,7 +8,7 @@ level.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -69,13 +69,19 @@ class RunConfigType:
         self._ops = {node.handle: _op_fields(node) for node in nodes}
         self._resources = {key: _config_field(d.config_model) for key, d in resource_defs.items()}
         descriptions = {node.handle: node.op.description for node in nodes}
+        self._op_models = {
+            handle: _model(f"Op_{handle}", fields) for handle, fields in self._ops.items()
+        }
+        self._resource_models = {
+            key: _model(f"Resource_{key}", fields) for key, fields in self._resources.items()
+        }
         ops = {
-            handle: _mapping(_model(f"Op_{handle}", fields), descriptions[handle])
-            for handle, fields in self._ops.items()
+            handle: _mapping(model, descriptions[handle])
+            for handle, model in self._op_models.items()
         }
         resources = {
-            key: _mapping(_model(f"Resource_{key}", fields), resource_defs[key].description)
-            for key, fields in self._resources.items()
+            key: _mapping(model, resource_defs[key].description)
+            for key, model in self._resource_models.items()
         }
         self._model = _model(
             "RunConfig",
@@ -104,23 +110,47 @@ class RunConfigType:
         Raises:
             RunConfigInvalidError: it does not fit; carries every problem.
         """
-        given = _given(self._check(run_config))
+        given = _given(self._check(self._model, self._under, run_config))
         return ResolvedRunConfig(
             {handle: _op_run_config(_part(given["ops"], handle)) for handle in self._ops},
             {key: _part(given["resources"], key).get("config") for key in self._resources},
         )
 
-    def _check(self, run_config: Mapping[str, Any]) -> BaseModel:
+    def resolve_op(
+        self, run_config: Mapping[str, Any], handle: str, resource_keys: Collection[str]
+    ) -> ResolvedRunConfig:
+        """The part of a run config that one op and some resources are told.
+
+        Raises:
+            RunConfigInvalidError: it does not fit; carries every problem of the first that does not.
+        """
+
+        def part(model: type[BaseModel], *path: str) -> dict[str, Any]:
+            under, over = _at(self._under, path), _at(run_config, path)
+            return _given(self._check(model, under, over, path))
+
+        return ResolvedRunConfig(
+            {handle: _op_run_config(part(self._op_models[handle], "ops", handle))},
+            {
+                key: part(self._resource_models[key], "resources", key).get("config")
+                for key in resource_keys
+            },
+        )
+
+    def _check(
+        self, model: type[BaseModel], under: Any, over: Any, path: tuple[str, ...] = ()
+    ) -> BaseModel:
+        """What a model makes of what is told at a path."""
         try:
-            body = to_json(merged(self._under, run_config))
+            body = to_json(merged(under, over))
         except (PydanticSerializationError, ValueError, RecursionError) as error:
             raise self._refusal(f"it is not JSON: {error}", "json_invalid") from None
         try:
-            return self._model.model_validate_json(body, extra="forbid")
+            return model.model_validate_json(body, extra="forbid")
         except ValidationError as error:
             details = error.errors(include_url=False, include_context=False, include_input=False)
             raise RunConfigInvalidError(
-                self._job_name, [self._problem(d) for d in details]
+                self._job_name, [self._problem(d, path) for d in details]
             ) from None
         # A validator of the user's may raise anything, and must not end the process that serves it.
         except (Exception, SystemExit, KeyboardInterrupt) as error:
@@ -130,8 +160,8 @@ class RunConfigType:
     def _refusal(self, message: str, code: str) -> RunConfigInvalidError:
         return RunConfigInvalidError(self._job_name, [ConfigProblem((), message, code)])
 
-    def _problem(self, details: ErrorDetails) -> ConfigProblem:
-        location, code, message = details["loc"], details["type"], details["msg"]
+    def _problem(self, details: ErrorDetails, path: tuple[str, ...]) -> ConfigProblem:
+        location, code, message = (*path, *details["loc"]), details["type"], details["msg"]
         message = message.removeprefix("Value error, ")
         if code in _REFUSED_KEYS:
             keys = ", ".join(keys_at(self._schema, location[:-1]))
@@ -181,6 +211,13 @@ def merged(under: Any, over: Any) -> Any:
         key: merged(under[key], value) if key in under else value for key, value in over.items()
     }
     return {**under, **both}
+
+
+def _at(value: Mapping[str, Any], path: tuple[str, ...]) -> Any:
+    """What stands at a path; an empty mapping where nothing does."""
+    for key in path:
+        value = value.get(key, {})
+    return value
 
 
 _Field = tuple[Any, dict[str, Any]]

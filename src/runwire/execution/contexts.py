@@ -67,7 +67,7 @@ class StepContext(OpContext):
 
     @property
     def instance(self) -> Instance | None:
-        return self._scope.instance
+        return self._scope.instance()
 
     def log_event(self, event: AssetMaterialization) -> None:
         if not isinstance(event, AssetMaterialization):

@@ -71,7 +71,7 @@ class EventWriter:
             StaleWorkerError, RunFinishedError, RunNotFoundError: the worker must end.
         """
         if os.getpid() != self._pid:
-            self._write_elsewhere(entry)
+            write_in_fork(entry)
             return None
         if entry.is_durable or (self._unavailable and entry.event_type is not None):
             return self._store(entry)[-1]
@@ -79,7 +79,7 @@ class EventWriter:
             while len(self._buffer) >= MAX_BUFFERED and self._is_open:
                 self._drained.wait()
             if not self._admits(entry):
-                _print_lines([entry], "the run has ended")
+                print_lines([entry], "the run has ended")
                 return None
             if not self._buffer:
                 delay = RETRY_SECONDS if self._unavailable else GROUP_SECONDS
@@ -110,7 +110,7 @@ class EventWriter:
             self.flush()
         with self._lock:
             left, self._buffer = self._buffer, []
-        _print_lines(left, "it could not be stored")
+        print_lines(left, "it could not be stored")
 
     def __enter__(self) -> Self:
         return self
@@ -121,19 +121,6 @@ class EventWriter:
     @property
     def _is_open(self) -> bool:
         return not (self._ended or self._closed or self._refusal)
-
-    def _write_elsewhere(self, entry: EventLogEntry) -> None:
-        """In a fork of the worker: its locks, threads and connections are the worker's and not usable here.
-
-        Raises:
-            RuntimeError: the entry is an event.
-        """
-        if entry.event_type is not None:
-            raise RuntimeError(
-                "a process that was forked inside of an op cannot write events of the run;"
-                " hand them back to the op, or start the process by spawn"
-            )
-        _print_lines([entry], "it was logged in a fork of the worker")
 
     def _admits(self, entry: EventLogEntry) -> bool:
         """Whether an entry may still be written; False only for a line."""
@@ -200,7 +187,7 @@ class EventWriter:
             self._lost_lines += len(lines)
             self._unavailable = True
             self._ended = False
-        _print_lines(lines, "it could not be stored")
+        print_lines(lines, "it could not be stored")
 
     def _refuse(self, error: Exception) -> None:
         with self._lock:
@@ -231,7 +218,23 @@ class EventWriter:
             return False
 
 
-def _print_lines(entries: Iterable[EventLogEntry], why: str) -> None:
+def write_in_fork(entry: EventLogEntry) -> None:
+    """Writes an entry in a fork of the process whose it is to write: its locks, threads and connections are of
+    no use here.
+
+    Raises:
+        RuntimeError: the entry is an event.
+    """
+    if entry.event_type is not None:
+        raise RuntimeError(
+            "a process that was forked inside of an op cannot write events of the run;"
+            " hand them back to the op, or start the process by spawn"
+        )
+    print_lines([entry], "it was logged in a fork of the worker")
+
+
+def print_lines(entries: Iterable[EventLogEntry], why: str) -> None:
+    """Writes lines that are not in the log to standard error."""
     for entry in entries:
         at = clock.from_timestamp(entry.timestamp).isoformat()
         step = f" {entry.step_key}:" if entry.step_key else ""

@@ -94,6 +94,17 @@ def build_plan(
     return ExecutionPlan(job.name, steps)
 
 
+def build_step(job: JobDefinition, run_config: ResolvedRunConfig, step_key: str) -> ExecutionStep:
+    """One step of a run, without what it waits for. The plan, which has it, has been built elsewhere.
+
+    Raises:
+        KeyError: the job has no such step.
+    """
+    node = job.node(step_key)
+    planned = PlanStepSnapshot(step_key, node.handle, 0, ())
+    return _step(planned, node, run_config.ops[node.handle])
+
+
 def _step(planned: PlanStepSnapshot, node: OpNode, told: OpRunConfig) -> ExecutionStep:
     return ExecutionStep(
         key=planned.step_key,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from runwire.definitions import OutputRef
 from runwire.error_info import ErrorInfo
@@ -13,16 +14,51 @@ from runwire.execution.plan import ExecutionPlan
 from runwire.execution.progress import Dropped, Progress, StepState
 from runwire.execution.scope import RunScope
 from runwire.execution.step import run_step
+from runwire.execution.step_processes import EndedStep, GivenOutput, StepProcesses, StepStarter
 from runwire.executor import RunSteps
 
 
 class PlannedSteps(RunSteps):
-    """The steps of one plan."""
+    """The steps of one plan. As a context it leaves no step process behind.
 
-    def __init__(self, plan: ExecutionPlan, scope: RunScope) -> None:
+    Args:
+        plan: the plan.
+        scope: the run.
+        progress: how far the run is; new when left out.
+        step_starter: starts step processes; None where steps can run here only.
+    """
+
+    def __init__(
+        self,
+        plan: ExecutionPlan,
+        scope: RunScope,
+        progress: Progress | None = None,
+        step_starter: StepStarter | None = None,
+    ) -> None:
         self._plan = plan
         self._scope = scope
-        self._progress = Progress(plan)
+        self._progress = progress or Progress(plan)
+        self._processes = (
+            None
+            if step_starter is None
+            else StepProcesses(scope.run.run_id, step_starter, scope.log)
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._processes is None:
+            return
+        if error is None:
+            self._processes.finish()
+        else:
+            self._processes.kill()
 
     @property
     def step_keys(self) -> tuple[str, ...]:
@@ -44,14 +80,23 @@ class PlannedSteps(RunSteps):
 
     def run_here(self, step_key: str) -> None:
         try:
-            outputs = run_step(self._plan.steps[step_key], self._scope, self._is_given)
+            outputs = run_step(self._plan.steps[step_key], self._scope, self._epoch_of)
         except BaseException:
             self._progress.fail(step_key)
             raise
-        if outputs is None:
-            self._tell_dropped(self._progress.fail(step_key))
-        else:
-            self._tell_dropped(self._progress.succeed(step_key, outputs))
+        self._tell_dropped(self._end(EndedStep(step_key, outputs)))
+
+    def start_process(self, step_key: str) -> None:
+        self._step_processes.start(step_key, self._given_to(step_key))
+
+    def wait_for_process(self) -> str:
+        ended = self._step_processes.wait()
+        self._tell_dropped(self._end(ended))
+        return ended.step_key
+
+    def stop_processes(self) -> None:
+        for ended in self._step_processes.stop():
+            self._end(ended)  # what waits for them is not told of: the run stops
 
     def tell_engine(
         self,
@@ -63,8 +108,32 @@ class PlannedSteps(RunSteps):
     ) -> None:
         self._scope.log.tell_engine(message, step_key=step_key, error=error, metadata=metadata)
 
-    def _is_given(self, output: OutputRef) -> bool:
-        return self._progress.has_output(output.handle, output.output_name)
+    @property
+    def _step_processes(self) -> StepProcesses:
+        if self._processes is None:
+            raise RuntimeError(
+                "steps of this run cannot run in processes of their own; execute it by a run worker, or"
+                " with the in-process executor"
+            )
+        return self._processes
+
+    def _epoch_of(self, output: OutputRef) -> int | None:
+        """The epoch of the worker that stored an output; None when it was not given."""
+        return self._progress.output_epoch(output.handle, output.output_name)
+
+    def _given_to(self, step_key: str) -> list[GivenOutput]:
+        return [
+            (source.handle, source.output_name, epoch)
+            for each in self._plan.steps[step_key].inputs
+            for source in each.sources
+            if (epoch := self._epoch_of(source)) is not None
+        ]
+
+    def _end(self, ended: EndedStep) -> list[Dropped]:
+        if ended.outputs is None:
+            return self._progress.fail(ended.step_key)
+        stored = dict.fromkeys(ended.outputs, self._scope.epoch)
+        return self._progress.succeed(ended.step_key, stored)
 
     def _tell_dropped(self, dropped: Iterable[Dropped]) -> None:
         for each in dropped:

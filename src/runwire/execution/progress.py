@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -57,7 +57,7 @@ class Progress:
         self._states = dict.fromkeys(plan.steps, StepState.PENDING)
         self._order = {key: index for index, key in enumerate(plan.steps)}
         self._downstream: dict[str, list[str]] = {key: [] for key in plan.steps}
-        self._outputs: dict[str, frozenset[str]] = {}
+        self._outputs: dict[str, Collection[str]] = {}
         self._executable: list[tuple[int, int, str]] = []
         self._unended = len(plan.steps)
         for step in plan.steps.values():
@@ -88,6 +88,11 @@ class Progress:
         """Whether a step has ended and gave an output."""
         return output_name in self._outputs.get(step_key, ())
 
+    def output_epoch(self, step_key: str, output_name: str) -> int | None:
+        """The epoch of the worker that stored an output of an ended step; None when it was not given."""
+        outputs = self._outputs.get(step_key)
+        return outputs.get(output_name) if isinstance(outputs, Mapping) else None
+
     def start_next(self) -> str | None:
         """Puts the executable step with the highest priority into flight; None when there is none now."""
         if not self._executable:
@@ -102,7 +107,7 @@ class Progress:
         Raises:
             ValueError: the step is not in flight.
         """
-        return self._end(step_key, StepState.SUCCESS, frozenset(outputs))
+        return self._end(step_key, StepState.SUCCESS, outputs)
 
     def fail(self, step_key: str) -> list[Dropped]:
         """Ends a step in flight; returns the steps that will not run for it.
@@ -112,9 +117,7 @@ class Progress:
         """
         return self._end(step_key, StepState.FAILED)
 
-    def _end(
-        self, step_key: str, state: StepState, outputs: frozenset[str] = frozenset()
-    ) -> list[Dropped]:
+    def _end(self, step_key: str, state: StepState, outputs: Collection[str] = ()) -> list[Dropped]:
         now = self._states[step_key]
         if now is not StepState.IN_FLIGHT:
             raise ValueError(f"step {step_key!r} is {now.value}; only a step IN_FLIGHT can end")

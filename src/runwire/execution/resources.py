@@ -43,7 +43,7 @@ def resources_of(
     """
     resources = _Resources(job.resource_defs, run_config, run_id, log)
     try:
-        for key in _required(job.resource_defs, keys):
+        for key in required_resources(job.resource_defs, keys):
             resources.make(key)
         yield resources.values
     finally:
@@ -147,7 +147,9 @@ class _Resources:
         )
 
 
-def _required(definitions: Mapping[str, ResourceDefinition], keys: Collection[str]) -> list[str]:
+def required_resources(
+    definitions: Mapping[str, ResourceDefinition], keys: Collection[str]
+) -> list[str]:
     """The keys with all that they require, in the order of the definitions, which is that of making."""
     needed = set(keys)
     for key in reversed(list(definitions)):

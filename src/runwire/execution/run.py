@@ -22,6 +22,7 @@ from runwire.execution.planned_steps import PlannedSteps
 from runwire.execution.resources import resources_of
 from runwire.execution.run_log import RunLog
 from runwire.execution.scope import RunScope
+from runwire.execution.step_processes import StepStarter
 from runwire.execution.told_error import reason_of, told_error
 from runwire.executor import Executor
 from runwire.instance import Instance
@@ -42,6 +43,7 @@ def execute_run(
     io_base_dir: Path,
     instance: Instance | None = None,
     interrupts: Interrupts | None = None,
+    step_starter: StepStarter | None = None,
 ) -> RunStatus:
     """Executes a run that was handed to this worker: STARTING, with this epoch.
 
@@ -57,6 +59,7 @@ def execute_run(
         io_base_dir: the folder for outputs, one folder a run.
         instance: what ops get as `context.instance`.
         interrupts: how the run is asked to stop; made in this thread.
+        step_starter: starts the processes of steps, for an executor that wants them.
 
     Returns:
         The status of the run when the worker has done its work.
@@ -67,7 +70,14 @@ def execute_run(
         KeyboardInterrupt: where signals are not captured; the run has ended.
     """
     work = RunWork(
-        job, record, storage, epoch, executor, FilesystemIOManager(io_base_dir), instance
+        job,
+        record,
+        storage,
+        epoch,
+        executor,
+        FilesystemIOManager(io_base_dir),
+        instance,
+        step_starter,
     )
     return work.execute(interrupts or Interrupts())
 
@@ -83,6 +93,7 @@ class RunWork:
     executor: Executor
     io_manager: IOManager
     instance: Instance | None = None
+    step_starter: StepStarter | None = None
 
     def execute(self, interrupts: Interrupts) -> RunStatus:
         """Does it."""
@@ -143,14 +154,15 @@ class RunWork:
         plan = build_plan(self.job, run_config, self.job.plan(run.step_keys))
         keys = plan.required_resource_keys
         with resources_of(self.job, run_config, keys, run.run_id, log) as resources:
-            steps = PlannedSteps(
-                plan, RunScope(run, log, self.io_manager, resources, self.instance)
+            scope = RunScope(
+                run, log, self.io_manager, resources, lambda: self.instance, self.epoch
             )
-            self.executor.execute(steps)
-            if not steps.is_complete:
-                raise RuntimeError(
-                    f"{type(self.executor).__name__} returned before all steps had ended"
-                )
+            with PlannedSteps(plan, scope, step_starter=self.step_starter) as steps:
+                self.executor.execute(steps)
+                if not steps.is_complete:
+                    raise RuntimeError(
+                        f"{type(self.executor).__name__} returned before all steps had ended"
+                    )
         return steps.failed
 
     def _tell_interrupted(self, log: RunLog) -> None:

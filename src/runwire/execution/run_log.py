@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from runwire.definitions import AssetMaterialization
 from runwire.error_info import ErrorInfo
@@ -11,10 +11,20 @@ from runwire.events.entry import EventLogEntry, EventLogRecord
 from runwire.events.metadata import normalize_metadata
 from runwire.events.payloads import AnyPayload, AssetEventData, EngineEventData
 from runwire.events.types import EventType, LogLevel
-from runwire.execution.event_writer import EventWriter
 from runwire.execution.interrupts import current_interrupts
 
 MAX_MESSAGE_CHARS = 100_000
+
+
+class EntryWriter(Protocol):
+    """Writes the entries of one run in the order in which they are given."""
+
+    def write(self, entry: EventLogEntry) -> EventLogRecord | None:
+        """Writes an entry; a durable one is stored when this returns.
+
+        Returns:
+            The stored record of a durable entry; None for others, and where another process stores them.
+        """
 
 
 class RunLog:
@@ -23,7 +33,7 @@ class RunLog:
     No interrupt is raised while it writes.
     """
 
-    def __init__(self, run_id: str, writer: EventWriter) -> None:
+    def __init__(self, run_id: str, writer: EntryWriter) -> None:
         self._run_id = run_id
         self._writer = writer
 
@@ -39,7 +49,7 @@ class RunLog:
     ) -> EventLogRecord | None:
         """Writes an event, or a line of user code when it has no type; a very long message is cut.
 
-        Returns the stored record of a durable event.
+        Returns the stored record of a durable event; None in a step process.
         """
         entry = EventLogEntry(
             run_id=self._run_id,
@@ -50,6 +60,10 @@ class RunLog:
             error=error,
             data=data,
         )
+        return self.write(entry)
+
+    def write(self, entry: EventLogEntry) -> EventLogRecord | None:
+        """Writes an entry of the run as it is."""
         with current_interrupts().held():
             return self._writer.write(entry)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from runwire.execution.io import IOManager
 from runwire.execution.run_log import RunLog
@@ -12,15 +12,31 @@ from runwire.instance import Instance
 from runwire.runs.run import Run
 
 
+def no_instance() -> None:
+    """Stands in where there is no instance."""
+
+
 @dataclass(frozen=True)
 class RunScope:
-    """What the steps of a run share. `resources` are the values by key, set up."""
+    """What the steps of a run share.
+
+    Attributes:
+        run: the run.
+        log: its log.
+        io_manager: where outputs are.
+        resources: the values by key, set up.
+        instance: gives what ops get as `context.instance`; in a step process it is opened by the first call.
+        epoch: the epoch of the run's worker.
+        process: whether this is the process of the run's worker, or that of one step.
+    """
 
     run: Run
     log: RunLog
     io_manager: IOManager
     resources: Mapping[str, Any]
-    instance: Instance | None = None
+    instance: Callable[[], Instance | None] = no_instance
+    epoch: int = 0
+    process: Literal["worker", "step"] = "worker"
 
 
 class ScopedResources:

@@ -8,13 +8,14 @@ from typing import Any
 
 from runwire.definitions import OutputRef
 from runwire.errors import RunInterrupted, StepExecutionError
-from runwire.events.payloads import StepSuccessData
+from runwire.events.payloads import StepErrorSource, StepSuccessData
 from runwire.events.types import EventType
 from runwire.execution.boundary import user_code_error_boundary
 from runwire.execution.contexts import StepContext
 from runwire.execution.durations import describe_duration
 from runwire.execution.op_call import call_op
 from runwire.execution.plan import ExecutionStep
+from runwire.execution.run_log import RunLog
 from runwire.execution.scope import RunScope
 from runwire.execution.step_inputs import load_inputs
 from runwire.execution.step_outputs import StepOutputs
@@ -47,10 +48,10 @@ def run_step(
     try:
         outputs = _run_body(step, scope, is_given)
     except (RunInterrupted, KeyboardInterrupt) as interrupt:
-        _tell_failure(step, scope, interrupt, f"Step {step.key} was interrupted")
+        tell_step_failure(scope.log, step.key, interrupt)
         raise
     except BaseException as error:  # noqa: BLE001 - the log is told of it
-        _tell_failure(step, scope, error)
+        tell_step_failure(scope.log, step.key, error)
         return None
     seconds = time.perf_counter() - began
     scope.log.tell(
@@ -78,14 +79,17 @@ def _run_body(
     return frozenset(outputs.given)
 
 
-def _tell_failure(
-    step: ExecutionStep, scope: RunScope, error: BaseException, message: str | None = None
-) -> None:
+def tell_step_failure(log: RunLog, step_key: str, error: BaseException) -> None:
+    """Writes the STEP_FAILURE of an error."""
     data = step_failure_data(error)
-    scope.log.tell(
+    if data.error_source is StepErrorSource.INTERRUPT:
+        message = f"Step {step_key} was interrupted"
+    else:
+        message = f"Step {step_key} failed: {data.description or reason_of(error)}"
+    log.tell(
         EventType.STEP_FAILURE,
-        message or f"Step {step.key} failed: {data.description or reason_of(error)}",
-        step_key=step.key,
+        message,
+        step_key=step_key,
         error=told_error(error),
         data=data,
     )

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
-import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
-from runwire.errors import RunNotFoundError, StorageDamagedError, StorageUnavailableError
+from runwire.errors import RunNotFoundError, StorageUnavailableError
 from runwire.events.entry import EventLogRecord
 from runwire.feed.batch import is_contiguous
+from runwire.feed.patient_reads import PatientReads
 from runwire.lanes import Lanes
 from runwire.runs.projection import project
 from runwire.runs.run import RunRecord
 from runwire.storage import InstanceStorage, LogHead
-
-logger = logging.getLogger(__name__)
-
-T = TypeVar("T")
-
-_FIRST_PAUSE_SECONDS = 0.05
-_MAX_PAUSE_SECONDS = 2.0
 
 _ROW_PAUSES = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064)
 """How long, in seconds, a row that is behind its log is waited for, time after time."""
@@ -53,8 +44,7 @@ class LogReads:
 
     def __init__(self, storage: InstanceStorage, lanes: Lanes, give_up_seconds: float) -> None:
         self._storage = storage
-        self._lanes = lanes
-        self._give_up_seconds = give_up_seconds
+        self._reads = PatientReads(lanes, give_up_seconds)
 
     async def end(self, record: RunRecord, seen: int = 0) -> LogEnd:
         """The head of a log that was seen to reach a position.
@@ -63,7 +53,7 @@ class LogReads:
             RunNotFoundError: the run was deleted, even if made anew under its id.
             StorageUnavailableError: there was no good answer for too long.
         """
-        return await self._patiently(functools.partial(_read_end, self._storage, record, seen))
+        return await self._reads.read(functools.partial(_read_end, self._storage, record, seen))
 
     async def page(self, record: RunRecord, after: int, limit: int) -> LogPage:
         """The records that follow a position, where some were seen to; at least one, at most `limit`.
@@ -72,24 +62,9 @@ class LogReads:
             RunNotFoundError: the run was deleted, even if made anew under its id.
             StorageUnavailableError: there was no good answer for too long.
         """
-        return await self._patiently(
+        return await self._reads.read(
             functools.partial(_read_page, self._storage, record, after, limit)
         )
-
-    async def _patiently(self, read: Callable[[], T]) -> T:
-        loop = asyncio.get_running_loop()
-        give_up_at, pause = loop.time() + self._give_up_seconds, _FIRST_PAUSE_SECONDS
-        while True:
-            try:
-                return await self._lanes.catch_up(read)
-            except StorageDamagedError:
-                raise
-            except StorageUnavailableError as error:
-                if loop.time() + pause > give_up_at:
-                    raise
-                logger.warning("trying again in %s s: %s", pause, error)
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, _MAX_PAUSE_SECONDS)
 
 
 def _read_end(storage: InstanceStorage, record: RunRecord, seen: int) -> LogEnd:

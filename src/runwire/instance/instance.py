@@ -15,13 +15,14 @@ from runwire.config import ConfigurableClassData
 from runwire.control import NewRun, TerminatePolicy
 from runwire.coordinator import RunCoordinator
 from runwire.error_info import ErrorInfo
-from runwire.errors import HomeInvalidError
+from runwire.errors import ConfigProblem, HomeInvalidError, InvalidConfigurationError
 from runwire.events.entry import EventLogEntry, EventLogRecord
 from runwire.events.payloads import EngineEventData
 from runwire.events.types import EventType, LogLevel
 from runwire.instance.local_artifact_storage import LocalArtifactStorage
 from runwire.instance.ref import InstanceRef
 from runwire.instance.settings import (
+    CONFIG_FILENAME,
     Settings,
     default_components,
     effective_configuration,
@@ -50,6 +51,9 @@ class Instance:
         run_launcher: starts and stops workers.
         run_coordinator: takes submitted runs.
         local_artifact_storage: names local folders.
+
+    Raises:
+        InvalidConfigurationError: lost runs are to be resumed, by a launcher that cannot.
     """
 
     def __init__(
@@ -64,8 +68,9 @@ class Instance:
         self.settings = settings
         self.is_persistent = persistent
         self._written = written
-        self.storage = ref.storage.rehydrate(InstanceStorage)
         self.run_launcher = ref.run_launcher.rehydrate(RunLauncher)
+        _check_resumable(ref, settings, self.run_launcher)
+        self.storage = ref.storage.rehydrate(InstanceStorage)
         self.run_coordinator = ref.run_coordinator.rehydrate(RunCoordinator)
         self.local_artifact_storage = ref.local_artifact_storage.rehydrate(LocalArtifactStorage)
 
@@ -116,8 +121,8 @@ class Instance:
         """An instance in memory, for tests; no other process can open it."""
         place = home or Path(tempfile.mkdtemp(prefix="runwire-"))
         components = {**default_components(place), "storage": _MEMORY_STORAGE}
-        ref = InstanceRef(name="ephemeral", home=str(place), **components)
-        return cls(ref, Settings(name="ephemeral"), {}, persistent=False)
+        settings = Settings(name="ephemeral")
+        return cls(InstanceRef.of(settings, place, components), settings, {}, persistent=False)
 
     def get_ref(self) -> InstanceRef:
         """How another process opens this instance.
@@ -201,6 +206,20 @@ class Instance:
             self.storage, self.run_launcher, workspace, self.get_ref().to_dict(), run_id
         )
 
+    def resume_run(
+        self, run_id: str, workspace: Workspace, attempt_number: int | None = None
+    ) -> RunRecord:
+        """Hands a run in progress to a new worker; the one that it has is fenced."""
+        return control.resume_run(
+            self.storage,
+            self.run_launcher,
+            workspace,
+            self.get_ref().to_dict(),
+            run_id,
+            attempt_number,
+            start_timeout_seconds=self.settings.run_monitoring.start_timeout_seconds,
+        )
+
     def terminate_run(
         self,
         run_id: str,
@@ -208,7 +227,9 @@ class Instance:
         policy: TerminatePolicy = TerminatePolicy.SAFE_TERMINATE,
     ) -> RunRecord:
         """Stops a run that has not ended."""
-        return control.terminate_run(self.storage, self.run_launcher, workspace, run_id, policy)
+        return control.terminate_run(
+            self.storage, self.run_launcher, workspace, self.ref.to_dict(), run_id, policy
+        )
 
     def delete_run(self, run_id: str, workspace: Workspace, *, force: bool = False) -> RunRecord:
         """Deletes a run with its events and files; returns it as it was."""
@@ -216,6 +237,7 @@ class Instance:
             self.storage,
             self.run_launcher,
             workspace,
+            self.ref.to_dict(),
             run_id,
             force=force,
             delete_files=self.local_artifact_storage.delete_run_files,
@@ -275,3 +297,21 @@ class Instance:
     def get_daemon_heartbeats(self) -> dict[str, DaemonHeartbeat]:
         """The latest heartbeat by daemon type."""
         return self.storage.run_storage.get_daemon_heartbeats()
+
+
+def _check_resumable(ref: InstanceRef, settings: Settings, launcher: RunLauncher) -> None:
+    """Refuses to resume lost runs by a launcher that cannot."""
+    if settings.run_monitoring.max_resume_run_attempts == 0 or launcher.supports_resume_run:
+        return
+    name = type(launcher).__name__
+    attempts = ConfigProblem(
+        ("run_monitoring", "max_resume_run_attempts"),
+        f"must be 0, because run_launcher is a {name}, which cannot resume runs",
+        "unsupported",
+    )
+    unable = ConfigProblem(
+        ("run_launcher",),
+        f"{name} cannot resume runs; name another, or set run_monitoring.max_resume_run_attempts to 0",
+        "unsupported",
+    )
+    raise InvalidConfigurationError(str(Path(ref.home) / CONFIG_FILENAME), [attempts, unable])

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -22,8 +21,8 @@ from runwire.config import (
     ConfigurableClassData,
     pydantic_problems,
     redacted,
-    resolve_env,
 )
+from runwire.config.yaml_file import read_yaml, with_env
 from runwire.coordinator import RunCoordinator
 from runwire.errors import ConfigProblem, InvalidConfigurationError
 from runwire.instance.local_artifact_storage import LocalArtifactStorage
@@ -194,12 +193,11 @@ def read_settings(
         InvalidConfigurationError: the file is not valid; carries every problem with its key path.
     """
     source = home / CONFIG_FILENAME
-    written = _read_yaml(source)
     try:
-        values, problems = resolve_env(written)
-    except RecursionError:
-        problem = ConfigProblem((), "is nested too deeply, or refers to itself", "yaml")
-        raise InvalidConfigurationError(str(source), [problem]) from None
+        written = read_yaml(source)
+    except FileNotFoundError:
+        written = {}
+    values, problems = with_env(written, source)
     settings = Settings()
     try:
         settings = Settings.model_validate(values)
@@ -237,46 +235,6 @@ def _component_problems(key: str, data: ConfigurableClassData) -> list[ConfigPro
 
 def _below(problems: list[ConfigProblem], key: str) -> bool:
     return any(problem.path[:1] == (key,) for problem in problems)
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """Refuses a key that is written twice, which YAML's default quietly lets win."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, Hashable) and key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} is written twice", key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-def _read_yaml(source: Path) -> dict[str, Any]:
-    try:
-        text = source.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return {}
-    except (OSError, UnicodeDecodeError) as error:
-        problem = ConfigProblem((), f"cannot be read: {error}", "unreadable")
-        raise InvalidConfigurationError(str(source), [problem]) from None
-    try:
-        value = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader
-    except RecursionError:
-        problem = ConfigProblem((), "is nested too deeply", "yaml")
-        raise InvalidConfigurationError(str(source), [problem]) from None
-    except (yaml.YAMLError, ValueError, TypeError) as error:
-        message = " ".join(str(error).split())
-        problem = ConfigProblem((), f"is not YAML: {message}", "yaml")
-        raise InvalidConfigurationError(str(source), [problem]) from None
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        problem = ConfigProblem((), "must be a mapping of keys to values", "mapping")
-        raise InvalidConfigurationError(str(source), [problem])
-    return {str(key): item for key, item in value.items()}
 
 
 def effective_configuration(

@@ -1,12 +1,14 @@
-"""A code location that is served by a process of ours."""
+"""What all code locations have in common: a state that others watch, and a code server that is called."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from abc import abstractmethod
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from runwire import clock
 from runwire.error_info import ErrorInfo
@@ -20,53 +22,57 @@ from runwire.errors import (
 )
 from runwire.locations import protocol
 from runwire.locations.protocol import Method, Reply, Request
-from runwire.locations.server_process import CodeServerNotReadyError, CodeServerProcess
-from runwire.locations.target import LocationTarget
 from runwire.locations.timeouts import LocationTimeouts
 from runwire.locations.wire import CodeServerCallError, CodeServerClient
 from runwire.snapshots import CodeServerInfo, PlanSnapshot
 from runwire.workspace import CodeLocation, CodeLocationState, CodeLocationStatus, WorkerRequest
 
-WATCH_SECONDS = 1.0
-"""How often a server that does not answer is asked again."""
+PROBE_SECONDS = 1.0
+"""How often a server is asked whether it answers, and how long it may take to."""
 
-PROBE_TIMEOUT_SECONDS = 1.0
+Tell: TypeAlias = Callable[[CodeLocationState], None]
 
 
-class LocalCodeLocation(CodeLocation):
-    """Starts its code server when it is made, and follows it in a thread until `dispose`."""
+class ServedCodeLocation(CodeLocation):
+    """Calls a code server through whatever client there is at the moment.
 
-    def __init__(self, target: LocationTarget, timeouts: LocationTimeouts) -> None:
-        self._name = target.name
+    Args:
+        name: its name in the workspace.
+        timeouts: how long to wait for it.
+        tell: is called with each new state, in their order; it must return at once.
+    """
+
+    def __init__(self, name: str, timeouts: LocationTimeouts, tell: Tell) -> None:
+        self._name = name
         self._timeouts = timeouts
+        self._tell = tell
         self._changed = threading.Condition()
+        """Guards everything below, and is notified when any of it changes."""
         self._state = CodeLocationState(
-            name=target.name, status=CodeLocationStatus.LOADING, updated_at=clock.timestamp()
+            name=name, status=CodeLocationStatus.LOADING, updated_at=clock.timestamp()
         )
         self._before = self._state  # as it was when the server last answered
         self._client: CodeServerClient | None = None
-        self._follower: threading.Thread | None = None
-        self._process: CodeServerProcess | None = None
-        try:
-            self._process = CodeServerProcess(target, start_timeout_seconds=timeouts.start_seconds)
-        except OSError as error:
-            self._move(CodeLocationStatus.FAILED, load_error=ErrorInfo.from_exception(error))
-            return
-        self._follower = threading.Thread(
-            target=self._follow, args=(self._process,), name=f"runwire-{target.name}", daemon=True
-        )
-        self._follower.start()
+        self._in_use: Counter[CodeServerClient] = Counter()
+        self._disposed = False
 
     @property
     def state(self) -> CodeLocationState:
         return self._state
 
-    def wait_until_loaded(self, timeout_seconds: float | None) -> bool:
-        """Waits until it is no longer LOADING, whatever came of it; returns whether that is so."""
+    def wait_until_settled(self, timeout_seconds: float | None) -> bool:
         with self._changed:
             return self._changed.wait_for(
                 lambda: self._state.status is not CodeLocationStatus.LOADING, timeout_seconds
             )
+
+    @abstractmethod
+    def end_soon(self) -> None:
+        """Begins what `dispose` completes, and returns at once."""
+
+    @abstractmethod
+    def dispose(self) -> None:
+        """Ends what this started, its run workers aside. Harmless when called twice."""
 
     # ----------------------------------------------------------------------------------- calls
 
@@ -94,7 +100,7 @@ class LocalCodeLocation(CodeLocation):
             case protocol.JobMissing(known):
                 raise JobNotFoundError(job_name, known)
             case protocol.LoadFailed(load_error):
-                raise self._unavailable(load_error)
+                raise self._unavailable(load_error.message)
 
     def start_worker(self, request: WorkerRequest) -> int:
         message = protocol.StartWorkerRequest(
@@ -110,117 +116,111 @@ class LocalCodeLocation(CodeLocation):
             case protocol.WorkerNotStarted(error):
                 raise LaunchFailedError(request.run_id, error.message, error)
             case protocol.LoadFailed(load_error):
-                raise self._unavailable(load_error)
-
-    def has_worker(self, run_id: str) -> bool:
-        return self._call(protocol.HAS_WORKER, protocol.HasWorkerRequest(run_id)).alive
-
-    def stop_worker(self, run_id: str) -> bool:
-        request = protocol.StopWorkerRequest(run_id, self._timeouts.stop_grace_seconds)
-        return self._call(protocol.STOP_WORKER, request).asked
+                raise self._unavailable(load_error.message)
 
     def _call(self, method: Method[Request, Reply], request: Request) -> Reply:
-        client = self._client
-        if client is None:
-            raise self._unavailable(self._state.load_error)
-        try:
-            return client.call(method, request, timeout=self._timeouts.call_seconds)
-        except CodeServerCallError as error:
-            self._probe()
-            raise CodeLocationUnavailableError(self._name, str(error)) from error
+        with self._borrowed_client() as client:
+            try:
+                return client.call(method, request, timeout=self._timeouts.call_seconds)
+            except CodeServerCallError as error:
+                problem = error
+        if not self._is_replaced(client):
+            raise CodeLocationUnavailableError(self._name, self._words(problem)) from problem
+        # What it was asked may have been done all the same. No harm: plans change nothing, and of two
+        # workers of one epoch one works.
+        with self._borrowed_client() as client:
+            try:
+                return client.call(method, request, timeout=self._timeouts.call_seconds)
+            except CodeServerCallError as error:
+                raise CodeLocationUnavailableError(self._name, str(error)) from error
 
-    def _unavailable(self, error: ErrorInfo | None) -> CodeLocationUnavailableError:
+    @contextmanager
+    def _borrowed_client(self) -> Iterator[CodeServerClient]:
+        """The client of the server; waits a while for one that is just starting."""
+        with self._changed:
+            self._changed.wait_for(self._is_callable_or_settled, self._timeouts.settle_seconds)
+            client = self._client
+            if client is None:
+                raise self._unavailable(self._why_unavailable())
+            self._in_use[client] += 1
+        try:
+            yield client
+        finally:
+            with self._changed:
+                self._in_use[client] -= 1
+                self._changed.notify_all()
+
+    def _wait_until_unused(self, client: CodeServerClient) -> None:
+        """Waits until no call of a client is under way, and forgets it."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._in_use[client])
+            del self._in_use[client]
+
+    def _is_callable_or_settled(self) -> bool:
+        return self._client is not None or self._state.status is not CodeLocationStatus.LOADING
+
+    @abstractmethod
+    def _is_replaced(self, client: CodeServerClient) -> bool:
+        """After a call that was not answered: finds out what is the matter, notes it in the state, and tells
+        whether another server is to be asked now.
+        """
+
+    def _words(self, error: CodeServerCallError) -> str:
+        """Why a call was not answered: what the state tells, where that is more."""
+        load_error = self._state.load_error
+        return str(error) if self._client or not load_error else load_error.message
+
+    def _why_unavailable(self) -> str | None:
+        load_error = self._state.load_error
+        return None if load_error is None else load_error.message
+
+    def _unavailable(self, reason: str | None) -> CodeLocationUnavailableError:
         problem = f"it is {self._state.status.value}"
         return CodeLocationUnavailableError(
-            self._name, problem if error is None else f"{problem} ({error.message})"
+            self._name, f"{problem} ({reason})" if reason else problem
         )
 
-    # ------------------------------------------------------------------------------- following
+    # ----------------------------------------------------------------------------------- state
 
-    def _follow(self, process: CodeServerProcess) -> None:
-        try:
-            client = self._load(process)
-        except CodeServerNotReadyError as error:
-            self._move(CodeLocationStatus.FAILED, load_error=error.info)
-        else:
-            self._watch(process, client)
-        process.end(grace_seconds=0)
-        process.close()
+    def _set(self, state: CodeLocationState) -> None:
+        """Takes a new state, and tells it; only while `_changed` is held, which keeps the order."""
+        self._state = state
+        self._changed.notify_all()
+        self._tell(state)
 
-    def _watch(self, process: CodeServerProcess, client: CodeServerClient) -> None:
-        while not process.wait_for_end(WATCH_SECONDS):
-            if self._state.status is CodeLocationStatus.UNREACHABLE:
-                self._probe()
-        with self._changed:
-            self._client = None
-            self._lose(process.describe_end(), server=None)
-        client.close()
-
-    def _load(self, process: CodeServerProcess) -> CodeServerClient:
-        server = process.wait_until_ready().server
-        client = CodeServerClient(server.address)
-        request = protocol.ListRepositoriesRequest()
-        timeout = self._timeouts.start_seconds  # it may be a lot
-        try:
-            reply = client.call(protocol.LIST_REPOSITORIES, request, timeout=timeout)
-        except CodeServerCallError as error:
-            client.close()
-            raise CodeServerNotReadyError(ErrorInfo.from_exception(error)) from error
-        self._client = client
-        match reply:
+    def _take_definitions(
+        self,
+        server: CodeServerInfo,
+        loaded: protocol.RepositoriesLoaded | protocol.LoadFailed,
+    ) -> None:
+        """Takes what a server has loaded, or why it has not."""
+        match loaded:
             case protocol.RepositoriesLoaded(repositories):
-                self._move(CodeLocationStatus.LOADED, server=server, repositories=repositories)
+                self._move(
+                    CodeLocationStatus.LOADED,
+                    load_error=None,
+                    server=server,
+                    repositories=repositories,
+                )
             case protocol.LoadFailed(load_error):
-                self._move(CodeLocationStatus.FAILED, server=server, load_error=load_error)
-        return client
-
-    def _probe(self) -> None:
-        """Finds out whether the server answers, and notes it."""
-        client = self._client
-        if client is None:
-            return
-        try:
-            client.call(protocol.PING, protocol.PingRequest(), timeout=PROBE_TIMEOUT_SECONDS)
-        except CodeServerCallError as error:
-            with self._changed:
-                self._lose(str(error), server=self._state.server)
-        else:
-            self._regain()
+                self._move(CodeLocationStatus.FAILED, load_error=load_error, server=server)
 
     def _move(self, status: CodeLocationStatus, **changes: Any) -> None:
         with self._changed:
-            self._state = replace(
-                self._state, status=status, updated_at=clock.timestamp(), **changes
-            )
-            self._changed.notify_all()
+            self._set(replace(self._state, status=status, updated_at=clock.timestamp(), **changes))
 
     def _lose(self, problem: str, *, server: CodeServerInfo | None) -> None:
+        """Notes that the server does not answer; harmless when that is known."""
         error = ErrorInfo(problem, CodeLocationUnavailableError.__name__)
-        if self._state.status is CodeLocationStatus.UNREACHABLE:
-            self._state = replace(self._state, load_error=error, server=server)
-            return
-        self._before = self._state
-        self._move(CodeLocationStatus.UNREACHABLE, load_error=error, server=server)
+        with self._changed:
+            if self._state.status is not CodeLocationStatus.UNREACHABLE:
+                self._before = self._state
+                self._move(CodeLocationStatus.UNREACHABLE, load_error=error, server=server)
+            elif (self._state.load_error, self._state.server) != (error, server):
+                self._set(replace(self._state, load_error=error, server=server))
 
     def _regain(self) -> None:
+        """Notes that the server answers as before; harmless when that is known."""
         with self._changed:
-            lost = self._state.status is CodeLocationStatus.UNREACHABLE
-            if lost and self._client is not None:  # None: it has ended since it answered
-                self._state = replace(self._before, updated_at=clock.timestamp())
-
-    # -------------------------------------------------------------------------------- disposal
-
-    def ask_to_end(self) -> None:
-        """Tells the code server to shut down, if it answers. Its run workers go on."""
-        client = self._client
-        if client is not None:
-            with suppress(CodeServerCallError):
-                request = protocol.ShutdownRequest()
-                client.call(protocol.SHUTDOWN, request, timeout=PROBE_TIMEOUT_SECONDS)
-
-    def dispose(self) -> None:
-        """Ends the code server, and waits until it has. Harmless when called twice."""
-        if self._process is not None:
-            self._process.end(self._timeouts.end_grace_seconds)
-        if self._follower is not None:
-            self._follower.join()
+            if self._state.status is CodeLocationStatus.UNREACHABLE:
+                self._set(replace(self._before, updated_at=clock.timestamp()))

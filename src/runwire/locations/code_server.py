@@ -1,36 +1,66 @@
-"""The process of a code location: imports user code, serves its definitions, starts run workers.
+"""The process of a code location: imports user code, and answers for it.
 
-It reads its parameters as one line from its standard input, and writes one line to a pipe: `Ready` once its
-definitions are loaded, or have failed to load and are served as that; `NotReady` when loading them does not
-end in time. It ends when it is told to, and when its standard input does: its parent is gone then. Its run
-workers go on.
+It reads its parameters as one line from its standard input. Once the definitions are loaded, it becomes a fork
+server: its first child answers calls over gRPC, the others are run workers and the processes of their steps,
+which need not import anything any more. Where forks are not safe, it answers itself, and workers are spawned.
+
+`Ready` is written to a pipe, as one line, once the definitions are loaded, or have failed to load and are served
+as that; `NotReady` when loading them does not end in time. All ends when it is told to, when the standard input
+does (the parent is gone then), and when one of the two processes does. Run workers go on.
 """
 
 from __future__ import annotations
 
+import gc
+import importlib
 import os
+import selectors
 import shutil
 import signal
+import socket
 import sys
 import threading
 import time
 import traceback
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
 from runwire import __version__, clock
 from runwire.error_info import ErrorInfo
 from runwire.locations.protocol import CodeServerParameters, NotReady, Ready, decode_line, encode
 from runwire.locations.service import CodeService, ServedDefinitions
-from runwire.locations.standard_streams import show_output_at_once, take_stdin
+from runwire.locations.warm_up import warm_up
 from runwire.locations.wire import address_of, serve
-from runwire.locations.workers import RunWorkers
+from runwire.locations.workers import ENTRY, RunWorkers
+from runwire.processes.fork_safety import why_not_to_fork
+from runwire.processes.fork_server import ForkServer
+from runwire.processes.forking import ForkingStarter
+from runwire.processes.spawning import SpawningStarter
+from runwire.processes.standard_streams import show_output_at_once, take_stdin
 from runwire.snapshots import CodeServerInfo
 
 END_TIMEOUT_SECONDS = 5.0
+
+STEP_ENTRY = "runwire.locations.step_process"
+
+
+@dataclass(frozen=True)
+class CodeServer:
+    """What the processes of a code server share."""
+
+    parameters: CodeServerParameters
+    parent: BinaryIO
+    ready: BinaryIO
+    definitions: ServedDefinitions
+
+    @property
+    def folder(self) -> Path:
+        """The folder of its sockets."""
+        return Path(self.parameters.socket_path).parent
 
 
 def main() -> None:
@@ -40,45 +70,154 @@ def main() -> None:
     parameters = decode_line(parent.readline(), CodeServerParameters)
     os.set_inheritable(parameters.ready_fd, False)
     ready = os.fdopen(parameters.ready_fd, "wb")
-    socket_path = Path(parameters.socket_path)
-    serving, ending = threading.Event(), threading.Event()
-    for target, arguments in (
-        (_watch_parent, (parent, ending)),
-        (_make_sure_of_end, (serving, ending, socket_path.parent)),
-    ):
-        threading.Thread(target=target, args=arguments, daemon=True).start()
-    workers = RunWorkers(parameters.source, tuple(sys.path))
-    with _stack_told_when_stuck(parameters.start_timeout_seconds, ready):
-        definitions = ServedDefinitions(parameters.source)
-    serving.set()
+    folder = Path(parameters.socket_path).parent
     try:
-        _serve(socket_path, definitions, workers, ready, ending)
+        with (
+            _ended_with_parent(parent, folder),
+            _stack_told_when_stuck(parameters.start_timeout_seconds, ready),
+        ):
+            definitions = ServedDefinitions(parameters.source)
+            preload((*parameters.preload, ENTRY, STEP_ENTRY))
+        server = CodeServer(parameters, parent, ready, definitions)
+        problem = why_not_to_fork()
+        if problem is None:
+            _fork_and_serve(server)
+        else:
+            _say_slow(parameters.location_name, problem)
+            _answer(server, fork_socket=None)
     finally:
-        shutil.rmtree(socket_path.parent, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
-def _serve(
-    socket_path: Path,
-    definitions: ServedDefinitions,
-    workers: RunWorkers,
-    ready: BinaryIO,
-    ending: threading.Event,
-) -> None:
+def preload(modules: tuple[str, ...]) -> None:
+    """Imports what children will need, and lets it do once what takes longer the first time."""
+    for module in modules:
+        # Whatever is wrong with it is told where it is needed.
+        with suppress(Exception):
+            importlib.import_module(module)
+    warm_up()
+
+
+def _say_slow(location_name: str, problem: str) -> None:
+    print(  # noqa: T201 - this is the process's log
+        f"code location {location_name}: runs start slowly, each in a process that imports the definitions"
+        f" anew: {problem}",
+        file=sys.stderr,
+        flush=True,
+    )
+
+
+# ------------------------------------------------------------------------------- as a fork server
+
+
+def _fork_and_serve(server: CodeServer) -> None:
+    """Becomes the fork server, with a child that answers; ends when that does."""
+    fork_socket = server.folder / "f"
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(str(fork_socket))
+    listener.listen(128)
+    gc.collect()
+    gc.freeze()
+    alive, ours = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(ours)
+        listener.close()
+        _end_with(lambda: _answer(server, str(fork_socket), alive))
+    os.close(alive)
+    forks = ForkServer(listener, (server.parent.fileno(), server.ready.fileno(), ours))
+    exit_code = _serve_forks(forks, server.parent, pid)
+    if exit_code:
+        print(f"the process that answers ended with {exit_code}", file=sys.stderr)  # noqa: T201
+        sys.exit(1)
+
+
+def _serve_forks(forks: ForkServer, parent: BinaryIO, answering: int) -> int:
+    """Serves forks until the process that answers has ended; returns its exit code."""
+    deadline = [float("inf")]
+
+    def tell_to_end(*_: object) -> None:
+        """The parent is gone or says so. The other process sees the former itself."""
+        deadline[0] = time.monotonic() + END_TIMEOUT_SECONDS + 3
+
+    def pass_on(number: int, _frame: object) -> None:
+        with suppress(ProcessLookupError):
+            os.kill(answering, number)
+        tell_to_end()
+
+    def parent_says() -> None:
+        forks.unwatch(parent.fileno())
+        tell_to_end()
+
+    for number in (signal.SIGTERM, signal.SIGINT):  # user code may have set its own
+        signal.signal(number, pass_on)
+    ended = os.pidfd_open(answering)
+    codes: list[int] = []
+    forks.watch(parent.fileno(), parent_says)
+    forks.watch(ended, lambda: codes.append(_reap(answering)))
+
+    def is_over() -> bool:
+        if not codes and time.monotonic() > deadline[0]:
+            os.kill(answering, signal.SIGKILL)
+        return bool(codes)
+
+    forks.serve(is_over)
+    return codes[0]
+
+
+def _reap(pid: int) -> int:
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def _end_with(work: Callable[[], None]) -> NoReturn:
+    """Does the work and ends this fork, without what the process that it was forked from does at its end."""
+    exit_code = 1
+    try:
+        work()
+        exit_code = 0
+    except BaseException:  # noqa: BLE001 - the process ends here
+        traceback.print_exc()
+    finally:
+        with suppress(BaseException):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(exit_code)
+
+
+# ------------------------------------------------------------------------------------- answering
+
+
+def _answer(server: CodeServer, fork_socket: str | None, alive: int | None = None) -> None:
+    """Answers calls until told to end, or until the parent or the fork server is gone."""
+    ending = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):  # user code may have set its own
         signal.signal(number, lambda *_: ending.set())
-    info = _info(socket_path)
-    server = serve(socket_path, CodeService(definitions, workers, info, ending).handlers())
+    watched = [server.parent.fileno()] + ([] if alive is None else [alive])
+    for descriptor in watched:
+        threading.Thread(target=_set_at_end, args=(descriptor, ending), daemon=True).start()
+    threading.Thread(target=_make_sure_of_end, args=(ending, server.folder), daemon=True).start()
+    spawning = SpawningStarter()
+    workers = RunWorkers(
+        server.parameters.source,
+        tuple(sys.path),
+        spawning if fork_socket is None else ForkingStarter(fork_socket, spawning),
+        fork_socket,
+    )
+    info = server_info(address_of(Path(server.parameters.socket_path)))
+    service = CodeService(server.definitions, workers, info, ending)
+    answering = serve(Path(server.parameters.socket_path), service.handlers())
     with suppress(BrokenPipeError):  # the parent is gone, which the other pipe tells as well
-        _say(ready, Ready(info))
+        _say(server.ready, Ready(info))
     ending.wait()
-    server.stop(grace=1.0).wait()
-    workers.drain(END_TIMEOUT_SECONDS)
+    answering.stop(grace=1.0).wait()
+    shutil.rmtree(server.folder, ignore_errors=True)
 
 
-def _info(socket_path: Path) -> CodeServerInfo:
+def server_info(address: str) -> CodeServerInfo:
+    """Who this process is, when it answers at an address."""
     return CodeServerInfo(
         server_id=str(uuid.uuid4()),
-        address=address_of(socket_path),
+        address=address,
         python_version=".".join(map(str, sys.version_info[:3])),
         executable_path=sys.executable,
         version=__version__,
@@ -92,18 +231,47 @@ def _say(ready: BinaryIO, message: Ready | NotReady) -> None:
     ready.flush()
 
 
-def _watch_parent(parent: BinaryIO, ending: threading.Event) -> None:
-    parent.read()
+def _set_at_end(descriptor: int, ending: threading.Event) -> None:
+    """Whoever holds the other end of a pipe is gone when the pipe ends."""
+    with suppress(OSError):
+        while os.read(descriptor, 4096):
+            pass
     ending.set()
 
 
-def _make_sure_of_end(serving: threading.Event, ending: threading.Event, folder: Path) -> None:
+def _make_sure_of_end(ending: threading.Event, folder: Path) -> None:
     """Ends the process in time, whatever user code does in the main thread or has left running."""
     ending.wait()
-    if serving.is_set():
-        time.sleep(END_TIMEOUT_SECONDS + 2)
+    time.sleep(END_TIMEOUT_SECONDS + 2)
     shutil.rmtree(folder, ignore_errors=True)
     os._exit(1)
+
+
+# --------------------------------------------------------------------------------------- loading
+
+
+@contextmanager
+def _ended_with_parent(parent: BinaryIO, folder: Path) -> Iterator[None]:
+    """While user code is being imported, this process ends with its parent. No thread is left by it."""
+    stop, stopped = os.pipe()
+
+    def watch() -> None:
+        with selectors.DefaultSelector() as selector:
+            selector.register(parent, selectors.EVENT_READ)
+            selector.register(stop, selectors.EVENT_READ)
+            if any(key.fd == stop for key, _ in selector.select()):
+                return
+        shutil.rmtree(folder, ignore_errors=True)
+        os._exit(1)
+
+    thread = threading.Thread(target=watch, name="runwire-parent", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        os.close(stopped)
+        thread.join()
+        os.close(stop)
 
 
 @contextmanager
@@ -122,6 +290,7 @@ def _stack_told_when_stuck(timeout_seconds: float, ready: BinaryIO) -> Iterator[
         os._exit(1)
 
     timer = threading.Timer(timeout_seconds, give_up)
+    timer.name = "runwire-timeout"
     timer.daemon = True
     timer.start()
     try:
@@ -130,6 +299,7 @@ def _stack_told_when_stuck(timeout_seconds: float, ready: BinaryIO) -> Iterator[
         timer.cancel()
         if not done.acquire(blocking=False):
             threading.Event().wait()  # the timer was faster: it ends this process
+        timer.join()
 
 
 if __name__ == "__main__":

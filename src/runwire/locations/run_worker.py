@@ -1,19 +1,22 @@
-"""The process of a run worker: loads the definitions of one run, and executes it.
+"""The process of a run worker: executes one run with one epoch.
 
-It reads its parameters as one line from its standard input. Everything else that it has to tell goes to the
-run's log; if even that cannot be written, to its standard error, which is a file beside the run's outputs.
-SIGTERM and SIGINT ask the run to stop.
+Everything that it has to tell goes to the run's log; if even that cannot be written, to its standard error,
+which is a file beside the run's outputs. SIGTERM and SIGINT ask the run to stop.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import msgspec
+
+from runwire.control import report_lost_worker
 from runwire.definitions import JobDefinition
 from runwire.error_info import ErrorInfo
 from runwire.errors import (
-    InvalidDefinitionError,
     RunFinishedError,
     RunInterrupted,
     RunNotFoundError,
@@ -25,30 +28,50 @@ from runwire.events.payloads import EngineEventData, RunFailureData, RunFailureR
 from runwire.events.types import EventType
 from runwire.execution.interrupts import Interrupts
 from runwire.execution.run import execute_run
-from runwire.executors.in_process import InProcessExecutor
+from runwire.executor import Executor
+from runwire.executors.load import make_executor
 from runwire.instance import Instance, InstanceRef
-from runwire.locations.definition_loading import load_definitions
-from runwire.locations.lost_worker import report_lost_worker
-from runwire.locations.protocol import WorkerParameters, decode_line
-from runwire.locations.standard_streams import show_output_at_once, take_stdin
+from runwire.locations.definition_loading import find_job
+from runwire.locations.protocol import WorkerParameters
+from runwire.locations.run_control import RunControl
+from runwire.locations.step_starter import WorkerStepStarter
+from runwire.locations.worker_presence import WorkerPresence, run_dir_of
 from runwire.runs.status import UNFINISHED_STATUSES
 
 
-def main() -> None:
-    """Executes the run that the standard input names."""
-    show_output_at_once()
-    with take_stdin() as start:
-        parameters = decode_line(start.read(), WorkerParameters)
-    sys.path[:] = parameters.sys_path
+def main(payload: bytes, _channel: int | None) -> None:
+    """Executes the run that the payload names."""
+    parameters = msgspec.json.decode(payload, type=WorkerParameters)
+    run_dir = run_dir_of(parameters.instance_ref, parameters.run_id)
+    presence = WorkerPresence.begin(run_dir, parameters.epoch)
     interrupts = Interrupts()
     with (
         interrupts.captured(),
         Instance.from_ref(InstanceRef.from_dict(parameters.instance_ref)) as instance,
     ):
         try:
-            RunWorker(parameters, instance, interrupts).work()
+            with _controlled(instance, parameters):
+                RunWorker(parameters, instance, interrupts).work()
         except (StaleWorkerError, RunFinishedError, RunNotFoundError) as error:
             print(f"nothing to do: {error}", file=sys.stderr)  # noqa: T201 - our log is a file
+        presence.tell_end()
+
+
+@contextmanager
+def _controlled(instance: Instance, parameters: WorkerParameters) -> Iterator[None]:
+    """Beside what is done in the block, a thread looks whether the run is still this worker's."""
+    if not instance.should_start_background_run_thread:
+        yield
+        return
+    monitoring = instance.settings.run_monitoring
+    with RunControl(
+        instance.storage.run_storage,
+        parameters.run_id,
+        parameters.epoch,
+        poll_seconds=monitoring.cancellation_thread_poll_interval_seconds,
+        grace_seconds=monitoring.cancel_timeout_seconds,
+    ):
+        yield
 
 
 class RunWorker:
@@ -75,45 +98,46 @@ class RunWorker:
             data=EngineEventData(metadata=normalize_metadata({"pid": pid}, "the worker")),
             epoch=self._parameters.epoch,
         )
-        job = self._load_job()
-        if job is None:
+        loaded = self._load()
+        if loaded is None:
             return
+        job, executor = loaded
+        record = self._instance.storage.get_run_record(run_id)
+        io_base_dir = self._instance.local_artifact_storage.storage_dir
         execute_run(
             job,
-            self._instance.storage.get_run_record(run_id),
+            record,
             self._instance.storage,
             epoch=self._parameters.epoch,
-            executor=InProcessExecutor(),
-            io_base_dir=self._instance.local_artifact_storage.storage_dir,
+            executor=executor,
+            io_base_dir=io_base_dir,
             instance=self._instance,
             interrupts=self._interrupts,
+            step_starter=WorkerStepStarter(self._parameters, record.run, io_base_dir),
         )
 
-    def _load_job(self) -> JobDefinition | None:
-        """The job of the run; None when there is none, and the run has ended for that."""
+    def _load(self) -> tuple[JobDefinition, Executor] | None:
+        """The run's job and its executor; None when there are none, and the run has ended for that."""
+        wanted = self._parameters
         try:
             with self._interrupts.user_code():
-                return self._find_job()
+                job = find_job(
+                    wanted.source, wanted.repository_name, wanted.job_name, wanted.sys_path
+                )
+                return job, make_executor(job.executor_def)
         except RunInterrupted:
-            report_lost_worker(
-                self._instance.storage,
-                self._parameters.run_id,
-                self._parameters.epoch,
-                "It was interrupted while it loaded the definitions.",
-            )
+            self._tell_interrupted()
         except Exception as error:  # noqa: BLE001 - whatever it is, the run cannot be executed
             self._tell_load_failed(error)
         return None
 
-    def _find_job(self) -> JobDefinition:
-        wanted = self._parameters
-        for repository in load_definitions(wanted.source):
-            if repository.name == wanted.repository_name and wanted.job_name in repository.jobs:
-                return repository.jobs[wanted.job_name]
-        raise InvalidDefinitionError(
-            f"the definitions do not have job {wanted.job_name!r} in repository"
-            f" {wanted.repository_name!r} any more; restart their code server and submit a run of a"
-            " job that there is"
+    def _tell_interrupted(self) -> None:
+        report_lost_worker(
+            self._instance.storage,
+            self._parameters.run_id,
+            self._parameters.epoch,
+            "It was interrupted while it loaded the definitions.",
+            max_resume_attempts=self._instance.settings.run_monitoring.max_resume_run_attempts,
         )
 
     def _tell_load_failed(self, error: Exception) -> None:
@@ -131,7 +155,3 @@ class RunWorker:
             epoch=self._parameters.epoch,
             require=UNFINISHED_STATUSES,
         )
-
-
-if __name__ == "__main__":
-    main()

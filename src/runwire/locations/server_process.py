@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from subprocess import Popen
@@ -17,9 +18,10 @@ from typing import IO, TypeAlias, cast
 import msgspec
 
 from runwire.error_info import ErrorInfo
-from runwire.locations.lost_worker import describe_exit
+from runwire.locations.other_python import why_unusable
 from runwire.locations.protocol import CodeServerParameters, NotReady, Ready, encode
 from runwire.locations.target import LocationTarget
+from runwire.processes.exits import describe_exit
 
 MAX_SOCKET_PATH = 100
 """What every system takes as the path of a unix socket; Linux takes 107 characters, macOS 103."""
@@ -38,10 +40,11 @@ _decoder: msgspec.json.Decoder[Announcement] = msgspec.json.Decoder(Announcement
 
 
 class CodeServerNotReadyError(Exception):
-    """A code server did not come up; `info` tells why."""
+    """A code server did not come up; `info` tells why. `is_killed`: its process was ended by a signal."""
 
-    def __init__(self, info: ErrorInfo) -> None:
+    def __init__(self, info: ErrorInfo, *, is_killed: bool = False) -> None:
         self.info = info
+        self.is_killed = is_killed
         super().__init__(info.message)
 
 
@@ -49,15 +52,28 @@ class CodeServerProcess:
     """A code server's process, started by making this.
 
     Its standard input is held open for as long as it shall live: that it ends tells the code server that its
-    parent is gone. A pipe by which it tells that it is ready ends with the process. What user code prints is
-    seen on our standard error.
+    parent is gone. What user code prints is seen on our standard error.
+
+    Args:
+        target: what it serves.
+        start_timeout_seconds: how long it may take to load that.
+        preload: modules that its run workers will need.
 
     Raises:
         OSError: the process cannot be started.
     """
 
-    def __init__(self, target: LocationTarget, *, start_timeout_seconds: float) -> None:
+    def __init__(
+        self,
+        target: LocationTarget,
+        *,
+        start_timeout_seconds: float,
+        preload: Sequence[str] = (),
+    ) -> None:
+        self._executable = target.executable
         self._start_timeout = start_timeout_seconds
+        self._preload = tuple(preload)
+        _check_executable(self._executable)
         self._folder = Path(tempfile.mkdtemp(prefix="runwire-"))  # mode 0700
         output, ready = os.pipe()
         self._output = os.fdopen(output, "rb", buffering=0)
@@ -66,7 +82,7 @@ class CodeServerProcess:
             self._process = Popen(
                 # The name is there for people who list processes. -P: the working directory must
                 # not shadow the modules that the server itself needs.
-                [sys.executable, "-P", "-m", "runwire.locations.code_server", target.name],
+                [self._executable, "-P", "-m", "runwire.locations.code_server", target.name],
                 stdin=subprocess.PIPE,
                 stdout=STANDARD_ERROR,
                 pass_fds=[ready],
@@ -95,28 +111,40 @@ class CodeServerProcess:
         return self._process.poll() is None
 
     def wait_until_ready(self) -> Ready:
-        """Waits until the server serves its definitions, or the error that they failed to load with.
+        """Waits until the server serves its definitions, or the error that they failed to load with. Once.
 
         Raises:
             CodeServerNotReadyError: the process ended, or loading did not end in time.
         """
-        line = self._read_line(time.monotonic() + self._start_timeout + STUCK_MARGIN_SECONDS)
-        if line is None and self.is_alive:
+        with self._output:
+            line = self._read_line(time.monotonic() + self._start_timeout + STUCK_MARGIN_SECONDS)
+        if line is None:
             problem = f"loading did not end within {self._start_timeout:g} s"
             raise CodeServerNotReadyError(ErrorInfo(problem, "TimeoutError"))
         if not line:
-            problem = f"{self.describe_end()} while it loaded the definitions"
-            raise CodeServerNotReadyError(ErrorInfo(problem, "ChildProcessError"))
+            raise self._ended_early()
         announcement = _decoder.decode(line)
         if isinstance(announcement, NotReady):
             raise CodeServerNotReadyError(announcement.error)
         return announcement
 
+    def _ended_early(self) -> CodeServerNotReadyError:
+        if not self.wait_for_end(STUCK_MARGIN_SECONDS):
+            problem = "it closed the pipe by which it tells that it is ready"
+            return CodeServerNotReadyError(ErrorInfo(problem, "ChildProcessError"))
+        exit_code = self._process.wait()
+        problem = f"{self.describe_end()} while it loaded the definitions"
+        if exit_code > 0 and self._executable != sys.executable:
+            unusable = why_unusable(self._executable)
+            problem = f"{self._executable}: {unusable}" if unusable else problem
+        return CodeServerNotReadyError(
+            ErrorInfo(problem, "ChildProcessError"), is_killed=exit_code < 0
+        )
+
     def wait_for_end(self, timeout_seconds: float) -> bool:
         """Waits for the process to end; returns whether it has."""
-        if self._readable(timeout_seconds):
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(timeout_seconds)
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout_seconds)
         return not self.is_alive
 
     def describe_end(self) -> str:
@@ -124,24 +152,28 @@ class CodeServerProcess:
         exit_code = self._process.wait()
         return f"its process (pid {self.pid}) {describe_exit(exit_code)}"
 
+    def let_go(self) -> None:
+        """Lets the process know that it is not wanted any more; returns at once. Harmless when called twice."""
+        with suppress(BrokenPipeError):
+            self._input.close()
+
     def end(self, grace_seconds: float) -> None:
         """Waits for the process to end, then makes it, then forces it; each after a grace.
 
-        Its run workers go on. Removes its socket. Harmless when called twice.
+        Its run workers go on. Harmless when called twice.
         """
-        with suppress(BrokenPipeError):
-            self._input.close()
+        self.let_go()
         for harder in (self._process.terminate, self._process.kill):
             try:
                 self._process.wait(grace_seconds)
             except subprocess.TimeoutExpired:
                 harder()
         self._process.wait()
-        shutil.rmtree(self._folder, ignore_errors=True)
 
-    def close(self) -> None:
-        """Frees the pipe that `wait_until_ready` and `wait_for_end` read; for the thread that calls them."""
-        self._output.close()
+    def clean_up(self) -> None:
+        """Removes the sockets of a process that has ended. Harmless when called twice."""
+        self.let_go()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _parameters(self, target: LocationTarget, ready: int) -> CodeServerParameters:
         socket_path = self._folder / "s"
@@ -156,6 +188,7 @@ class CodeServerProcess:
             socket_path=str(socket_path),
             ready_fd=ready,
             start_timeout_seconds=self._start_timeout,
+            preload=self._preload,
         )
 
     def _read_line(self, deadline: float) -> bytes | None:
@@ -178,3 +211,10 @@ class CodeServerProcess:
         with selectors.DefaultSelector() as selector:
             selector.register(self._output, selectors.EVENT_READ)
             return bool(selector.select(timeout_seconds))
+
+
+def _check_executable(path: str) -> None:
+    if not Path(path).exists():
+        raise FileNotFoundError(
+            f"there is no Python at {path}; make its environment, or name another as executable_path"
+        )

@@ -10,8 +10,9 @@ from runwire.definitions import JobDefinition, RepositoryDefinition
 from runwire.error_info import ErrorInfo
 from runwire.errors import InputInvalidError, RunConfigInvalidError
 from runwire.locations import protocol
-from runwire.locations.definition_loading import load_definitions
+from runwire.locations.definition_loading import imported_files, preload_definitions
 from runwire.locations.wire import Handlers, answer
+from runwire.locations.worker_presence import check_worker, run_dir_of, stop_workers
 from runwire.locations.workers import RunWorkers
 from runwire.snapshots import CodeServerInfo
 
@@ -23,13 +24,14 @@ class ServedDefinitions:
         self._repositories: Mapping[str, RepositoryDefinition] = {}
         self.reply: protocol.RepositoriesLoaded | protocol.LoadFailed
         try:
-            repositories = load_definitions(source)
+            repositories = preload_definitions(source)
             self.reply = protocol.RepositoriesLoaded(
-                tuple(repository.snapshot() for repository in repositories)
+                tuple(repository.snapshot() for repository in repositories), imported_files(source)
             )
             protocol.encode(self.reply)  # what cannot be sent is not loaded either
         except BaseException as error:  # noqa: BLE001 - SystemExit as well: it is what we serve
-            self.reply = protocol.LoadFailed(ErrorInfo.from_exception(error))
+            info = ErrorInfo.from_exception(error)
+            self.reply = protocol.LoadFailed(info, imported_files(source))
         else:
             self._repositories = {repository.name: repository for repository in repositories}
 
@@ -66,7 +68,7 @@ class CodeService:
             **answer(protocol.LIST_REPOSITORIES, self.list_repositories),
             **answer(protocol.PLAN_RUN, self.plan_run),
             **answer(protocol.START_WORKER, self.start_worker),
-            **answer(protocol.HAS_WORKER, self.has_worker),
+            **answer(protocol.CHECK_WORKER, self.check_worker),
             **answer(protocol.STOP_WORKER, self.stop_worker),
             **answer(protocol.SHUTDOWN, self.shut_down),
         }
@@ -102,12 +104,20 @@ class CodeService:
             traceback.print_exc()
             return protocol.WorkerNotStarted(ErrorInfo.from_exception(error))
 
-    def has_worker(self, request: protocol.HasWorkerRequest) -> protocol.HasWorkerReply:
-        return protocol.HasWorkerReply(self._workers.has(request.run_id))
+    def check_worker(self, request: protocol.CheckWorkerRequest) -> protocol.CheckWorkerReply:
+        run_dir = run_dir_of(request.instance_ref, request.run_id)
+        health = check_worker(run_dir, request.epoch)
+        return protocol.CheckWorkerReply(health.status.value, health.message)
 
     def stop_worker(self, request: protocol.StopWorkerRequest) -> protocol.StopWorkerReply:
-        return protocol.StopWorkerReply(self._workers.stop(request.run_id, request.grace_seconds))
+        grace = request.grace_seconds
+        run_dir = run_dir_of(request.instance_ref, request.run_id)
+        asked = stop_workers(run_dir, request.epoch, grace_seconds=grace, force=grace <= 0)
+        return protocol.StopWorkerReply(asked)
 
-    def shut_down(self, _request: protocol.ShutdownRequest) -> protocol.ShutdownReply:
-        self._ending.set()
+    def shut_down(self, request: protocol.ShutdownRequest) -> protocol.ShutdownReply:
+        if request.drain:
+            self._workers.drain(then=self._ending.set)
+        else:
+            self._ending.set()
         return protocol.ShutdownReply()

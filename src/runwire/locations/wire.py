@@ -1,7 +1,12 @@
-"""The wire between a workspace and its code servers: gRPC over a unix socket, without generated code."""
+"""The wire between a workspace and its code servers: gRPC without generated code.
+
+Code servers of ours listen on unix sockets in folders that only we can read. Others may listen on TCP; beyond
+loopback they answer only who presents their token, as metadata ``authorization: Bearer <token>``.
+"""
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,6 +29,16 @@ MESSAGE_LIMITS = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
 )
 
+CLIENT_OPTIONS = (
+    *MESSAGE_LIMITS,
+    # One that comes back is found within a second; by default that may take two minutes.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 500),
+    # A proxy is for the web.
+    ("grpc.enable_http_proxy", 0),
+)
+
 Handlers: TypeAlias = dict[str, "grpc.RpcMethodHandler[bytes, bytes]"]
 
 
@@ -40,18 +55,28 @@ def answer(method: Method[Request, Reply], handle: Callable[[Request], Reply]) -
     return {method.name: grpc.unary_unary_rpc_method_handler(respond)}
 
 
-def serve(socket_path: Path, handlers: Handlers, *, threads: int = 8) -> grpc.Server:
-    """Starts to answer on a unix socket.
+def serve(
+    place: Path | str, handlers: Handlers, *, token: str | None = None, threads: int = 8
+) -> grpc.Server:
+    """Starts to answer.
+
+    Args:
+        place: the path of a unix socket, or what `tcp_address` gives.
+        handlers: what answers, by method.
+        token: whoever calls must present it; None when anybody may call who can.
+        threads: how many calls are answered at a time.
 
     Raises:
-        RuntimeError: the socket cannot be opened.
+        RuntimeError: the place cannot be listened on.
     """
     server = grpc.server(
         ThreadPoolExecutor(max_workers=threads, thread_name_prefix="runwire-answer"),
         handlers=[grpc.method_handlers_generic_handler(SERVICE, handlers)],
-        options=MESSAGE_LIMITS,
+        # By default two servers may listen on one port, and each gets some of the calls.
+        options=(*MESSAGE_LIMITS, ("grpc.so_reuseport", 0)),
+        interceptors=[] if token is None else [_TokenCheck(token)],
     )
-    server.add_insecure_port(address_of(socket_path))
+    server.add_insecure_port(address_of(place) if isinstance(place, Path) else place)
     server.start()
     return server
 
@@ -61,15 +86,43 @@ def address_of(socket_path: Path) -> str:
     return f"unix:{socket_path}"
 
 
+def tcp_address(host: str, port: int) -> str:
+    """The address of a port of a host, as gRPC writes it."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+class _TokenCheck(grpc.ServerInterceptor):
+    """Refuses whoever does not present the token."""
+
+    def __init__(self, token: str) -> None:
+        self._expected = f"Bearer {token}".encode()
+        self._refusal: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(_refuse)
+
+    def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Any],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Any:
+        given = dict(handler_call_details.invocation_metadata).get("authorization", "")
+        if hmac.compare_digest(str(given).encode(), self._expected):
+            return continuation(handler_call_details)
+        return self._refusal
+
+
+def _refuse(_body: bytes, context: grpc.ServicerContext) -> bytes:
+    context.abort(grpc.StatusCode.UNAUTHENTICATED, "the token of this code server is needed")
+
+
 class CodeServerCallError(Exception):
     """A call did not work: the server does not answer, or refuses the message."""
 
 
 class CodeServerClient:
-    """Calls one code server. Thread-safe."""
+    """Calls one code server, whatever process answers at the address. Thread-safe."""
 
-    def __init__(self, address: str) -> None:
-        self._channel = grpc.insecure_channel(address, options=MESSAGE_LIMITS)
+    def __init__(self, address: str, token: str | None = None) -> None:
+        self._channel = grpc.insecure_channel(address, options=CLIENT_OPTIONS)
+        self._metadata = () if token is None else (("authorization", f"Bearer {token}"),)
 
     def call(self, method: Method[Request, Reply], request: Request, *, timeout: float) -> Reply:
         """Asks and waits for the reply, at most `timeout` seconds.
@@ -81,7 +134,7 @@ class CodeServerClient:
         body = encode(request)
         ask: Callable[..., bytes] = self._channel.unary_unary(method.path)
         try:
-            return method.decode_reply(ask(body, timeout=timeout))
+            return method.decode_reply(ask(body, timeout=timeout, metadata=self._metadata))
         except grpc.RpcError as error:
             raise CodeServerCallError(_problem(error, method, timeout)) from error
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
@@ -100,6 +153,8 @@ def _problem(error: grpc.RpcError, method: Method[Any, Any], timeout: float) -> 
     code, details = error.code(), error.details()
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return f"it did not answer {method.name} within {timeout:g} s"
+    if code is grpc.StatusCode.UNAUTHENTICATED:
+        return f"it refuses the call: {details}"
     if code is grpc.StatusCode.UNAVAILABLE:
         return f"its process does not answer ({details})"
     return f"{method.name} failed with {code.name}: {details}"

@@ -1,117 +1,133 @@
-"""The run workers of a code server: started, stopped, and waited for."""
+"""The run workers that a process started: started, waited for, and reported when they are lost."""
 
 from __future__ import annotations
 
 import logging
-import os
-import signal
-import subprocess
-import sys
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from subprocess import Popen
-from typing import IO, cast
 
+from runwire.control import report_lost_worker
 from runwire.errors import StorageUnavailableError
 from runwire.execution.filesystem_io import make_folder
-from runwire.instance import Instance, InstanceRef, LocalArtifactStorage
-from runwire.locations.lost_worker import describe_exit, report_lost_worker
+from runwire.fault_points import fault_point
+from runwire.instance import Instance, InstanceRef
 from runwire.locations.protocol import (
     DefinitionSource,
     StartWorkerRequest,
     WorkerParameters,
     encode,
 )
+from runwire.locations.worker_presence import check_worker, run_dir_of
+from runwire.processes.exits import describe_exit
+from runwire.processes.starter import Child, ChildRequest, ChildStarter
+from runwire.workspace import WorkerStatus
 
 logger = logging.getLogger(__name__)
 
+ENTRY = "runwire.locations.run_worker"
 REPORT_ATTEMPTS = 5
+PRESENCE_SECONDS = 10.0
+PRESENCE_POLL_SECONDS = 0.002
+
+
+@dataclass(frozen=True)
+class StartedWorker:
+    """A worker, and what it was started for."""
+
+    child: Child
+    request: StartWorkerRequest
+    run_dir: Path
 
 
 class RunWorkers:
-    """The live workers that this process started, by run. Thread-safe.
+    """Starts run workers, and waits for each in a thread; one that did not end its run is reported. Thread-safe.
 
-    A worker is a process of its own session, so it outlives this one and takes what it starts with it when
-    it is killed. A thread waits for each; if the worker did not end its run, the thread does.
+    A worker leads a process group of its own and outlives this process; `worker_presence` finds it then.
+
+    Args:
+        source: the definitions that workers load, unless they are forked from a process that has.
+        sys_path: where their imports come from; where each has them from by itself when empty.
+        starter: starts them.
+        fork_socket: where they find a fork server for the processes of their steps; None where there is none.
     """
 
-    def __init__(self, source: DefinitionSource, sys_path: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        source: DefinitionSource,
+        sys_path: tuple[str, ...],
+        starter: ChildStarter,
+        fork_socket: str | None = None,
+    ) -> None:
         self._source = source
         self._sys_path = sys_path
-        self._lock = threading.Lock()
-        self._live: dict[str, list[Popen[bytes]]] = {}
-        self._reports: set[threading.Thread] = set()
+        self._starter = starter
+        self._fork_socket = fork_socket
+        self._changed = threading.Condition()
+        self._live = 0
+        self._draining = False
 
     def start(self, request: StartWorkerRequest) -> int:
         """Starts a worker and returns its pid.
 
         Raises:
-            OSError: the process, or the files for what it prints, cannot be made.
+            OSError: the process, or the files for what it prints, cannot be made; or this drains.
             InvalidConfigurationError: the instance ref does not fit.
         """
-        ref = InstanceRef.from_dict(request.instance_ref)
-        folder = ref.local_artifact_storage.rehydrate(LocalArtifactStorage).run_dir(request.run_id)
-        make_folder(folder)
-        worker = self._spawn(request.run_id, folder)
-        with self._lock:
-            self._live.setdefault(request.run_id, []).append(worker)
-        self._hand_parameters(worker, request)
+        with self._changed:
+            if self._draining:
+                raise OSError("the code server was replaced and starts no more workers; try again")
+            self._live += 1
+        try:
+            worker = self._start(request)
+        except BaseException:
+            self._count_end()
+            raise
         threading.Thread(
-            target=self._reap,
-            args=(worker, request, ref, folder / "worker.err"),
-            name=f"runwire-reap-{worker.pid}",
-            daemon=True,
+            target=self._wait, args=(worker,), name=f"runwire-wait-{worker.child.pid}", daemon=True
         ).start()
-        return worker.pid
+        return worker.child.pid
 
-    def has(self, run_id: str) -> bool:
-        """Whether a run has a live worker."""
-        return bool(self._alive(run_id))
+    def drain(self, then: Callable[[], None]) -> None:
+        """Starts no more workers, and calls back, from a thread, when none is left."""
 
-    def stop(self, run_id: str, grace_seconds: float) -> bool:
-        """Interrupts the worker of a run, and kills its process group after a grace.
+        def wait() -> None:
+            self.wait_until_ended()
+            then()
 
-        Returns whether there was a live one.
-        """
-        workers = self._alive(run_id)
-        for worker in workers:
-            worker.send_signal(signal.SIGTERM)
-            timer = threading.Timer(grace_seconds, _kill_group, [worker])
-            timer.daemon = True
-            timer.start()
-        return bool(workers)
+        with self._changed:
+            self._draining = True
+        threading.Thread(target=wait, name="runwire-drain", daemon=True).start()
 
-    def drain(self, timeout_seconds: float) -> None:
-        """Waits for reports of lost workers that are being written."""
-        deadline = time.monotonic() + timeout_seconds
-        with self._lock:
-            reports = list(self._reports)
-        for thread in reports:
-            thread.join(max(0.0, deadline - time.monotonic()))
+    def wait_until_ended(self, timeout_seconds: float | None = None) -> bool:
+        """Waits until every worker that was started has ended and is reported; returns whether that is so."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._live, timeout_seconds)
 
-    def _alive(self, run_id: str) -> list[Popen[bytes]]:
-        with self._lock:
-            workers = list(self._live.get(run_id, ()))
-        return [worker for worker in workers if worker.poll() is None]
-
-    def _spawn(self, run_id: str, folder: Path) -> Popen[bytes]:
+    def _start(self, request: StartWorkerRequest) -> StartedWorker:
+        run_dir = run_dir_of(request.instance_ref, request.run_id)
+        make_folder(run_dir)
+        fault_point("code_server.before_fork")
         # Files, not pipes: nobody need be there to read them, and they never fill.
-        with (folder / "worker.out").open("ab") as out, (folder / "worker.err").open("ab") as err:
-            return Popen(
-                # The run id is there for people who list processes. -P: the working directory must
-                # not shadow the modules that the worker itself needs.
-                [sys.executable, "-P", "-m", "runwire.locations.run_worker", run_id],
-                stdin=subprocess.PIPE,
-                stdout=out,
-                stderr=err,
-                cwd=self._source.directory,
-                start_new_session=True,
+        with (run_dir / "worker.out").open("ab") as out, (run_dir / "worker.err").open("ab") as err:
+            child = self._starter.start(
+                ChildRequest(
+                    entry=ENTRY,
+                    payload=encode(self._parameters(request)),
+                    title=request.run_id,
+                    directory=self._source.directory,
+                    stdout=out.fileno(),
+                    stderr=err.fileno(),
+                )
             )
+        fault_point("code_server.after_fork")
+        _wait_for_presence(child, run_dir, request.epoch)
+        return StartedWorker(child, request, run_dir)
 
-    def _hand_parameters(self, worker: Popen[bytes], request: StartWorkerRequest) -> None:
-        parameters = WorkerParameters(
+    def _parameters(self, request: StartWorkerRequest) -> WorkerParameters:
+        return WorkerParameters(
             run_id=request.run_id,
             job_name=request.job_name,
             repository_name=request.repository_name,
@@ -119,49 +135,60 @@ class RunWorkers:
             instance_ref=request.instance_ref,
             source=self._source,
             sys_path=self._sys_path,
+            fork_socket=self._fork_socket,
         )
-        pipe = cast("IO[bytes]", worker.stdin)
-        # A worker that has died already is told of by the thread that waits for it.
-        with suppress(BrokenPipeError), pipe:
-            pipe.write(encode(parameters) + b"\n")
 
-    def _reap(
-        self, worker: Popen[bytes], request: StartWorkerRequest, ref: InstanceRef, errors: Path
-    ) -> None:
-        exit_code = worker.wait()
-        thread = threading.current_thread()
-        with self._lock:
-            self._reports.add(thread)
-            workers = self._live[request.run_id]
-            workers.remove(worker)
-            if not workers:
-                del self._live[request.run_id]
-        ending = f"Its process (pid {worker.pid}) {describe_exit(exit_code)}; {errors} has its last words."
+    def _wait(self, worker: StartedWorker) -> None:
         try:
-            _report(ref, request, ending)
+            with worker.child as child:
+                exit_code = child.wait()
+            self._look_after(worker, exit_code)
         except Exception:
             logger.exception(
-                "run %s: its worker is lost, and that cannot be stored", request.run_id
+                "run %s: its worker is lost, and that cannot be stored", worker.request.run_id
             )
         finally:
-            with self._lock:
-                self._reports.discard(thread)
+            self._count_end()
+
+    def _look_after(self, worker: StartedWorker, exit_code: int | None) -> None:
+        health = check_worker(worker.run_dir, worker.request.epoch)
+        if health.status is WorkerStatus.SUCCESS or health.status is WorkerStatus.RUNNING:
+            return  # RUNNING: the fork server is gone, the worker is not; monitoring looks after it
+        how = "ended" if exit_code is None else describe_exit(exit_code)
+        words = worker.run_dir / "worker.err"
+        _report(
+            worker.request, f"Its process (pid {worker.child.pid}) {how}; {words} has its last words."
+        )
+
+    def _count_end(self) -> None:
+        with self._changed:
+            self._live -= 1
+            self._changed.notify_all()
 
 
-def _report(ref: InstanceRef, request: StartWorkerRequest, ending: str) -> None:
-    """Ends the run if its worker did not. Nobody else will, so a storage that is busy is asked again."""
+def _wait_for_presence(child: Child, run_dir: Path, epoch: int) -> None:
+    """Waits until the worker can be found by others, has ended, or takes too long for the wait to be worth it."""
+    deadline = time.monotonic() + PRESENCE_SECONDS
+    while check_worker(run_dir, epoch).status is WorkerStatus.NOT_FOUND:
+        if child.wait(PRESENCE_POLL_SECONDS) is not None or time.monotonic() > deadline:
+            return
+
+
+def _report(request: StartWorkerRequest, ending: str) -> None:
+    """Tells that a worker is lost. A storage that is busy is asked again."""
+    ref = InstanceRef.from_dict(request.instance_ref)
     for attempt in range(REPORT_ATTEMPTS):
         try:
             with Instance.from_ref(ref) as instance:
-                report_lost_worker(instance.storage, request.run_id, request.epoch, ending)
+                report_lost_worker(
+                    instance.storage,
+                    request.run_id,
+                    request.epoch,
+                    ending,
+                    max_resume_attempts=ref.run_monitoring.max_resume_run_attempts,
+                )
             return
         except StorageUnavailableError:
             if attempt + 1 == REPORT_ATTEMPTS:
                 raise
             time.sleep(2**attempt)
-
-
-def _kill_group(worker: Popen[bytes]) -> None:
-    if worker.poll() is None:
-        with suppress(ProcessLookupError):
-            os.killpg(worker.pid, signal.SIGKILL)

@@ -1,19 +1,25 @@
-"""The workspace whose code servers are processes on this machine."""
+"""The workspace of code servers: those that are processes of ours, and those that others run."""
 
 from __future__ import annotations
 
+import logging
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
 from runwire.errors import CodeLocationNotFoundError, InputInvalidError
-from runwire.locations.code_location import LocalCodeLocation
-from runwire.locations.target import LocationTarget
+from runwire.locations.code_location import ServedCodeLocation
+from runwire.locations.local_location import LocalCodeLocation
+from runwire.locations.remote_location import RemoteCodeLocation
+from runwire.locations.target import CodeServerTarget, LocationTarget
 from runwire.locations.timeouts import LocationTimeouts
-from runwire.workspace import CodeLocation, Workspace
+from runwire.workspace import CodeLocation, CodeLocationState, Workspace
 
-__all__ = ["LocalWorkspace", "LocationTarget", "LocationTimeouts"]
+__all__ = ["CodeServerTarget", "LocalWorkspace", "LocationTarget", "LocationTimeouts"]
+
+logger = logging.getLogger(__name__)
 
 
 class LocalWorkspace(Workspace):
@@ -21,18 +27,29 @@ class LocalWorkspace(Workspace):
 
     This process never imports user code. A target that cannot be loaded is a location with an error.
 
+    Args:
+        targets: what to serve, and code servers of others to call.
+        timeouts: how long to wait for code servers.
+        preload: modules that run workers will need, such as those of the instance's components.
+
     Raises:
         InputInvalidError: two targets have one name; nothing was started.
     """
 
     def __init__(
         self,
-        targets: Sequence[LocationTarget],
+        targets: Sequence[LocationTarget | CodeServerTarget],
         timeouts: LocationTimeouts | None = None,
+        *,
+        preload: Sequence[str] = (),
     ) -> None:
         _check_names(targets)
+        self._timeouts = timeouts or LocationTimeouts()
+        self._preload = preload
+        self._watching = threading.Lock()
+        self._callbacks: list[Callable[[CodeLocationState], None]] = []
         self._locations = {
-            target.name: LocalCodeLocation(target, timeouts or LocationTimeouts())
+            target.name: self._open(target)
             for target in sorted(targets, key=lambda target: target.name)
         }
 
@@ -45,19 +62,35 @@ class LocalWorkspace(Workspace):
     def list_locations(self) -> list[CodeLocation]:
         return list(self._locations.values())
 
+    def list_local_locations(self) -> list[LocalCodeLocation]:
+        """Those whose code servers are processes of ours, by name."""
+        return [
+            location
+            for location in self._locations.values()
+            if isinstance(location, LocalCodeLocation)
+        ]
+
     def wait_until_loaded(self, timeout_seconds: float | None = None) -> bool:
         """Waits until no location is LOADING; returns whether that is so. It need not be LOADED then."""
         deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
         return all(
-            location.wait_until_loaded(
+            location.wait_until_settled(
                 None if deadline is None else max(0.0, deadline - time.monotonic())
             )
             for location in self._locations.values()
         )
 
+    def watch(self, callback: Callable[[CodeLocationState], None]) -> None:
+        with self._watching:
+            self._callbacks.append(callback)
+
+    def end_watch(self, callback: Callable[[CodeLocationState], None]) -> None:
+        with self._watching:
+            self._callbacks = [known for known in self._callbacks if known != callback]
+
     def dispose(self) -> None:
         for location in self._locations.values():
-            location.ask_to_end()
+            location.end_soon()
         for location in self._locations.values():
             location.dispose()
 
@@ -72,8 +105,22 @@ class LocalWorkspace(Workspace):
     ) -> None:
         self.dispose()
 
+    def _open(self, target: LocationTarget | CodeServerTarget) -> ServedCodeLocation:
+        if isinstance(target, CodeServerTarget):
+            return RemoteCodeLocation(target, self._timeouts, self._tell)
+        return LocalCodeLocation(target, self._timeouts, self._tell, self._preload)
 
-def _check_names(targets: Sequence[LocationTarget]) -> None:
+    def _tell(self, state: CodeLocationState) -> None:
+        with self._watching:
+            callbacks = tuple(self._callbacks)
+        for callback in callbacks:
+            try:
+                callback(state)
+            except Exception:
+                logger.exception("a watcher of code locations failed on %s", state.name)
+
+
+def _check_names(targets: Sequence[LocationTarget | CodeServerTarget]) -> None:
     names: set[str] = set()
     for index, target in enumerate(targets):
         if target.name in names:

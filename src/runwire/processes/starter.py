@@ -49,8 +49,7 @@ class Child(ABC):
     def wait(self, timeout_seconds: float | None = None) -> int | None:
         """Waits for its end: the exit code as `subprocess` tells it, negative for a signal.
 
-        None when the time is up. When whoever could tell is gone itself, -SIGKILL: the child, if bound, was
-        killed with it, and nobody knows more.
+        None when the time is up. When whoever could tell how it ended is gone itself, -SIGKILL.
         """
 
     @abstractmethod

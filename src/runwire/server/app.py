@@ -18,7 +18,7 @@ from starlette.routing import Route, WebSocketRoute
 
 from runwire.api.context import ApiContext, Principal
 from runwire.api.schema import schema
-from runwire.feed import RunFeed
+from runwire.feed import DaemonFeed, RunFeed
 from runwire.instance import Instance
 from runwire.lanes import Lanes
 from runwire.server.auth import TokenAuth
@@ -45,16 +45,19 @@ def create_app(instance: Instance, workspace: Workspace, *, settings: AppSetting
     """
     lanes = Lanes()
     feed = RunFeed(instance.storage, lanes)
+    daemon_feed = DaemonFeed(instance, lanes)
 
     def make_context(principal: Principal) -> ApiContext:
-        return ApiContext(instance, workspace, lanes, feed, principal)
+        return ApiContext(instance, workspace, lanes, feed, daemon_feed, principal)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         await feed.start()
+        await daemon_feed.start()
         try:
             yield
         finally:
+            await daemon_feed.close()
             await feed.close()
             await asyncio.to_thread(lanes.close)
 

@@ -10,12 +10,14 @@ from strawberry import ID, UNSET
 
 from runwire import __version__
 from runwire.api.context import ApiInfo, Principal
+from runwire.api.instance.daemons import DaemonStatus, read_daemons
 from runwire.api.nodes import Node, global_id
 from runwire.api.paging import check_limit
 from runwire.api.rows import describe_enum, field, given, resolved, view
 from runwire.api.scalars import JSON
 from runwire.api.user_errors import check_text
 from runwire.config import ConfigurableClass, ConfigurableClassData
+from runwire.daemons.status import DaemonStatus as DaemonRow
 from runwire.instance import Instance as InstanceRow
 from runwire.storage import InstanceStorage
 
@@ -105,6 +107,10 @@ async def _storages(root: strawberry.Parent[InstanceRow], info: ApiInfo) -> list
     return await info.context.lanes.read(_storage_rows, root.storage)
 
 
+async def _daemons(info: ApiInfo) -> list[DaemonRow]:
+    return await read_daemons(info.context)
+
+
 async def _run_tag_keys(
     root: strawberry.Parent[InstanceRow],
     info: ApiInfo,
@@ -141,7 +147,7 @@ async def _run_tag_values(
     )
 
 
-@view(InstanceRow, "The instance: its components and its storages.")
+@view(InstanceRow, "The instance: its components, storages and daemons.")
 class Instance(Node):
     """The instance that answers."""
 
@@ -163,5 +169,8 @@ class Instance(Node):
         lambda instance: component_of(instance.run_launcher),
     )
     storages: list[StorageStatus] = resolved(_storages, "The storages and their schema revisions.")
+    daemons: list[DaemonStatus] = resolved(
+        _daemons, "The daemons that this instance knows, required or not."
+    )
     run_tag_keys: list[str] = resolved(_run_tag_keys, "Keys of run tags in use, by name.")
     run_tag_values: list[str] = resolved(_run_tag_values, "Values of a run tag in use, by name.")

@@ -12,6 +12,7 @@ from runwire.api.locations.types import CodeLocation, Job
 from runwire.api.rows import field, result, view
 from runwire.api.user_errors import MESSAGE, UserError
 from runwire.errors import (
+    CodeLocationNotFoundError,
     CodeLocationUnavailableError,
     ConfigProblem,
     JobAmbiguousError,
@@ -67,6 +68,19 @@ class CodeLocationUnavailable(UserError):
         """Tells of an error; None when the workspace does not have the code location any more."""
         location = await context.loader(LoadedJobs).find_location(error.name)
         return None if location is None else cls(message=str(error), code_location=location)
+
+
+@result("The workspace has no such code location.")
+class CodeLocationNotFound(UserError):
+    """The workspace has no such code location."""
+
+    message: str = strawberry.field(description=MESSAGE)
+    name: str = strawberry.field(description="The name that was asked for.")
+
+    @classmethod
+    def of(cls, error: CodeLocationNotFoundError) -> Self:
+        """Tells of an error."""
+        return cls(message=storable_text(str(error)), name=storable_text(error.name))
 
 
 @view(ConfigProblem, "One thing in a run config that does not fit.")

@@ -58,6 +58,7 @@ describe_enum(
     {
         "SUBMIT": "`submitRun`.",
         "LAUNCH": "`launchRun`.",
+        "RESUME": "`resumeRun`.",
         "TERMINATE": "`terminateRun` with any policy.",
         "REPORT_EVENTS": "`reportEvents`.",
         "DELETE": "`deleteRun` without force.",

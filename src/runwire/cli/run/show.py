@@ -45,6 +45,7 @@ def _rows(run: RunDetail) -> list[tuple[str, str]]:
         ("took", duration(end - begin) if begin and end else ""),
         ("tags", " ".join(f"{tag.key}={tag.value}" for tag in run.tags)),
         ("steps", _steps(run.stats)),
+        ("resumed", _times(run.stats.resume_attempts)),
         ("run config", json.dumps(run.run_config, ensure_ascii=False)),
         ("actions", " ".join(run.actions)),
     ]
@@ -56,3 +57,7 @@ def _steps(stats: RunStats) -> str:
         f" {stats.steps_succeeded} succeeded, {stats.steps_failed} failed,"
         f" {stats.steps_skipped} skipped"
     )
+
+
+def _times(count: int) -> str:
+    return "" if count == 0 else "once" if count == 1 else f"{count} times"

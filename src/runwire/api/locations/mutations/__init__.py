@@ -1,0 +1,1 @@
+"""The mutations of code locations: one file each."""

@@ -1,0 +1,74 @@
+"""Reading YAML files strictly: a mapping of keys, no key twice."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from runwire.config.environment import resolve_env
+from runwire.errors import ConfigProblem, InvalidConfigurationError
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Refuses a key that is written twice, which YAML's default quietly lets win."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, Hashable) and key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} is written twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(source: Path) -> dict[str, Any]:
+    """The keys and values of a file as written; none when it is empty.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        InvalidConfigurationError: it cannot be read, or is not a mapping in YAML.
+    """
+    try:
+        text = source.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise
+    except (OSError, UnicodeDecodeError) as error:
+        problem = ConfigProblem((), f"cannot be read: {error}", "unreadable")
+        raise InvalidConfigurationError(str(source), [problem]) from None
+    try:
+        value = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader
+    except RecursionError:
+        raise _too_deep(source) from None
+    except (yaml.YAMLError, ValueError, TypeError) as error:
+        message = " ".join(str(error).split())
+        problem = ConfigProblem((), f"is not YAML: {message}", "yaml")
+        raise InvalidConfigurationError(str(source), [problem]) from None
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        problem = ConfigProblem((), "must be a mapping of keys to values", "mapping")
+        raise InvalidConfigurationError(str(source), [problem])
+    return {str(key): item for key, item in value.items()}
+
+
+def with_env(written: dict[str, Any], source: Path) -> tuple[dict[str, Any], list[ConfigProblem]]:
+    """What was written in a file with its `env:` looked up, and a problem for each variable that is not set.
+
+    Raises:
+        InvalidConfigurationError: it is nested too deeply to look.
+    """
+    try:
+        return resolve_env(written)
+    except RecursionError:
+        raise _too_deep(source) from None
+
+
+def _too_deep(source: Path) -> InvalidConfigurationError:
+    problem = ConfigProblem((), "is nested too deeply, or refers to itself", "yaml")
+    return InvalidConfigurationError(str(source), [problem])

@@ -1,0 +1,1 @@
+"""What works beside the server: each daemon does one thing, again and again."""

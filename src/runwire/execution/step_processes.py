@@ -1,0 +1,362 @@
+"""The processes of steps, as the worker of their run sees them: it stores what they tell, and sees them end."""
+
+from __future__ import annotations
+
+import selectors
+import signal
+import socket
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from runwire.error_info import ErrorInfo
+from runwire.errors import RunInterrupted, StorageUnavailableError
+from runwire.events.entry import EventLogEntry
+from runwire.events.metadata import normalize_metadata
+from runwire.events.payloads import (
+    EngineEventData,
+    HandledOutputData,
+    StepErrorSource,
+    StepFailureData,
+)
+from runwire.events.types import EventType, LogLevel
+from runwire.execution.interrupts import current_interrupts
+from runwire.execution.run_log import RunLog
+from runwire.execution.step_pipe import (
+    BrokenPipeMessageError,
+    Done,
+    FrameReader,
+    FromStep,
+    Stored,
+    encode_frame,
+    reader_of_step,
+)
+from runwire.execution.told_error import reason_of, told_error
+from runwire.processes.exits import describe_exit
+from runwire.processes.starter import Child
+
+STOP_GRACE_SECONDS = 5.0
+"""How long an interrupted step may clean up, and a step that has ended take to end its process."""
+
+KILL_SECONDS = 10.0
+READ_BYTES = 262_144
+
+_STORED = encode_frame(Stored())
+_OUTCOMES = {EventType.STEP_SUCCESS: True, EventType.STEP_FAILURE: False}
+
+GivenOutput = tuple[str, str, int]
+"""An output that was given: its step, its name, and the epoch of the worker that stored it."""
+
+
+class StepStarter(Protocol):
+    """Starts the processes of steps."""
+
+    def start(self, step_key: str, given: Sequence[GivenOutput], channel: int) -> Child:
+        """Starts the process of a step.
+
+        Args:
+            step_key: the step.
+            given: the outputs that its inputs take.
+            channel: the descriptor of its end of the pipe; it gets a copy.
+
+        Raises:
+            OSError: it cannot be started.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class EndedStep:
+    """A step that has ended, and the names of the outputs that it gave; None when it failed."""
+
+    step_key: str
+    outputs: frozenset[str] | None
+
+
+@dataclass(eq=False)
+class _StepProcess:
+    """The process of a step.
+
+    Attributes:
+        outputs: the outputs that it stored.
+        has_succeeded: how its step ended; None while it runs.
+        is_done: whether it has nothing more to tell.
+        problem: why nothing that it tells is taken any more, and it is killed.
+    """
+
+    step_key: str
+    child: Child
+    pipe: socket.socket
+    reader: FrameReader[FromStep] = field(default_factory=reader_of_step)
+    outputs: set[str] = field(default_factory=set)
+    has_succeeded: bool | None = None
+    is_done: bool = False
+    problem: Exception | None = None
+
+
+class StepProcesses:
+    """The step processes of one run. Used in the thread that executes it.
+
+    Its methods raise what writing to the log raises, and leave no process then.
+
+    Args:
+        run_id: the run.
+        starter: starts them.
+        log: takes what they tell.
+    """
+
+    def __init__(self, run_id: str, starter: StepStarter, log: RunLog) -> None:
+        self._run_id = run_id
+        self._starter = starter
+        self._log = log
+        self._selector = selectors.DefaultSelector()
+        self._processes: list[_StepProcess] = []
+        self._ended: deque[EndedStep] = deque()
+        self._is_stopping = False
+
+    def start(self, step_key: str, given: Sequence[GivenOutput]) -> None:
+        """Starts the process of a step; the step fails when that cannot be done."""
+        marker = f"process of {step_key}"
+        with self._killed_on_failure():
+            self._log.tell(
+                EventType.STEP_WORKER_STARTING,
+                f"Starting a process for step {step_key}",
+                step_key=step_key,
+                data=EngineEventData(marker_start=marker),
+            )
+            process = self._started(step_key, given)
+            if process is None:
+                return
+            pid = process.child.pid
+            self._log.tell(
+                EventType.STEP_WORKER_STARTED,
+                f"Step {step_key} runs in process {pid}",
+                step_key=step_key,
+                data=EngineEventData(
+                    marker_end=marker, metadata=normalize_metadata({"pid": pid}, "a step process")
+                ),
+            )
+
+    def wait(self) -> EndedStep:
+        """Stores what the processes tell until a step has ended; each step is returned once.
+
+        Raises:
+            RunInterrupted: the run is asked to stop; the processes run on.
+        """
+        with self._killed_on_failure():
+            while not self._ended:
+                if not self._processes:
+                    raise RuntimeError("no step runs in a process that could be waited for")
+                with current_interrupts().user_code():
+                    ready = self._selector.select()
+                self._handle(ready)
+            return self._ended.popleft()
+
+    def stop(self) -> list[EndedStep]:
+        """Interrupts the steps, kills the processes that are left after a grace, and returns the steps."""
+        self._is_stopping = True
+        with self._killed_on_failure():
+            for process in self._processes:
+                if process.has_succeeded is None:
+                    process.child.send_signal(signal.SIGTERM)
+            self._wait_until(
+                lambda: not self._processes, deadline=time.monotonic() + STOP_GRACE_SECONDS
+            )
+            self._end_all_by_kill()
+        ended = list(self._ended)
+        self._ended.clear()
+        return ended
+
+    def finish(self) -> None:
+        """Waits for the processes of steps that have ended, which may still tear down their resources."""
+        with self._killed_on_failure():
+            self._wait_until(lambda: all(process.is_done for process in self._processes))
+            self._wait_until(
+                lambda: not self._processes, deadline=time.monotonic() + STOP_GRACE_SECONDS
+            )
+            self._end_all_by_kill()
+        self._selector.close()
+
+    def kill(self) -> None:
+        """Kills what runs; nothing is told of it. Raises nothing; harmless when called twice."""
+        for process in self._processes:
+            with suppress(OSError):
+                process.child.send_signal(signal.SIGKILL)
+        while self._processes:
+            process = self._processes.pop()
+            with suppress(OSError):
+                process.child.wait(KILL_SECONDS)
+                process.child.close()
+            process.pipe.close()
+        self._selector.close()
+
+    @contextmanager
+    def _killed_on_failure(self) -> Iterator[None]:
+        """Whatever ends the block, an interrupt aside, leaves no process."""
+        try:
+            yield
+        except RunInterrupted:
+            raise
+        except BaseException:
+            self.kill()
+            raise
+
+    def _started(self, step_key: str, given: Sequence[GivenOutput]) -> _StepProcess | None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                child = self._starter.start(step_key, given, theirs.fileno())
+            except BaseException as error:
+                ours.close()
+                if not isinstance(error, OSError):
+                    raise
+                message = f"Step {step_key} failed: no process could be started for it: {error}"
+                self._tell_failure(step_key, message, told_error(error))
+                self._ended.append(EndedStep(step_key, None))
+                return None
+        ours.setblocking(False)
+        process = _StepProcess(step_key, child, ours)
+        self._processes.append(process)
+        self._selector.register(ours, selectors.EVENT_READ, (process, self._hear))
+        self._selector.register(child, selectors.EVENT_READ, (process, self._look_after))
+        return process
+
+    def _wait_until(self, holds: Callable[[], bool], deadline: float | None = None) -> None:
+        """Handles what the processes do until something holds, or the time is up. Not interrupted."""
+        while not holds():
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                return
+            self._handle(self._selector.select(left))
+
+    def _handle(self, ready: Sequence[tuple[selectors.SelectorKey, int]]) -> None:
+        for key, _ in ready:
+            process: _StepProcess
+            handle: Callable[[_StepProcess], object]
+            process, handle = key.data
+            # What came before it in this round may have ended it.
+            if process in self._processes:
+                handle(process)
+
+    def _hear(self, process: _StepProcess) -> bool:
+        """Takes what a process tells; returns whether it may have told more."""
+        try:
+            data = process.pipe.recv(READ_BYTES)
+        except BlockingIOError:
+            return False
+        except OSError:
+            data = b""
+        if not data:
+            self._forget(process.pipe)
+            return False
+        try:
+            for message in process.reader.messages(data):
+                if isinstance(message, Done):
+                    process.is_done = True
+                elif process.problem is None:
+                    self._take(process, message.entry(self._run_id))
+        except (BrokenPipeMessageError, StorageUnavailableError) as error:
+            process.problem = error
+            process.child.send_signal(signal.SIGKILL)
+        return True
+
+    def _take(self, process: _StepProcess, entry: EventLogEntry) -> None:
+        """Stores an entry of a process, and follows what it says of its step.
+
+        Raises:
+            BrokenPipeMessageError: the process cannot tell this.
+            StorageUnavailableError: it could not be stored.
+        """
+        if entry.step_key not in (None, process.step_key):
+            raise BrokenPipeMessageError(f"it told of step {entry.step_key!r}")
+        succeeded = _OUTCOMES.get(entry.event_type) if entry.event_type else None
+        if succeeded is not None and process.has_succeeded is not None:
+            raise BrokenPipeMessageError("it ended its step twice")
+        self._log.write(entry)
+        if entry.is_durable:
+            # It is gone, or does not listen any more: its end is seen otherwise.
+            with suppress(OSError):
+                process.pipe.send(_STORED)
+        if isinstance(entry.data, HandledOutputData):
+            process.outputs.add(entry.data.output_name)
+        if succeeded is not None:
+            self._end_step(process, succeeded=succeeded)
+
+    def _look_after(self, process: _StepProcess) -> None:
+        """Ends a process that has ended."""
+        exit_code = process.child.wait(0)
+        if exit_code is not None:
+            self._end(process, exit_code)
+
+    def _end(self, process: _StepProcess, exit_code: int) -> None:
+        """Takes what an ended process has left in its pipe; a step that it did not end has failed."""
+        while self._hear(process):
+            pass
+        self._processes.remove(process)
+        self._forget(process.pipe)
+        self._forget(process.child)
+        process.pipe.close()
+        process.child.close()
+        ending = describe_exit(exit_code)
+        if process.has_succeeded is None:
+            self._tell_lost(process, ending)
+            self._end_step(process, succeeded=False)
+        elif exit_code and not process.is_done:
+            self._log.tell(
+                EventType.ENGINE_EVENT,
+                f"The process of step {process.step_key} {ending}, after its step had ended",
+                step_key=process.step_key,
+                level=LogLevel.WARNING,
+            )
+
+    def _end_step(self, process: _StepProcess, *, succeeded: bool) -> None:
+        process.has_succeeded = succeeded
+        outputs = frozenset(process.outputs) if succeeded else None
+        self._ended.append(EndedStep(process.step_key, outputs))
+
+    def _end_all_by_kill(self) -> None:
+        for process in self._processes:
+            process.child.send_signal(signal.SIGKILL)
+        for process in list(self._processes):
+            exit_code = process.child.wait(KILL_SECONDS)
+            self._end(process, -signal.SIGKILL if exit_code is None else exit_code)
+
+    def _tell_lost(self, process: _StepProcess, ending: str) -> None:
+        """Tells how a step failed that could not tell so itself."""
+        step_key, pid = process.step_key, process.child.pid
+        if process.problem is not None:
+            message = f"Step {step_key} failed: its events were lost: {reason_of(process.problem)}"
+            self._tell_failure(step_key, message, told_error(process.problem))
+        elif self._is_stopping:
+            message = f"Step {step_key} was interrupted: its process {ending}"
+            self._tell_failure(
+                step_key, message, _error(pid, ending), source=StepErrorSource.INTERRUPT
+            )
+        else:
+            message = f"Step {step_key} failed: its process {ending} before the step had ended"
+            self._tell_failure(step_key, message, _error(pid, ending))
+
+    def _tell_failure(
+        self,
+        step_key: str,
+        message: str,
+        error: ErrorInfo,
+        source: StepErrorSource = StepErrorSource.UNEXPECTED_ERROR,
+    ) -> None:
+        self._log.tell(
+            EventType.STEP_FAILURE,
+            message,
+            step_key=step_key,
+            error=error,
+            data=StepFailureData(source),
+        )
+
+    def _forget(self, descriptor: Any) -> None:
+        with suppress(KeyError):
+            self._selector.unregister(descriptor)
+
+
+def _error(pid: int, ending: str) -> ErrorInfo:
+    return ErrorInfo(f"step process {pid} {ending}")

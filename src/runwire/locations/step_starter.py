@@ -1,0 +1,53 @@
+"""How a run worker starts the processes of its steps."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from runwire.execution.step_processes import GivenOutput
+from runwire.locations.protocol import StepParameters, WorkerParameters, encode
+from runwire.processes.forking import ForkingStarter
+from runwire.processes.spawning import SpawningStarter
+from runwire.processes.starter import Child, ChildRequest, ChildStarter
+from runwire.runs.run import Run
+
+ENTRY = "runwire.locations.step_process"
+
+
+class WorkerStepStarter:
+    """Starts step processes in the process group of this worker: by its fork server, else by spawn."""
+
+    def __init__(self, worker: WorkerParameters, run: Run, io_base_dir: Path) -> None:
+        self._worker = worker
+        self._run = msgspec.to_builtins(run)
+        self._io_base_dir = str(io_base_dir)
+        self._starter: ChildStarter = SpawningStarter()
+        if worker.fork_socket is not None:
+            self._starter = ForkingStarter(worker.fork_socket, self._starter)
+
+    def start(self, step_key: str, given: Sequence[GivenOutput], channel: int) -> Child:
+        """Starts the process of a step, as `StepStarter` says."""
+        parameters = StepParameters(
+            worker=self._worker,
+            run=self._run,
+            step_key=step_key,
+            given=tuple(given),
+            io_base_dir=self._io_base_dir,
+        )
+        return self._starter.start(
+            ChildRequest(
+                entry=ENTRY,
+                payload=encode(parameters),
+                title=step_key,
+                directory=str(Path.cwd()),
+                stdout=1,
+                stderr=2,
+                channel=channel,
+                group=os.getpgrp(),
+                bound=True,
+            )
+        )

@@ -1,0 +1,228 @@
+"""Whether the worker of a run lives, as told by a file in the run's folder: ``worker.<epoch>.lock``.
+
+A worker holds a lock on its file for as long as its process lives, and writes there who it is. So whoever can
+read the folder can find it, whoever started it: the system frees the lock at the end of the process, and a
+number that another process has got meanwhile is never mistaken for it. The lock is of the kind that forks of the
+worker do not inherit.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from runwire import clock
+from runwire.execution.filesystem_io import make_folder
+from runwire.instance import InstanceRef, LocalArtifactStorage
+from runwire.workspace import CheckRunHealthResult, WorkerStatus
+
+logger = logging.getLogger(__name__)
+
+LOCK_SECONDS = 5.0
+"""How long a worker tries to take its lock, at which others may be looking."""
+
+_held: set[Path] = set()
+"""The files that this process holds. Opening and closing one would free its lock."""
+
+
+class WorkerRecord(msgspec.Struct, frozen=True):
+    """What a worker writes into its file. `ended`: it has done its work and ends in order."""
+
+    pid: int
+    epoch: int
+    host: str
+    started_at: float
+    ended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerTrace:
+    """A file of a worker: whether its lock is held, and what it says; None when it says nothing yet."""
+
+    epoch: int
+    is_held: bool
+    record: WorkerRecord | None
+
+
+def run_dir_of(instance_ref: Mapping[str, Any], run_id: str) -> Path:
+    """The folder of a run on this machine.
+
+    Raises:
+        InvalidConfigurationError: the instance ref does not fit.
+    """
+    ref = InstanceRef.from_dict(instance_ref)
+    return ref.local_artifact_storage.rehydrate(LocalArtifactStorage).run_dir(run_id)
+
+
+class WorkerPresence:
+    """The presence of the worker that this process is, until the process ends."""
+
+    def __init__(self, file: Path, descriptor: int, record: WorkerRecord) -> None:
+        self._file = file
+        self._descriptor = descriptor
+        self._record = record
+
+    @classmethod
+    def begin(cls, run_dir: Path, epoch: int) -> WorkerPresence:
+        """Takes the lock and tells who this is.
+
+        Raises:
+            BlockingIOError: another process is the worker of this epoch.
+            OSError: the file cannot be written.
+        """
+        make_folder(run_dir)
+        file = _file(run_dir, epoch)
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            _lock(descriptor)
+            record = WorkerRecord(os.getpid(), epoch, socket.gethostname(), clock.timestamp())
+            presence = cls(file, descriptor, record)
+            presence._write()
+        except BaseException:
+            os.close(descriptor)
+            raise
+        _held.add(file)
+        return presence
+
+    def tell_end(self) -> None:
+        """Tells that the worker has done its work; the lock goes on until the process ends."""
+        self._record = msgspec.structs.replace(self._record, ended=True)
+        self._write()
+
+    def _write(self) -> None:
+        body = msgspec.json.encode(self._record)
+        os.pwrite(self._descriptor, body, 0)
+        os.ftruncate(self._descriptor, len(body))
+
+
+def check_worker(run_dir: Path, epoch: int) -> CheckRunHealthResult:
+    """Whether the worker of an epoch lives."""
+    trace = _look(_file(run_dir, epoch), epoch)
+    if trace is None or (trace.record is None and not trace.is_held):
+        return CheckRunHealthResult(WorkerStatus.NOT_FOUND, "No worker was seen.")
+    who = f"Its process (pid {trace.record.pid})" if trace.record else "Its process"
+    if trace.is_held:
+        return CheckRunHealthResult(WorkerStatus.RUNNING, f"{who} runs.")
+    if trace.record is not None and trace.record.ended:
+        return CheckRunHealthResult(WorkerStatus.SUCCESS, f"{who} has ended in order.")
+    return CheckRunHealthResult(
+        WorkerStatus.FAILED, f"{who} is gone; {run_dir / 'worker.err'} has its last words."
+    )
+
+
+def stop_workers(
+    run_dir: Path, up_to_epoch: int, *, grace_seconds: float, force: bool = False
+) -> bool:
+    """Asks the live workers up to an epoch to stop, and kills their process groups after a grace.
+
+    With `force` they are killed at once, and so is what workers that are gone have left in their groups.
+
+    Returns:
+        Whether there was a live one.
+    """
+    found = False
+    for trace in _traces(run_dir, up_to_epoch):
+        if trace.is_held:
+            found = True
+        if trace.record is None or trace.record.host != socket.gethostname():
+            continue
+        if force:
+            kill_group(trace.record.pid)
+        elif trace.is_held:
+            _interrupt(run_dir, trace.record, grace_seconds)
+    return found
+
+
+def kill_group(leader: int) -> None:
+    """Kills a process with its group; or, when it is gone, what is left of its group."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, signal.SIGKILL)
+
+
+def _interrupt(run_dir: Path, worker: WorkerRecord, grace_seconds: float) -> None:
+    def kill_if_alive() -> None:
+        trace = _look(_file(run_dir, worker.epoch), worker.epoch)
+        if trace is not None and trace.is_held:
+            kill_group(worker.pid)
+
+    with suppress(ProcessLookupError):
+        os.kill(worker.pid, signal.SIGTERM)
+    timer = threading.Timer(grace_seconds, kill_if_alive)
+    timer.daemon = True
+    timer.start()
+
+
+def _file(run_dir: Path, epoch: int) -> Path:
+    return run_dir / f"worker.{epoch}.lock"
+
+
+def _traces(run_dir: Path, up_to_epoch: int) -> Iterator[WorkerTrace]:
+    for file in run_dir.glob("worker.*.lock"):
+        text = file.name.split(".")[1]
+        if text.isdecimal() and int(text) <= up_to_epoch:
+            trace = _look(file, int(text))
+            if trace is not None:
+                yield trace
+
+
+def _look(file: Path, epoch: int) -> WorkerTrace | None:
+    if file in _held:
+        return WorkerTrace(epoch, True, None)
+    with _opened(file) as descriptor:
+        if descriptor is None:
+            return None
+        is_held = _is_held(descriptor)
+        return WorkerTrace(epoch, is_held, _record(os.pread(descriptor, 4096, 0)))
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[int | None]:
+    try:
+        descriptor = os.open(file, os.O_RDONLY)
+    except FileNotFoundError:
+        yield None
+        return
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _is_held(descriptor: int) -> bool:
+    """Whether somebody has the lock; looks with a shared one, so that two who look see no worker in the other."""
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return True
+    return False
+
+
+def _record(body: bytes) -> WorkerRecord | None:
+    try:
+        return msgspec.json.decode(body, type=WorkerRecord)
+    except msgspec.MsgspecError:
+        return None
+
+
+def _lock(descriptor: int) -> None:
+    deadline = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except (BlockingIOError, PermissionError):
+            if time.monotonic() > deadline:
+                raise BlockingIOError("another process is the worker of this epoch") from None
+            time.sleep(0.005)

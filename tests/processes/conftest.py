@@ -1,0 +1,98 @@
+"""A fork server in a process of its own, and what children of it and of the spawning starter do."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from runwire.processes.fork_server import ForkServer
+from runwire.processes.forking import ForkingStarter
+from runwire.processes.spawning import SpawningStarter
+from runwire.processes.starter import ChildRequest, ChildStarter
+
+ENTRY = '''
+import os, random, signal, subprocess, sys, threading, time
+
+def main(payload, channel):
+    exec(compile(payload, "payload", "exec"), dict(globals(), channel=channel, payload=payload))
+'''
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "child_entry.py").write_text(ENTRY)
+    return tmp_path
+
+
+@contextmanager
+def fork_server(folder: Path) -> Iterator[tuple[str, int]]:
+    """The socket and the pid of a fork server that can import what is in the folder."""
+    with tempfile.TemporaryDirectory(prefix="rw-") as sockets:
+        path = f"{sockets}/f"
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listener.bind(path)
+        listener.listen(16)
+        pid = os.fork()
+        if pid == 0:
+            sys.path.insert(0, str(folder))
+            os.setpgid(0, 0)
+            # Not those that the test runner has put in their places.
+            sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+            sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
+            ForkServer(listener).serve(lambda: False)
+            os._exit(0)
+        listener.close()
+        try:
+            yield path, pid
+        finally:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+
+
+Request = Callable[..., ChildRequest]
+
+
+@pytest.fixture
+def request_of(folder: Path) -> Iterator[Request]:
+    """Makes a request for a child that executes some code; its output goes to ``out`` and ``err``."""
+    with (folder / "out").open("ab") as out, (folder / "err").open("ab") as err:
+        plain = ChildRequest(
+            entry="child_entry",
+            payload=b"",
+            title="a-title",
+            directory=str(folder),
+            stdout=out.fileno(),
+            stderr=err.fileno(),
+        )
+        yield lambda code, **changes: replace(plain, payload=code.encode(), **changes)
+
+
+@pytest.fixture(params=["forking", "spawning"])
+def starter(
+    request: pytest.FixtureRequest, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ChildStarter]:
+    spawning = SpawningStarter(environment={"PYTHONPATH": str(folder)})
+    if request.param == "spawning":
+        yield spawning
+        return
+    if sys.platform != "linux":
+        pytest.skip("forks are for Linux")
+    with fork_server(folder) as (path, _):
+        yield ForkingStarter(path, _Refusing())
+
+
+class _Refusing(ChildStarter):
+    """What must not be needed."""
+
+    def start(self, request: ChildRequest) -> None:  # type: ignore[override]
+        raise AssertionError("the fork server did not answer")
