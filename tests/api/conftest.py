@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+import threading
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,10 +25,10 @@ from runwire.errors import (
     RunConfigInvalidError,
 )
 from runwire.events import EventLogEntry, EventLogRecord, EventType
-from runwire.feed import RunFeed
+from runwire.feed import DaemonFeed, RunFeed
 from runwire.instance import Instance
 from runwire.lanes import Lanes
-from runwire.launcher import LaunchRunContext, RunLauncher
+from runwire.launcher import LaunchRunContext, ResumeRunContext, RunLauncher
 from runwire.runs import Run, RunRecord
 from runwire.snapshots import (
     CodeServerInfo,
@@ -40,11 +41,14 @@ from runwire.snapshots import (
     RepositorySnapshot,
 )
 from runwire.workspace import (
+    CheckRunHealthResult,
     CodeLocation,
     CodeLocationState,
     CodeLocationStatus,
     JobSelector,
+    WorkerRef,
     WorkerRequest,
+    WorkerStatus,
     Workspace,
 )
 
@@ -92,7 +96,7 @@ def job(name: str) -> JobSnapshot:
 
 
 class FakeLocation(CodeLocation):
-    """A loaded code location with one repository, or several."""
+    """A loaded code location with one repository, or several. A reload of it fails when it is `broken`."""
 
     def __init__(self, name: str, **repositories: Sequence[str]) -> None:
         self._state = CodeLocationState(
@@ -105,11 +109,17 @@ class FakeLocation(CodeLocation):
                 for repository, jobs in repositories.items()
             ),
         )
+        self.broken = False
+        self.tell: Callable[[CodeLocationState], None] = lambda _: None
+
+    def change(self, **values: Any) -> None:
+        """Gives it another state, and tells who watches."""
+        self._state = replace(self._state, **values)
+        self.tell(self._state)
 
     def fail(self) -> None:
         """Makes it as a location whose code raised while it was loaded."""
-        self._state = replace(
-            self._state,
+        self.change(
             status=CodeLocationStatus.FAILED,
             load_error=ErrorInfo("no such module", "ImportError", ("line 1",), ()),
             server=None,
@@ -135,11 +145,17 @@ class FakeLocation(CodeLocation):
     def start_worker(self, request: WorkerRequest) -> int:
         raise NotImplementedError
 
-    def has_worker(self, run_id: str) -> bool:
+    def check_worker(self, worker: WorkerRef) -> CheckRunHealthResult:
         raise NotImplementedError
 
-    def stop_worker(self, run_id: str) -> bool:
+    def stop_worker(self, worker: WorkerRef, *, force: bool = False) -> bool:
         raise NotImplementedError
+
+    def reload(self) -> None:
+        if self.broken:
+            self.fail()
+        else:
+            self.change(server=replace(SERVER, server_id="server-2"))
 
 
 class FakeWorkspace(Workspace):
@@ -148,6 +164,31 @@ class FakeWorkspace(Workspace):
     def __init__(self, *locations: FakeLocation) -> None:
         self.locations = {location.state.name: location for location in locations}
         self.listed = 0
+        self.watchers: list[Callable[[CodeLocationState], None]] = []
+        for location in locations:
+            location.tell = self._tell
+
+    def add(self, location: FakeLocation) -> None:
+        """Takes in another code location."""
+        location.tell = self._tell
+        self.locations[location.state.name] = location
+        self._tell(location.state)
+
+    def remove(self, name: str) -> None:
+        """Lets go of a code location."""
+        self._tell(self.locations.pop(name).state)
+
+    def watch(self, callback: Callable[[CodeLocationState], None]) -> None:
+        self.watchers.append(callback)
+
+    def end_watch(self, callback: Callable[[CodeLocationState], None]) -> None:
+        self.watchers.remove(callback)
+
+    def _tell(self, state: CodeLocationState) -> None:
+        for watcher in self.watchers:
+            thread = threading.Thread(target=watcher, args=(state,))
+            thread.start()
+            thread.join()
 
     def get_location(self, name: str) -> FakeLocation:
         if name not in self.locations:
@@ -164,6 +205,7 @@ class FakeLauncher(RunLauncher):
     """Remembers what it was asked; `broken` makes it refuse, `alive` tells of a worker."""
 
     launched: list[str] = field(default_factory=list)
+    resumed: list[tuple[str, int]] = field(default_factory=list)
     broken: Exception | None = None
     alive: bool = True
     reachable: bool = True
@@ -177,13 +219,24 @@ class FakeLauncher(RunLauncher):
             raise self.broken
         self.launched.append(context.record.run_id)
 
-    def has_worker(self, record: RunRecord, workspace: Workspace) -> bool:
-        if not self.reachable:
-            raise CodeLocationUnavailableError("here", "it is gone")
+    def resume_run(self, context: ResumeRunContext) -> None:
+        if self.broken is not None:
+            raise self.broken
+        self.resumed.append((context.record.run_id, context.resume_attempt_number))
+
+    def check_run_worker_health(self, context: LaunchRunContext) -> CheckRunHealthResult:
+        self._reach()
+        return CheckRunHealthResult(
+            WorkerStatus.RUNNING if self.alive else WorkerStatus.NOT_FOUND
+        )
+
+    def terminate(self, context: LaunchRunContext, *, force: bool = False) -> bool:
+        self._reach()
         return self.alive
 
-    def terminate(self, record: RunRecord, workspace: Workspace) -> bool:
-        return self.alive
+    def _reach(self) -> None:
+        if not self.reachable:
+            raise CodeLocationUnavailableError("here", "it is gone")
 
 
 @dataclass
@@ -195,11 +248,14 @@ class Api:
     launcher: FakeLauncher
     lanes: Lanes
     feed: RunFeed
+    daemon_feed: DaemonFeed
     viewer: Principal
 
     def context(self) -> ApiContext:
         """A fresh context, as for each operation."""
-        return ApiContext(self.instance, self.workspace, self.lanes, self.feed, self.viewer)
+        return ApiContext(
+            self.instance, self.workspace, self.lanes, self.feed, self.daemon_feed, self.viewer
+        )
 
     async def execute(self, document: str, **variables: Any) -> ExecutionResult:
         """The result of an operation."""
@@ -281,7 +337,10 @@ async def api(tmp_path: Path, workspace: FakeWorkspace) -> AsyncIterator[Api]:
         instance.is_persistent = True  # so that it hands the launcher a reference
         lanes = Lanes()
         feed = RunFeed(instance.storage, lanes, poll_seconds=0.001)
+        daemon_feed = DaemonFeed(instance, lanes, poll_seconds=0.001)
         await feed.start()
-        yield Api(instance, workspace, launcher, lanes, feed, Principal("ada", True))
+        await daemon_feed.start()
+        yield Api(instance, workspace, launcher, lanes, feed, daemon_feed, Principal("ada", True))
+        await daemon_feed.close()
         await feed.close()
         lanes.close()

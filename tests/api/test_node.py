@@ -16,7 +16,7 @@ NODE = "query($id: ID!) { node(id: $id) { __typename id } }"
 EVERYTHING = """
 query {
   viewer { __typename id }
-  instance { __typename id }
+  instance { __typename id daemons { __typename id } }
   codeLocations {
     __typename id
     repositories { __typename id jobs { __typename id } }
@@ -84,6 +84,7 @@ async def test_statistics_of_a_run_that_has_not_ended_are_found(api: Api) -> Non
         global_id("Job", "gone", "main", "etl"),
         global_id("Viewer", "somebody else"),
         global_id("Instance", "another"),
+        global_id("DaemonStatus", "QUEUE"),
     ],
 )
 async def test_what_is_not_there_is_null(api: Api, key: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -117,7 +118,7 @@ def test_every_operation_of_the_roots_is_in_a_document() -> None:
         name
         for root in ("Mutation", "Subscription")
         for name in SCHEMA.type_map[root].fields  # type: ignore[attr-defined]
-        if f"{name}(" in text
+        if re.search(rf"^  {name}\b", text, re.MULTILINE)
     }
     assert asked == {
         *SCHEMA.type_map["Mutation"].fields,  # type: ignore[attr-defined]

@@ -116,3 +116,14 @@ def test_a_taken_id_is_refused(storage: MemoryStorage, workspace: Workspace) -> 
     with pytest.raises(RunAlreadyExistsError):
         create_run(storage, workspace, NewRun(job=ETL, run_id="r"))
     assert storage.run_storage.get_runs_count() == 1
+
+
+def test_a_job_of_a_location_that_is_being_loaded_is_waited_for(
+    storage: MemoryStorage, workspace: Any
+) -> None:
+    location = workspace.get_location("here")
+    location.turn(CodeLocationStatus.LOADING)
+    record, created = create_run(storage, workspace, NewRun(job=ETL))
+    assert created
+    assert record.run.location_name == "here"
+    assert location.waits == [10.0]

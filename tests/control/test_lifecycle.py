@@ -2,17 +2,18 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from threading import Barrier
 from typing import Any, Self
 
 import pytest
 
+from runwire import clock
 from runwire.control import (
-    NewRun,
     TerminatePolicy,
     add_run_tags,
-    create_run,
     delete_run,
     launch_run,
+    resume_run,
     submit_run,
     terminate_run,
 )
@@ -27,25 +28,17 @@ from runwire.errors import (
     StorageDamagedError,
     TerminateFailedError,
 )
-from runwire.events import EventLogEntry, EventType
+from runwire.events import EventLogRecord, EventType
 from runwire.events.payloads import RunFailureReason
+from runwire.launcher import LaunchRunContext
 from runwire.runs import RunRecord, RunStatus
 from runwire.runs.status import IN_PROGRESS_STATUSES, TERMINAL_STATUSES
 from runwire.storages.memory import MemoryStorage
-from runwire.workspace import CodeLocationStatus, JobSelector, Workspace
+from runwire.storages.sqlite import SqliteStorage
+from runwire.workspace import CodeLocationStatus, WorkerStatus, Workspace
+from tests.control.ways import WAYS, run_in, tell, types_of
 
 T = EventType
-WAYS: dict[RunStatus, list[EventType]] = {
-    RunStatus.NOT_STARTED: [],
-    RunStatus.QUEUED: [T.RUN_ENQUEUED],
-    RunStatus.STARTING: [T.RUN_STARTING],
-    RunStatus.STARTED: [T.RUN_STARTING, T.RUN_START],
-    RunStatus.CANCELING: [T.RUN_STARTING, T.RUN_START, T.RUN_CANCELING],
-    RunStatus.SUCCESS: [T.RUN_STARTING, T.RUN_START, T.RUN_SUCCESS],
-    RunStatus.FAILURE: [T.RUN_FAILURE],
-    RunStatus.CANCELED: [T.RUN_CANCELED],
-    RunStatus.MANAGED: [],
-}
 
 
 class Immediate(RunCoordinator):
@@ -55,21 +48,6 @@ class Immediate(RunCoordinator):
 
     def submit_run(self, context: SubmitRunContext) -> RunRecord:
         return context.launch()
-
-
-def run_in(storage: MemoryStorage, workspace: Workspace, status: RunStatus) -> str:
-    new_run = NewRun(job=JobSelector("etl"), managed=status is RunStatus.MANAGED)
-    record, _ = create_run(storage, workspace, new_run)
-    for event_type in WAYS[status]:
-        entry = EventLogEntry(run_id=record.run_id, event_type=event_type, message="m")
-        storage.store_events(record.run_id, [entry], handover=event_type is T.RUN_STARTING)
-    assert storage.get_run_record(record.run_id).status is status
-    return record.run_id
-
-
-def types_of(storage: MemoryStorage, run_id: str) -> list[EventType | None]:
-    page = storage.event_log_storage.get_records(storage.get_run_record(run_id))
-    return [event.event_type for event in page.records]
 
 
 def launch(storage: MemoryStorage, launcher: Any, workspace: Workspace, run_id: str) -> RunRecord:
@@ -102,22 +80,93 @@ def test_a_run_in_another_status_is_not_launched(
     assert launcher.launched == []
 
 
-def test_of_many_launches_at_once_one_starts_a_worker(
-    storage: MemoryStorage, launcher: Any, workspace: Workspace
+def test_of_fifty_launches_at_once_one_starts_a_worker(
+    sqlite_storage: SqliteStorage, launcher: Any, workspace: Workspace
 ) -> None:
-    run_id = run_in(storage, workspace, RunStatus.NOT_STARTED)
+    run_id = run_in(sqlite_storage, workspace, RunStatus.NOT_STARTED)
+    together = Barrier(50)
 
     def attempt(_: int) -> bool:
+        together.wait()
         try:
-            launch(storage, launcher, workspace, run_id)
+            launch(sqlite_storage, launcher, workspace, run_id)
         except RunStateConflictError:
             return False
         return True
 
-    with ThreadPoolExecutor(16) as pool:
+    with ThreadPoolExecutor(50) as pool:
         assert sum(pool.map(attempt, range(50))) == 1
     assert launcher.launched == [(run_id, 1)]
-    assert types_of(storage, run_id) == [T.RUN_STARTING]
+    assert types_of(sqlite_storage, run_id) == [T.RUN_STARTING]
+
+
+def test_a_run_that_is_resumed_before_its_first_worker_is_started_gets_one_worker(
+    storage: MemoryStorage, launcher: Any, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = run_in(storage, workspace, RunStatus.NOT_STARTED)
+    store = storage.store_events
+
+    def store_then_resume(*args: Any, **options: Any) -> list[EventLogRecord]:
+        monkeypatch.setattr(storage, "store_events", store)
+        stored = store(*args, **options)
+        resume_run(storage, launcher, workspace, {}, run_id, 1, start_timeout_seconds=60)
+        return stored
+
+    monkeypatch.setattr(storage, "store_events", store_then_resume)
+    with pytest.raises(RunStateConflictError, match="handed to another worker meanwhile"):
+        launch(storage, launcher, workspace, run_id)
+    assert (launcher.launched, launcher.resumed) == ([], [(run_id, 2, 1)])
+
+
+def test_a_launch_that_fails_after_a_resume_leaves_the_new_worker_alone(
+    storage: MemoryStorage, launcher: Any, workspace: Workspace
+) -> None:
+    run_id = run_in(storage, workspace, RunStatus.NOT_STARTED)
+
+    def resumed_meanwhile(context: LaunchRunContext) -> None:
+        launcher.on_start = lambda _: None
+        resume_run(storage, launcher, workspace, {}, run_id, 1, start_timeout_seconds=60)
+        launcher.broken = OSError("no processes left")
+
+    launcher.on_start = resumed_meanwhile
+    with pytest.raises(LaunchFailedError):
+        launch(storage, launcher, workspace, run_id)
+    assert types_of(storage, run_id) == [T.RUN_STARTING, T.RUN_WORKER_LOST]
+    assert storage.get_run_record(run_id).status is RunStatus.STARTING
+
+
+def test_a_run_that_is_to_be_canceled_is_canceled_when_its_launch_fails(
+    storage: MemoryStorage, launcher: Any, workspace: Workspace
+) -> None:
+    run_id = run_in(storage, workspace, RunStatus.NOT_STARTED)
+    launcher.on_start = lambda _: tell(storage, run_id, T.RUN_CANCELING)
+    launcher.broken = OSError("no processes left")
+    with pytest.raises(LaunchFailedError):
+        launch(storage, launcher, workspace, run_id)
+    assert types_of(storage, run_id) == [T.RUN_STARTING, T.RUN_CANCELING, T.RUN_CANCELED]
+
+
+def test_a_location_that_is_being_loaded_is_waited_for(
+    storage: MemoryStorage, launcher: Any, workspace: Any
+) -> None:
+    run_id = run_in(storage, workspace, RunStatus.NOT_STARTED)
+    location = workspace.get_location("here")
+    location.turn(CodeLocationStatus.LOADING)
+    assert launch(storage, launcher, workspace, run_id).status is RunStatus.STARTING
+    assert location.waits == [10.0]
+
+
+@pytest.mark.parametrize("becomes", [CodeLocationStatus.FAILED, CodeLocationStatus.LOADING])
+def test_a_location_that_does_not_load_in_time_refuses_and_changes_nothing(
+    storage: MemoryStorage, launcher: Any, workspace: Any, becomes: CodeLocationStatus
+) -> None:
+    run_id = run_in(storage, workspace, RunStatus.NOT_STARTED)
+    before, location = storage.get_run_record(run_id), workspace.get_location("here")
+    location.turn(CodeLocationStatus.LOADING)
+    location.becomes = becomes
+    with pytest.raises(CodeLocationUnavailableError, match=f"it is {becomes.value}"):
+        launch(storage, launcher, workspace, run_id)
+    assert storage.get_run_record(run_id) == before
 
 
 def test_a_launcher_that_fails_makes_one_failure(
@@ -172,36 +221,84 @@ def test_a_live_worker_is_asked_to_stop(
     storage: MemoryStorage, launcher: Any, workspace: Workspace, status: RunStatus
 ) -> None:
     run_id = run_in(storage, workspace, status)
-    record = terminate_run(storage, launcher, workspace, run_id)
+    record = terminate_run(storage, launcher, workspace, {}, run_id)
     assert record.status is RunStatus.CANCELING
-    assert launcher.stopped == [run_id]
+    assert launcher.stopped == [(run_id, 1, False)]
     assert types_of(storage, run_id) == [*WAYS[status], T.RUN_CANCELING]
-    again = terminate_run(storage, launcher, workspace, run_id)
+    again = terminate_run(storage, launcher, workspace, {}, run_id)
     assert again.status is RunStatus.CANCELING
-    assert launcher.stopped == [run_id, run_id]
+    assert launcher.stopped == [(run_id, 1, False)] * 2
+    assert types_of(storage, run_id) == [*WAYS[status], T.RUN_CANCELING]
 
 
+GONE = [WorkerStatus.FAILED, WorkerStatus.SUCCESS, WorkerStatus.NOT_FOUND]
+
+
+@pytest.mark.parametrize("health", GONE)
 @pytest.mark.parametrize("status", [RunStatus.STARTING, RunStatus.STARTED, RunStatus.CANCELING])
 def test_a_run_whose_worker_is_gone_is_canceled_at_once(
-    storage: MemoryStorage, launcher: Any, workspace: Workspace, status: RunStatus
+    storage: MemoryStorage,
+    launcher: Any,
+    workspace: Workspace,
+    status: RunStatus,
+    health: WorkerStatus,
 ) -> None:
     run_id = run_in(storage, workspace, status)
-    launcher.alive = False
-    assert terminate_run(storage, launcher, workspace, run_id).status is RunStatus.CANCELED
+    launcher.health = health
+    record = terminate_run(storage, launcher, workspace, {}, run_id)
+    assert record.status is RunStatus.CANCELED
+    # A worker of which there is no trace yet may be only just starting, and is asked all the same.
+    just_starting = status is RunStatus.STARTING and health is WorkerStatus.NOT_FOUND
+    asked = [T.RUN_CANCELING] if just_starting else []
+    assert types_of(storage, run_id) == [*WAYS[status], *asked, T.RUN_CANCELED]
+    assert launcher.stopped == ([(run_id, 1, False)] if just_starting else [])
+
+
+def test_a_worker_that_turns_up_while_it_is_looked_for_is_asked_to_stop(
+    storage: MemoryStorage, launcher: Any, workspace: Workspace
+) -> None:
+    run_id = run_in(storage, workspace, RunStatus.STARTING)
+    launcher.health = WorkerStatus.NOT_FOUND
+    launcher.on_terminate = lambda _: setattr(launcher, "health", WorkerStatus.RUNNING)
+    record = terminate_run(storage, launcher, workspace, {}, run_id)
+    assert record.status is RunStatus.CANCELING
+    assert launcher.stopped == [(run_id, 1, False)]
+
+
+def test_a_launcher_that_never_knows_whether_workers_live_is_asked_to_stop_them(
+    storage: MemoryStorage, launcher: Any, workspace: Workspace
+) -> None:
+    run_id = run_in(storage, workspace, RunStatus.STARTED)
+    launcher.supports_check_run_worker_health = False
+    record = terminate_run(storage, launcher, workspace, {}, run_id)
+    assert record.status is RunStatus.CANCELING
+    assert (launcher.checked, launcher.stopped) == ([], [(run_id, 1, False)])
+
+
+@pytest.mark.parametrize("end", [T.RUN_SUCCESS, T.RUN_FAILURE, T.RUN_CANCELED])
+def test_a_run_that_ends_while_its_worker_is_looked_for_stays_as_it_ended(
+    storage: MemoryStorage, launcher: Any, workspace: Workspace, end: EventType
+) -> None:
+    run_id = run_in(storage, workspace, RunStatus.STARTED)
+    launcher.health = WorkerStatus.SUCCESS
+    launcher.on_check = lambda _: tell(storage, run_id, end, epoch=1)
+    with pytest.raises(RunStateConflictError, match="it has ended already"):
+        terminate_run(storage, launcher, workspace, {}, run_id)
+    assert types_of(storage, run_id) == [T.RUN_STARTING, T.RUN_START, end]
 
 
 def test_a_run_that_its_reaper_ends_while_it_is_terminated_is_canceled_all_the_same(
-    storage: MemoryStorage, launcher: Any, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+    storage: MemoryStorage, launcher: Any, workspace: Workspace
 ) -> None:
     run_id = run_in(storage, workspace, RunStatus.STARTED)
 
-    def die(record: RunRecord, workspace: Workspace) -> bool:
-        ended = EventLogEntry(run_id=run_id, event_type=T.RUN_CANCELED, message="gone")
-        storage.store_events(run_id, [ended], epoch=1)
-        return False
+    def die(context: LaunchRunContext) -> None:
+        launcher.health = WorkerStatus.FAILED
+        tell(storage, run_id, T.RUN_CANCELED, epoch=1)
 
-    monkeypatch.setattr(launcher, "terminate", die)
-    assert terminate_run(storage, launcher, workspace, run_id).status is RunStatus.CANCELED
+    launcher.on_terminate = die
+    record = terminate_run(storage, launcher, workspace, {}, run_id)
+    assert record.status is RunStatus.CANCELED
     assert types_of(storage, run_id)[-2:] == [T.RUN_CANCELING, T.RUN_CANCELED]
 
 
@@ -210,20 +307,23 @@ def test_a_run_without_a_worker_is_canceled_at_once(
     storage: MemoryStorage, launcher: Any, workspace: Workspace, status: RunStatus
 ) -> None:
     run_id = run_in(storage, workspace, status)
-    assert terminate_run(storage, launcher, workspace, run_id).status is RunStatus.CANCELED
+    record = terminate_run(storage, launcher, workspace, {}, run_id)
+    assert record.status is RunStatus.CANCELED
     assert types_of(storage, run_id) == [*WAYS[status], T.RUN_CANCELED]
-    assert launcher.stopped == []
+    assert (launcher.checked, launcher.stopped) == ([], [])
 
 
-def test_a_worker_that_cannot_be_asked_leaves_the_status_alone(
-    storage: MemoryStorage, launcher: Any, workspace: Workspace
+@pytest.mark.parametrize("reachable", [False, True])
+def test_a_worker_of_which_nobody_can_tell_leaves_the_status_alone(
+    storage: MemoryStorage, launcher: Any, workspace: Workspace, reachable: bool
 ) -> None:
     run_id = run_in(storage, workspace, RunStatus.STARTED)
     before = storage.get_run_record(run_id)
-    launcher.reachable = False
+    launcher.reachable, launcher.health = reachable, WorkerStatus.UNKNOWN
     with pytest.raises(TerminateFailedError, match="MARK_AS_CANCELED_IMMEDIATELY"):
-        terminate_run(storage, launcher, workspace, run_id)
+        terminate_run(storage, launcher, workspace, {}, run_id)
     assert storage.get_run_record(run_id) == before
+    assert launcher.stopped == []
 
 
 @pytest.mark.parametrize("status", sorted(set(RunStatus) - TERMINAL_STATUSES, key=str))
@@ -232,9 +332,10 @@ def test_marking_cancels_any_unfinished_run_and_then_stops_its_worker(
 ) -> None:
     run_id = run_in(storage, workspace, status)
     policy = TerminatePolicy.MARK_AS_CANCELED_IMMEDIATELY
-    record = terminate_run(storage, launcher, workspace, run_id, policy)
+    record = terminate_run(storage, launcher, workspace, {}, run_id, policy)
     assert record.status is RunStatus.CANCELED
-    assert launcher.stopped == ([run_id] if status in IN_PROGRESS_STATUSES else [])
+    in_progress = status in IN_PROGRESS_STATUSES
+    assert launcher.stopped == ([(run_id, 1, False)] if in_progress else [])
 
 
 @pytest.mark.parametrize("policy", TerminatePolicy)
@@ -249,7 +350,7 @@ def test_an_ended_run_is_not_terminated(
     run_id = run_in(storage, workspace, status)
     before = storage.get_run_record(run_id)
     with pytest.raises(RunStateConflictError):
-        terminate_run(storage, launcher, workspace, run_id, policy)
+        terminate_run(storage, launcher, workspace, {}, run_id, policy)
     assert storage.get_run_record(run_id) == before
     assert launcher.stopped == []
 
@@ -262,7 +363,14 @@ def test_a_live_run_is_deleted_only_by_force(
     run_id = run_in(storage, workspace, status)
     deleted: list[str] = []
     delete = partial(
-        delete_run, storage, launcher, workspace, run_id, force=force, delete_files=deleted.append
+        delete_run,
+        storage,
+        launcher,
+        workspace,
+        {},
+        run_id,
+        force=force,
+        delete_files=deleted.append,
     )
     if force or status in TERMINAL_STATUSES | {RunStatus.NOT_STARTED}:
         assert delete().run_id == run_id
@@ -276,6 +384,49 @@ def test_a_live_run_is_deleted_only_by_force(
         assert deleted == []
 
 
+def test_the_worker_is_killed_before_its_files_are_deleted(
+    storage: MemoryStorage, launcher: Any, workspace: Workspace
+) -> None:
+    run_id = run_in(storage, workspace, RunStatus.STARTED)
+    delete_run(
+        storage,
+        launcher,
+        workspace,
+        {},
+        run_id,
+        force=True,
+        delete_files=lambda run_id: launcher.stopped.append((run_id, 0, False)),
+    )
+    assert launcher.stopped == [(run_id, 1, False), (run_id, 1, True), (run_id, 0, False)]
+
+
+@pytest.mark.parametrize("seconds", [0, 3600])
+def test_a_worker_that_may_linger_after_the_end_of_its_run_is_killed(
+    storage: MemoryStorage,
+    launcher: Any,
+    workspace: Workspace,
+    monkeypatch: pytest.MonkeyPatch,
+    seconds: int,
+) -> None:
+    run_id = run_in(storage, workspace, RunStatus.SUCCESS)
+    now = clock.timestamp() + seconds
+    monkeypatch.setattr(clock, "timestamp", lambda: now)
+    launcher.reachable = seconds == 0
+    delete = partial(delete_run, storage, launcher, workspace, {}, run_id, force=False)
+    assert delete(delete_files=lambda _: None).run_id == run_id
+    assert launcher.stopped == ([(run_id, 1, True)] if seconds == 0 else [])
+
+
+def test_a_worker_that_cannot_be_reached_does_not_keep_its_run_from_being_deleted(
+    storage: MemoryStorage, launcher: Any, workspace: Workspace
+) -> None:
+    run_id = run_in(storage, workspace, RunStatus.STARTED)
+    launcher.reachable = False
+    delete = partial(delete_run, storage, launcher, workspace, {}, run_id, force=True)
+    assert delete(delete_files=lambda _: None).run_id == run_id
+    assert storage.run_storage.find_run_record(run_id) is None
+
+
 def test_a_live_run_whose_log_is_damaged_is_deleted_by_force_and_its_worker_stopped(
     storage: MemoryStorage, launcher: Any, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -285,9 +436,11 @@ def test_a_live_run_whose_log_is_damaged_is_deleted_by_force_and_its_worker_stop
         raise StorageDamagedError("not a log any more")
 
     monkeypatch.setattr(storage.event_log_storage, "append", refuse)
-    delete = partial(delete_run, storage, launcher, workspace, run_id, delete_files=lambda _: None)
+    delete = partial(
+        delete_run, storage, launcher, workspace, {}, run_id, delete_files=lambda _: None
+    )
     assert delete(force=True).run_id == run_id
-    assert launcher.stopped == [run_id]
+    assert launcher.stopped == [(run_id, 1, True)]
     assert storage.run_storage.find_run_record(run_id) is None
 
 
@@ -309,9 +462,9 @@ def test_an_unknown_run_is_told(
 ) -> None:
     actions: dict[str, Any] = {
         "launch": lambda: launch(storage, launcher, workspace, "no"),
-        "terminate": lambda: terminate_run(storage, launcher, workspace, "no"),
+        "terminate": lambda: terminate_run(storage, launcher, workspace, {}, "no"),
         "delete": lambda: delete_run(
-            storage, launcher, workspace, "no", force=True, delete_files=lambda _: None
+            storage, launcher, workspace, {}, "no", force=True, delete_files=lambda _: None
         ),
         "tag": lambda: add_run_tags(storage, "no", [("a", "b")]),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,9 +69,7 @@ def test_a_run_without_a_place_cannot_be_launched_or_resumed(run: RunRecord) -> 
     with pytest.raises(LaunchFailedError, match="does not name the code location"):
         DefaultRunLauncher().launch_run(_context(run, location))
     with pytest.raises(LaunchFailedError, match="does not name the code location"):
-        DefaultRunLauncher().resume_run(
-            ResumeRunContext(run, OneLocation(location), INSTANCE_REF)
-        )
+        DefaultRunLauncher().resume_run(ResumeRunContext(run, OneLocation(location), INSTANCE_REF))
     assert location.asked == []
 
 
@@ -93,9 +92,7 @@ def test_a_run_without_a_location_has_no_worker_here() -> None:
     location = NotingLocation()
     context = _context(record(location=None), location)
     health = DefaultRunLauncher().check_run_worker_health(context)
-    assert health == CheckRunHealthResult(
-        WorkerStatus.NOT_FOUND, "The run has no code location."
-    )
+    assert health == CheckRunHealthResult(WorkerStatus.NOT_FOUND, "The run has no code location.")
     assert DefaultRunLauncher().terminate(context) is False
     assert location.asked == []
 
@@ -126,9 +123,7 @@ def test_a_location_that_is_down_is_told_as_such() -> None:
 # ---------------------------------------------------------------------------------------- waiting
 
 
-@pytest.mark.parametrize(
-    "end", [WorkerStatus.SUCCESS, WorkerStatus.FAILED, WorkerStatus.NOT_FOUND]
-)
+@pytest.mark.parametrize("end", [WorkerStatus.SUCCESS, WorkerStatus.FAILED, WorkerStatus.NOT_FOUND])
 def test_it_waits_for_what_it_launched_and_resumed_until_that_has_ended(
     no_pause: None, end: WorkerStatus
 ) -> None:
@@ -176,7 +171,7 @@ def test_ctrl_c_ends_the_waiting(
     def interrupt(_seconds: float) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(default.time, "sleep", interrupt)
+    monkeypatch.setattr(time, "sleep", interrupt)
     location = NotingLocation()
     launcher = DefaultRunLauncher(wait_for_processes=True)
     launcher.launch_run(_context(record(), location))

@@ -201,7 +201,8 @@ def end(context: OpContext, config: How) -> int:
         case "raise":
             raise ValueError("no")
         case "printed":
-            print("printed after the last words", flush=True)
+            sys.stdout.write("printed after the last words\n")
+            sys.stdout.flush()
             os._exit(1)
     return 1
 
@@ -289,7 +290,7 @@ def _sleep(config: Place, name: str) -> None:
 
 
 @op
-def sleep(config: Place, context: OpContext) -> None:
+def sleep(context: OpContext, config: Place) -> None:
     try:
         _sleep(config, context.step_key)
     finally:
@@ -297,7 +298,7 @@ def sleep(config: Place, context: OpContext) -> None:
 
 
 @op
-def sleep_stubbornly(config: Place, context: OpContext) -> None:
+def sleep_stubbornly(context: OpContext, config: Place) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _sleep(config, context.step_key)
@@ -322,3 +323,17 @@ def work_long(context: OpContext, config: Place) -> None:
 @job(executor_def=multiprocess_executor)
 def working() -> None:
     work_long()
+
+
+@op
+def tell_when_told(context: OpContext, config: Place) -> None:
+    config.mark("tell", str(os.getpid()))
+    config.await_mark("go")
+    context.log_event(AssetMaterialization("table"))
+    config.mark("told")
+
+
+@job(executor_def=multiprocess_executor.configured({"max_concurrent": 2}))
+def fenced() -> None:
+    sleep.alias("a")()
+    tell_when_told()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import typer
@@ -46,9 +46,8 @@ def health(as_json: AsJson = False, url: Url = DEFAULT_URL, token: Token = None)
     if as_json:
         print_json([{"daemons": daemons, "codeLocations": locations}])
     else:
-        print_columns([("WHAT", "STATE", "SINCE", "WHERE"), *_health_rows(daemons, locations)])
-        for problem in _problems(daemons, locations):
-            typer.echo(printable(problem))
+        rows = [*map(_daemon_row, daemons), *map(_location_row, locations)]
+        print_columns([tuple(map(printable, row)) for row in rows])
     if any(daemon.healthy is False for daemon in daemons) or any(map(_is_broken, locations)):
         raise typer.Exit(ExitCode.FAILED)
 
@@ -76,3 +75,30 @@ def _component(component: Mapping[str, Any]) -> str:
 def _location(location: Mapping[str, Any]) -> str:
     error = location["loadError"]
     return str(location["status"]) if error is None else f"{location['status']}: {error['message']}"
+
+
+def _daemon_row(daemon: DaemonStatus) -> tuple[str, str, str]:
+    beat, told = daemon.last_heartbeat, []
+    if not daemon.required:
+        told.append("not required")
+    if beat is not None:
+        told.append(f"last heartbeat {local_time(beat.timestamp)} on {beat.hostname}")
+    if daemon.standbys:
+        told.append(f"{len(daemon.standbys)} standing by")
+    if beat is not None and beat.errors:
+        told.append(f"latest error: {_first_line(beat.errors[0].message)}")
+    return f"daemon {daemon.daemon_type}", daemon.state, ", ".join(told)
+
+
+def _location_row(location: CodeLocation) -> tuple[str, str, str]:
+    error = location.load_error
+    told = "" if error is None else _first_line(error.message)
+    return f"location {location.name}", location.status.value, told
+
+
+def _is_broken(location: CodeLocation) -> bool:
+    return location.status in {CodeLocationStatus.FAILED, CodeLocationStatus.UNREACHABLE}
+
+
+def _first_line(text: str) -> str:
+    return text.partition("\n")[0]

@@ -46,6 +46,17 @@ Modules = Annotated[
         show_default=False,
     ),
 ]
+WorkspaceFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--workspace",
+        "-w",
+        metavar="FILE",
+        help="A file that names code locations, instead of -f and -m; by default workspace.yaml where you"
+        " are, if it is there.",
+        show_default=False,
+    ),
+]
 Host = Annotated[
     str | None,
     typer.Option(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from runwire.cli.options import Files, Host, Modules, Port
+from runwire.cli.options import Files, Host, Modules, Port, WorkspaceFile
 from runwire.errors import InputInvalidError
 
 Home = Annotated[
@@ -22,31 +22,44 @@ Home = Annotated[
     ),
 ]
 
+Reload = Annotated[
+    bool,
+    typer.Option("--reload/--no-reload", help="Whether to load files anew when they change."),
+]
+
 
 def dev(
     file: Files = None,
     module: Modules = None,
+    workspace: WorkspaceFile = None,
     host: Host = None,
     port: Port = None,
     home: Home = None,
+    reload: Reload = True,
 ) -> None:
     """Serve your jobs on this machine, with GraphiQL to try them.
 
     Without --home and RUNWIRE_HOME, data is kept in .runwire where you are.
 
-    A file that does not load is served with its error.
+    A file that does not load is served with its error. A change of what was loaded is loaded at once; runs
+    that have begun go on with what they began with.
     """
     from runwire.cli import serving  # noqa: PLC0415 -- the whole server; no other command needs it
 
-    if not file and not module:
-        raise InputInvalidError("name what to serve: -f FILE or -m MODULE", ["file"])
+    targets = serving.workspace_targets(file, module, workspace)
+    if not targets and not workspace:
+        raise InputInvalidError(
+            "name what to serve: -f FILE, -m MODULE or -w FILE; or write workspace.yaml here",
+            ["file"],
+        )
     made = serving.dev_home(home)
-    serving.run_server(made, serving.targets_of(file, module), host, port)
+    serving.run_server(made, targets, host, port, reloads_on_change=reload)
 
 
 def serve(
     file: Files = None,
     module: Modules = None,
+    workspace: WorkspaceFile = None,
     host: Host = None,
     port: Port = None,
     home: Home = None,
@@ -61,4 +74,5 @@ def serve(
         raise InputInvalidError(
             "name the instance's home: --home or RUNWIRE_HOME; `runwire dev` does without", ["home"]
         )
-    serving.run_server(serving.Home(home), serving.targets_of(file, module), host, port)
+    targets = serving.workspace_targets(file, module, workspace)
+    serving.run_server(serving.Home(home), targets, host, port)

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import typer
 
-import runwire
 from runwire import __version__
-from runwire.cli.printable import printable
+from runwire.cli.location_news import LocationNews
 from runwire.errors import HomeInvalidError, InputInvalidError
 from runwire.instance import Instance
+from runwire.locations.source_changes import SourceChanges
 from runwire.locations.workspace import LocalWorkspace, LocationTarget
+from runwire.locations.workspace_file import WORKSPACE_FILENAME, Target, read_workspace_file
 from runwire.server.serve import serve
-from runwire.workspace import CodeLocationState, CodeLocationStatus
 
 DEV_HOME = ".runwire"
-
-_PACKAGE = Path(runwire.__file__).parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +48,22 @@ def dev_home(chosen: Path | None) -> Home:
     return Home(path, "RUNWIRE_HOME is not set" if chosen is None else "")
 
 
-def targets_of(files: Sequence[Path] | None, modules: Sequence[str] | None) -> list[LocationTarget]:
-    """The code locations of files and modules.
+def workspace_targets(
+    files: Sequence[Path] | None, modules: Sequence[str] | None, workspace_file: Path | None
+) -> list[Target]:
+    """The code locations of files and modules, or of a workspace file; by default of `workspace.yaml` here.
+
+    None when nothing is named, and there is no such file.
 
     Raises:
-        InputInvalidError: a file is not there.
+        InputInvalidError: a file is not there, or both ways are taken.
+        InvalidConfigurationError: the workspace file is not valid.
     """
+    if not files and not modules:
+        path = workspace_file or _workspace_here()
+        return [] if path is None else read_workspace_file(path)
+    if workspace_file is not None:
+        raise InputInvalidError("name code locations by -w, or by -f and -m", ["workspace"])
     for file in files or ():
         if not file.is_file():
             raise InputInvalidError(f"there is no file {file}", ["file"])
@@ -65,60 +73,62 @@ def targets_of(files: Sequence[Path] | None, modules: Sequence[str] | None) -> l
     ]
 
 
+def _workspace_here() -> Path | None:
+    path = Path(WORKSPACE_FILENAME)
+    return path if path.is_file() else None
+
+
+def open_workspace(instance: Instance, targets: Sequence[Target]) -> LocalWorkspace:
+    """The workspace of code locations, whose workers are ready for the components of an instance."""
+    ref = instance.ref
+    components = (ref.local_artifact_storage, ref.storage, ref.run_launcher, ref.run_coordinator)
+    return LocalWorkspace(targets, preload=[component.module_name for component in components])
+
+
 def run_server(
-    home: Home, targets: Sequence[LocationTarget], host: str | None, port: int | None
+    home: Home,
+    targets: Sequence[Target],
+    host: str | None,
+    port: int | None,
+    *,
+    reloads_on_change: bool = False,
 ) -> None:
-    """Serves until it is told to stop by SIGINT or SIGTERM; says where, and what it serves."""
+    """Serves until it is told to stop by SIGINT or SIGTERM; says where, and what it serves.
+
+    Args:
+        home: the home of the instance.
+        targets: its code locations.
+        host, port: where to listen; None for what the instance's settings say.
+        reloads_on_change: whether a code location is reloaded when its files change.
+    """
     logging.basicConfig(
         level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     typer.echo(f"runwire {__version__}")
     typer.echo(f"home      {home.path.absolute()}" + (f" ({home.why})" if home.why else ""))
-    with Instance.from_home(home.path) as instance, LocalWorkspace(targets) as workspace:
+    with (
+        Instance.from_home(home.path) as instance,
+        open_workspace(instance, targets) as workspace,
+        ExitStack() as stack,
+    ):
+        if reloads_on_change:
+            stack.enter_context(SourceChanges(workspace.list_local_locations()))
         chosen = instance.settings.server
         serve(
             instance,
             workspace,
             chosen.host if host is None else host,
             chosen.port if port is None else port,
-            ready=lambda url: _announce(url, workspace),
+            ready=lambda url: _announce(url, workspace, stack),
         )
 
 
-def _announce(url: str, workspace: LocalWorkspace) -> None:
+def _announce(url: str, workspace: LocalWorkspace, stack: ExitStack) -> None:
     # An address that stands for all of this machine's is no address to go to.
     shown = url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
     typer.echo(f"GraphiQL  {shown}/graphql")
     typer.echo("Ctrl-C stops the server.")
     if not workspace.list_locations():
-        typer.echo("No code location is served (-f, -m): only external systems can run jobs.")
-    else:
-        # The server answers already while user code is still being imported.
-        threading.Thread(target=_tell_locations, args=(workspace,), daemon=True).start()
-
-
-def _tell_locations(workspace: LocalWorkspace) -> None:
-    workspace.wait_until_loaded()
-    for location in workspace.list_locations():
-        typer.echo("\n".join(location_lines(location.state)))
-
-
-def location_lines(state: CodeLocationState) -> list[str]:
-    """A code location as lines: its jobs, or why it did not load."""
-    line = f"location  {state.name}: {state.status.value}"
-    if state.status is CodeLocationStatus.LOADED:
-        jobs = [job.name for repository in state.repositories for job in repository.jobs]
-        return [printable(f"{line}, jobs: {', '.join(jobs) or 'none'}")]
-    if state.load_error is None:
-        return [line]
-    error = state.load_error
-    stack = [text for part in (error, *error.causes) for text in part.stack if not _is_inside(text)]
-    return [
-        printable(f"{line}: {error.message}"),
-        *(f"    {printable(text)}" for part in stack for text in part.splitlines()),
-    ]
-
-
-def _is_inside(frame: str) -> bool:
-    """Whether a frame is in the machinery that loads definitions, not in what a user wrote."""
-    return f'File "{_PACKAGE}' in frame or 'File "<frozen importlib' in frame
+        typer.echo("No code location is served (-f, -m, -w): only external systems can run jobs.")
+    # The server answers already while user code is still being imported.
+    stack.enter_context(LocationNews(workspace))

@@ -62,8 +62,7 @@ class MonitoringDaemon(Daemon):
             except (RunStateConflictError, StaleWorkerError, RunNotFoundError) as error:
                 # Somebody was faster: what there is to do for the run as it is now, the next pass finds.
                 logger.debug("run %s is left alone: %s", record.run_id, error)
-            except Exception as error:
-                logger.exception("run %s cannot be looked after", record.run_id)
+            except Exception as error:  # noqa: BLE001 - the other runs are looked after all the same
                 report(error)
 
     def _records(self) -> Iterator[RunRecord]:

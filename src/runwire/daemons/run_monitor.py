@@ -16,7 +16,7 @@ from runwire.fault_points import fault_point
 from runwire.instance import Instance
 from runwire.launcher import LaunchRunContext
 from runwire.runs.run import RunRecord
-from runwire.runs.status import IN_PROGRESS_STATUSES, RunStatus
+from runwire.runs.status import RunStatus
 from runwire.workspace import (
     CheckRunHealthResult,
     CodeLocationStatus,
@@ -91,7 +91,7 @@ class RunMonitor:
     def _look_at_canceling(self, record: RunRecord) -> None:
         timeout = self._settings.cancel_timeout_seconds
         if self._age(self._canceling_since(record)) > timeout:
-            ending = f"Its worker did not end within {timeout:g} s; it was killed."
+            ending = f"Its worker did not end within {timeout:g} s."
             self._kill_worker(record)
             self._report_lost(record, ending)
         else:

@@ -152,7 +152,7 @@ class RunWork:
         run = self.record.run
         run_config = self.job.resolve_run_config(run.run_config)
         plan = build_plan(self.job, run_config, self.job.plan(run.step_keys))
-        keys = plan.required_resource_keys
+        keys = plan.required_resource_keys if self.executor.runs_steps_here else ()
         with resources_of(self.job, run_config, keys, run.run_id, log) as resources:
             scope = RunScope(
                 run, log, self.io_manager, resources, lambda: self.instance, self.epoch

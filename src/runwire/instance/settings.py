@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
     SecretStr,
     ValidationError,
-    field_validator,
     model_validator,
 )
 
@@ -70,20 +70,23 @@ class ServerSettings(_Strict):
     allowed_origins: tuple[str, ...] = ()
 
 
+def _check_token(token: SecretStr) -> SecretStr:
+    text = token.get_secret_value()
+    if not (len(text) >= 16 and text.isascii() and text.isprintable()):
+        raise ValueError("a token has at least 16 characters, all of them printable ASCII")
+    if text != text.strip():
+        raise ValueError("a token neither begins nor ends with a blank")
+    return token
+
+
+Token = Annotated[SecretStr, AfterValidator(_check_token)]
+"""What callers present; it fits into a header."""
+
+
 class AuthSettings(_Strict):
     """Who may call the server: whoever presents the token. Demanded off loopback."""
 
-    token: SecretStr | None = None
-
-    @field_validator("token")
-    @classmethod
-    def _fits_a_header(cls, token: SecretStr | None) -> SecretStr | None:
-        text = None if token is None else token.get_secret_value()
-        if text is not None and not (len(text) >= 16 and text.isascii() and text.isprintable()):
-            raise ValueError("a token has at least 16 characters, all of them printable ASCII")
-        if text is not None and text != text.strip():
-            raise ValueError("a token neither begins nor ends with a blank")
-        return token
+    token: Token | None = None
 
 
 class RunMonitoringSettings(_Strict):

@@ -12,9 +12,20 @@ A backend's test module derives from the suites and overrides their fixture `sto
             yield storage
             storage.dispose()
 
-There are `RunStorageConformance`, `RunListConformance`, `EventLogStorageConformance`,
+For storages there are `RunStorageConformance`, `RunListConformance`, `EventLogStorageConformance`,
 `InstanceLogConformance`, `HeadsWatchConformance`, `LogWatchConformance` and `InstanceStorageConformance`,
-each in a module of its own. They need pytest.
+each in a module of its own.
+
+A run launcher enters `RunLauncherConformance`, of `runwire.testing.run_launcher`, with the fixture `place`::
+
+    class TestMyLauncher(RunLauncherConformance):
+        @pytest.fixture
+        def place(self, tmp_path):
+            data = ConfigurableClassData("my.launcher", "MyLauncher", {"grace_seconds": 0.5})
+            with launcher_place(tmp_path, data) as place:
+                yield place
+
+They need pytest.
 """
 
 import pytest
@@ -27,7 +38,10 @@ pytest.register_assert_rewrite(
             "heads_watch",
             "instance_log",
             "instance_storage",
+            "launcher_place",
+            "left_behind",
             "log_watch",
+            "run_launcher",
             "run_list",
             "run_storage",
         )

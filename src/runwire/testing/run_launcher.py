@@ -91,6 +91,7 @@ class RunLauncherConformance:
         if other.supports_check_run_worker_health:
             health = other.check_run_worker_health(place.context(run_id))
             assert health.status is WorkerStatus.RUNNING
+        place.report(run_id, E.RUN_CANCELING)
         assert other.terminate(place.context(run_id)) is True
         assert place.wait_for_end(run_id) is RunStatus.CANCELED
         eventually(lambda: not is_alive(pid), "the worker has ended")
@@ -130,9 +131,7 @@ class RunLauncherConformance:
         place.go_on()
         assert place.wait_for_end(run_id) is RunStatus.SUCCESS
 
-    def test_a_worker_that_has_ended_its_run_has_ended_in_order(
-        self, place: LauncherPlace
-    ) -> None:
+    def test_a_worker_that_has_ended_its_run_has_ended_in_order(self, place: LauncherPlace) -> None:
         launcher = _with_health(place)
         place.go_on()
         run_id = place.launch("two_steps")

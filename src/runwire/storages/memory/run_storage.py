@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
 
 from runwire.errors import RunAlreadyExistsError, RunNotFoundError, SnapshotNotFoundError
@@ -15,11 +16,13 @@ from runwire.snapshots import Snapshot, encode_snapshot
 from runwire.storage.event_log_storage import InstanceEventKind, InstanceLogRecord
 from runwire.storage.run_storage import (
     DaemonHeartbeat,
+    DaemonLease,
     HeldRun,
     RequestKey,
     RunsPage,
     RunStorage,
 )
+from runwire.storages.daemon_leases import FORGET_SECONDS, claimed, counting, listed
 from runwire.storages.memory.held_run import MemoryHeldRun
 from runwire.storages.memory.state import State
 from runwire.storages.stored_form import new_log_id, new_record, stored_run
@@ -120,11 +123,39 @@ class MemoryRunStorage(RunStorage):
 
     def add_daemon_heartbeat(self, heartbeat: DaemonHeartbeat) -> None:
         with self._state.lock:
-            self._state.heartbeats[heartbeat.daemon_type] = heartbeat
+            kept = self._state.heartbeats
+            kept[heartbeat.daemon_type, heartbeat.daemon_id] = heartbeat
+            for key, other in list(kept.items()):
+                is_old = other.timestamp < heartbeat.timestamp - FORGET_SECONDS
+                if is_old and other.daemon_type == heartbeat.daemon_type:
+                    del kept[key]
 
     def get_daemon_heartbeats(self) -> dict[str, DaemonHeartbeat]:
         with self._state.lock:
-            return dict(self._state.heartbeats)
+            return counting(self.list_daemon_heartbeats(), self._state.leases)
+
+    def list_daemon_heartbeats(self) -> list[DaemonHeartbeat]:
+        with self._state.lock:
+            return listed(self._state.heartbeats.values())
+
+    def claim_daemon_lease(
+        self, daemon_type: str, daemon_id: str, *, now: float, lease_seconds: float
+    ) -> DaemonLease:
+        with self._state.lock:
+            found = self._state.leases.get(daemon_type)
+            lease = claimed(found, daemon_type, daemon_id, now=now, lease_seconds=lease_seconds)
+            self._state.leases[daemon_type] = lease
+            return lease
+
+    def release_daemon_lease(self, daemon_type: str, daemon_id: str) -> None:
+        with self._state.lock:
+            lease = self._state.leases.get(daemon_type)
+            if lease is not None and lease.daemon_id == daemon_id:
+                self._state.leases[daemon_type] = replace(lease, expires_at=0.0)
+
+    def get_daemon_leases(self) -> dict[str, DaemonLease]:
+        with self._state.lock:
+            return dict(self._state.leases)
 
     def wipe(self) -> None:
         state = self._state
@@ -135,6 +166,7 @@ class MemoryRunStorage(RunStorage):
                 state.assets,
                 state.snapshots,
                 state.heartbeats,
+                state.leases,
                 state.instance_log,
             ):
                 kept.clear()

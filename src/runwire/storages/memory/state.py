@@ -10,7 +10,7 @@ from runwire.events.entry import EventLogRecord
 from runwire.runs.run import RunRecord
 from runwire.snapshots import Snapshot
 from runwire.storage.event_log_storage import InstanceLogRecord, LogHead
-from runwire.storage.run_storage import DaemonHeartbeat, RequestKey
+from runwire.storage.run_storage import DaemonHeartbeat, DaemonLease, RequestKey
 from runwire.storages.stored_form import new_log_id
 
 
@@ -56,7 +56,8 @@ class State:
     instance_log: list[InstanceLogRecord] = field(default_factory=list)
     assets: dict[tuple[str, ...], AssetEntry] = field(default_factory=dict)
     snapshots: dict[str, Snapshot] = field(default_factory=dict)
-    heartbeats: dict[str, DaemonHeartbeat] = field(default_factory=dict)
+    heartbeats: dict[tuple[str, str], DaemonHeartbeat] = field(default_factory=dict)
+    leases: dict[str, DaemonLease] = field(default_factory=dict)
 
     def log_of(self, record: RunRecord) -> Log | None:
         """The log that a record names."""

@@ -15,7 +15,7 @@ from runwire.events.payloads import AssetEventData, RunFailureReason
 from runwire.runs.run import Run, RunFailure, RunRecord, StepCounts
 from runwire.runs.status import RunStatus
 from runwire.storage.event_log_storage import InstanceEventKind, InstanceLogRecord
-from runwire.storage.run_storage import DaemonHeartbeat, RequestKey
+from runwire.storage.run_storage import DaemonHeartbeat, DaemonLease, RequestKey
 from runwire.storages.stored_form import encode_json, event_record
 
 _decode_tags = msgspec.json.Decoder(dict[str, str]).decode
@@ -202,4 +202,12 @@ def heartbeat_record(row: Row[Any]) -> DaemonHeartbeat:
         timestamp=row.timestamp,
         progress_at=row.progress_at,
         errors=_decode_errors(row.errors),
+        stopped=row.stopped,
+    )
+
+
+def lease_record(row: Row[Any]) -> DaemonLease:
+    """A row of `daemon_leases` as a lease."""
+    return DaemonLease(
+        daemon_type=row.daemon_type, daemon_id=row.daemon_id, expires_at=row.expires_at
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import msgspec
 from sqlalchemy import (
@@ -18,6 +18,7 @@ from sqlalchemy import (
     insert,
     literal,
     select,
+    update,
 )
 
 from runwire.errors import RunAlreadyExistsError, RunNotFoundError, SnapshotNotFoundError
@@ -29,16 +30,19 @@ from runwire.snapshots import JobSnapshot, PlanSnapshot, Snapshot, encode_snapsh
 from runwire.storage.event_log_storage import InstanceEventKind
 from runwire.storage.run_storage import (
     DaemonHeartbeat,
+    DaemonLease,
     HeldRun,
     RequestKey,
     RunsPage,
     RunStorage,
 )
+from runwire.storages.daemon_leases import FORGET_SECONDS, claimed, counting, listed
 from runwire.storages.sql.held_run import SqlHeldRun, add_tag_rows
 from runwire.storages.sql.instance_log import add_entries, change_entry
 from runwire.storages.sql.rows import (
     heartbeat_record,
     heartbeat_values,
+    lease_record,
     run_record,
     run_values,
 )
@@ -47,6 +51,7 @@ from runwire.storages.sql.tables import (
     INSTANCE_LOG_ID,
     RUNS,
     daemon_heartbeats,
+    daemon_leases,
     meta,
     run_tags,
     runs,
@@ -181,15 +186,50 @@ class SqlRunStorage(RunStorage):
 
     def add_daemon_heartbeat(self, heartbeat: DaemonHeartbeat) -> None:
         values = heartbeat_values(heartbeat)
-        mine = daemon_heartbeats.c.daemon_type == heartbeat.daemon_type
+        table = daemon_heartbeats.c
+        replaced = (table.daemon_id == heartbeat.daemon_id) | (
+            table.timestamp < heartbeat.timestamp - FORGET_SECONDS
+        )
         with self.writing(durable=False) as connection:
-            connection.execute(delete(daemon_heartbeats).where(mine))
+            connection.execute(
+                delete(daemon_heartbeats).where(
+                    table.daemon_type == heartbeat.daemon_type, replaced
+                )
+            )
             connection.execute(insert(daemon_heartbeats), values)
 
     def get_daemon_heartbeats(self) -> dict[str, DaemonHeartbeat]:
+        return counting(self.list_daemon_heartbeats(), self.get_daemon_leases())
+
+    def list_daemon_heartbeats(self) -> list[DaemonHeartbeat]:
         with self.reading() as connection:
             rows = connection.execute(select(daemon_heartbeats)).all()
-        return {row.daemon_type: heartbeat_record(row) for row in rows}
+        return listed(map(heartbeat_record, rows))
+
+    def claim_daemon_lease(
+        self, daemon_type: str, daemon_id: str, *, now: float, lease_seconds: float
+    ) -> DaemonLease:
+        this = daemon_leases.c.daemon_type == daemon_type
+        with self.writing(durable=False) as connection:
+            row = connection.execute(select(daemon_leases).where(this)).first()
+            found = None if row is None else lease_record(row)
+            lease = claimed(found, daemon_type, daemon_id, now=now, lease_seconds=lease_seconds)
+            if lease != found:
+                connection.execute(delete(daemon_leases).where(this))
+                connection.execute(insert(daemon_leases), asdict(lease))
+            return lease
+
+    def release_daemon_lease(self, daemon_type: str, daemon_id: str) -> None:
+        mine = (daemon_leases.c.daemon_type == daemon_type) & (
+            daemon_leases.c.daemon_id == daemon_id
+        )
+        with self.writing(durable=False) as connection:
+            connection.execute(update(daemon_leases).where(mine).values(expires_at=0.0))
+
+    def get_daemon_leases(self) -> dict[str, DaemonLease]:
+        with self.reading() as connection:
+            rows = connection.execute(select(daemon_leases)).all()
+        return {row.daemon_type: lease_record(row) for row in rows}
 
     def wipe(self) -> None:
         with self.writing() as connection:

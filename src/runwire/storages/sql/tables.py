@@ -93,11 +93,21 @@ daemon_heartbeats = Table(
     "daemon_heartbeats",
     RUNS,
     Column("daemon_type", Text, primary_key=True),
-    Column("daemon_id", Text, nullable=False),
+    Column("daemon_id", Text, primary_key=True),
     Column("hostname", Text, nullable=False),
     Column("timestamp", Double, nullable=False),
     Column("progress_at", Double, nullable=False),
     Column("errors", Text, nullable=False),
+    Column("stopped", Boolean, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+daemon_leases = Table(
+    "daemon_leases",
+    RUNS,
+    Column("daemon_type", Text, primary_key=True),
+    Column("daemon_id", Text, nullable=False),
+    Column("expires_at", Double, nullable=False),
     sqlite_with_rowid=False,
 )
 

@@ -115,7 +115,7 @@ async def test_a_run_in_another_status_is_refused(api: Api, operation: str) -> N
     assert answer["run"] == {
         "id": answer["run"]["id"],
         "status": "STARTING",
-        "actions": ["TERMINATE"],
+        "actions": ["RESUME", "TERMINATE"],
     }
     wanted = ["NOT_STARTED"] if operation == "SubmitRun" else ["NOT_STARTED", "QUEUED"]
     assert answer["expectedStatuses"] == wanted

@@ -13,6 +13,7 @@ from runwire.api.rows import given, result
 from runwire.api.runs.errors import LaunchFailed, RunNotFound, RunStateConflict
 from runwire.api.runs.types import Run
 from runwire.api.user_errors import input_at
+from runwire.errors import JobNotFoundError, UnavailableError
 from runwire.events.entry import storable_text
 from runwire.runs.run import RunRecord
 
@@ -50,11 +51,12 @@ async def resume_run(
 ) -> ResumeRunSuccess:
     """Resumes a run."""
     context = info.context
-    with input_at("input"):
-        record = await context.lanes.call(
-            context.instance.resume_run,
-            storable_text(input.run_id),
-            context.workspace,
-            given(input.attempt_number),
-        )
+    run_id, attempt_number = storable_text(input.run_id), given(input.attempt_number)
+    try:
+        with input_at("input"):
+            record = await context.lanes.call(
+                context.instance.resume_run, run_id, context.workspace, attempt_number
+            )
+    except JobNotFoundError as error:  # there is no code location left that could be told of
+        raise UnavailableError(f"run {run_id!r} has nowhere to go on: {error}") from error
     return ResumeRunSuccess(run=record)
