@@ -52,9 +52,12 @@ from runwire.workspace import (
     Workspace,
 )
 
-SERVER = CodeServerInfo(
-    "server-1", "unix:here", "3.11.7", "/usr/bin/python3", "0.1.0", 1_700_000_000.5
-)
+
+def server(server_id: str) -> CodeServerInfo:
+    """The process of a code location."""
+    return CodeServerInfo(
+        server_id, "unix:here", "3.11.7", "/usr/bin/python3", "0.1.0", 1_700_000_000.5
+    )
 
 
 def plan_of(job_name: str) -> PlanSnapshot:
@@ -103,7 +106,7 @@ class FakeLocation(CodeLocation):
             name=name,
             status=CodeLocationStatus.LOADED,
             updated_at=1_700_000_000.25,
-            server=SERVER,
+            server=server("server-1"),
             repositories=tuple(
                 RepositorySnapshot(repository, tuple(map(job, jobs)))
                 for repository, jobs in repositories.items()
@@ -155,7 +158,7 @@ class FakeLocation(CodeLocation):
         if self.broken:
             self.fail()
         else:
-            self.change(server=replace(SERVER, server_id="server-2"))
+            self.change(server=server("server-2"))
 
 
 class FakeWorkspace(Workspace):
@@ -226,9 +229,7 @@ class FakeLauncher(RunLauncher):
 
     def check_run_worker_health(self, context: LaunchRunContext) -> CheckRunHealthResult:
         self._reach()
-        return CheckRunHealthResult(
-            WorkerStatus.RUNNING if self.alive else WorkerStatus.NOT_FOUND
-        )
+        return CheckRunHealthResult(WorkerStatus.RUNNING if self.alive else WorkerStatus.NOT_FOUND)
 
     def terminate(self, context: LaunchRunContext, *, force: bool = False) -> bool:
         self._reach()

@@ -125,9 +125,9 @@ class FakeLauncher(RunLauncher):
     broken: Exception | None = None
     health: WorkerStatus = WorkerStatus.RUNNING
     reachable: bool = True
-    on_check: Callable[[LaunchRunContext], None] = _nothing
-    on_terminate: Callable[[LaunchRunContext], None] = _nothing
-    on_start: Callable[[LaunchRunContext], None] = _nothing
+    on_check: Callable[[LaunchRunContext], object] = _nothing
+    on_terminate: Callable[[LaunchRunContext], object] = _nothing
+    on_start: Callable[[LaunchRunContext], object] = _nothing
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> Self:

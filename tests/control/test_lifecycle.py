@@ -33,6 +33,7 @@ from runwire.events.payloads import RunFailureReason
 from runwire.launcher import LaunchRunContext
 from runwire.runs import RunRecord, RunStatus
 from runwire.runs.status import IN_PROGRESS_STATUSES, TERMINAL_STATUSES
+from runwire.storage import InstanceStorage
 from runwire.storages.memory import MemoryStorage
 from runwire.storages.sqlite import SqliteStorage
 from runwire.workspace import CodeLocationStatus, WorkerStatus, Workspace
@@ -50,7 +51,7 @@ class Immediate(RunCoordinator):
         return context.launch()
 
 
-def launch(storage: MemoryStorage, launcher: Any, workspace: Workspace, run_id: str) -> RunRecord:
+def launch(storage: InstanceStorage, launcher: Any, workspace: Workspace, run_id: str) -> RunRecord:
     return launch_run(storage, launcher, workspace, {}, run_id)
 
 

@@ -622,3 +622,37 @@ def etl():
         "names": frozenset({"y", "z"}),
         "limit": float("inf"),
     }
+
+
+GIVEN = {
+    "ops": {
+        "load": {"config": {"path": "there", "options": {"b": 2}}},
+        "total": {"inputs": {"end": 3}},
+    },
+    "resources": {"db": {"config": {}}},
+}
+
+
+def test_the_part_of_one_op_is_the_same_as_in_the_whole(preset: JobDefinition) -> None:
+    whole = preset.resolve_run_config(GIVEN)
+    assert preset.resolve_op_config(GIVEN, "load", ["db", "clock"]) == ResolvedRunConfig(
+        {"load": whole.ops["load"]}, whole.resources
+    )
+    assert preset.resolve_op_config(GIVEN, "total", []) == ResolvedRunConfig(
+        {"total": whole.ops["total"]}, {}
+    )
+    nothing = preset.resolve_op_config({}, "load", ["db"])
+    assert nothing == ResolvedRunConfig(
+        {"load": preset.resolve_run_config({}).ops["load"]},
+        {"db": preset.resolve_run_config({}).resources["db"]},
+    )
+
+
+def test_a_problem_of_the_part_has_its_path_in_the_whole(plain: JobDefinition) -> None:
+    wrong: dict[str, Any] = {"ops": {"load": {"config": {"path": 1, "page": {}, "nope": 2}}}}
+    with pytest.raises(RunConfigInvalidError) as whole:
+        plain.resolve_run_config({"ops": {**wrong["ops"], "total": {"inputs": {"start": 1}}}})
+    with pytest.raises(RunConfigInvalidError) as part:
+        plain.resolve_op_config(wrong, "load", [])
+    assert part.value.problems == whole.value.problems
+    assert [problem.path[:2] for problem in part.value.problems] == [("ops", "load")] * 3

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from runwire.definitions import JobDefinition, OutputRef, job, op, resource
 from runwire.errors import InputInvalidError, InvalidDefinitionError
 from runwire.execution import ExecutionPlan, build_plan
+from runwire.execution.plan import build_step
 
 
 class Limits(BaseModel):
@@ -66,6 +67,16 @@ def test_a_step_knows_its_sources_values_config_and_priority() -> None:
         ("one", (first,), False),
     ]
     assert (merge_step.upstream, merge_step.priority) == (("read", "read_2"), 7)
+
+
+def test_one_step_can_be_built_without_the_plan() -> None:
+    whole = plan_of(etl, CONFIG)
+    alone = {
+        key: build_step(etl, etl.resolve_op_config(CONFIG, key, []), key) for key in whole.steps
+    }
+    assert alone == {key: replace(step, upstream=()) for key, step in whole.steps.items()}
+    with pytest.raises(KeyError):
+        build_step(etl, etl.resolve_run_config(CONFIG), "other")
 
 
 def test_it_needs_the_resources_of_its_steps_alone() -> None:

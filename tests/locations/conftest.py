@@ -16,6 +16,7 @@ import pytest
 from runwire.locations.target import LocationTarget
 from runwire.locations.timeouts import LocationTimeouts
 from runwire.locations.workspace import LocalWorkspace
+from runwire.locations.workspace_file import Target
 from tests.locations.processes import GENEROUS_SECONDS, MARK, eventually, marked_processes
 
 
@@ -28,7 +29,7 @@ class Write(Protocol):
 class Open(Protocol):
     """Opens a workspace, waits until its locations are loaded or failed, and ends it after the test."""
 
-    def __call__(self, *targets: LocationTarget | Path, **timeouts: float) -> LocalWorkspace: ...
+    def __call__(self, *targets: Target | Path, **timeouts: float) -> LocalWorkspace: ...
 
 
 @pytest.fixture
@@ -69,7 +70,7 @@ def write(tmp_path: Path) -> Write:
 def open_workspace(nothing_left: None) -> Iterator[Open]:
     with ExitStack() as stack:
 
-        def open_workspace(*targets: LocationTarget | Path, **timeouts: float) -> LocalWorkspace:
+        def open_workspace(*targets: Target | Path, **timeouts: float) -> LocalWorkspace:
             workspace = LocalWorkspace(
                 [
                     LocationTarget(python_file=target) if isinstance(target, Path) else target

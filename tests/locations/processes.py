@@ -5,7 +5,11 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+
+from runwire.locations.local_location import LocalCodeLocation
+from runwire.workspace import CodeLocation
 
 GENEROUS_SECONDS = 60.0
 MARK = "RUNWIRE_TEST_MARK"
@@ -54,3 +58,22 @@ def find_process(needle: str) -> int:
     """The pid of the one process of this test with a text in its command line."""
     [pid] = [pid for pid, command in _marked() if needle in command]
     return pid
+
+
+def code_servers() -> set[int]:
+    """The pids of the live processes of this test that were started as code servers."""
+    found = {pid for pid, command in _marked() if "runwire.locations.code_server" in command}
+    return {pid for pid in found if _parent(pid) not in found}
+
+
+def _parent(pid: int) -> int:
+    with suppress(OSError):
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return 0
+
+
+def server_pid(location: CodeLocation) -> int:
+    """The pid of the process of ours that serves a location."""
+    assert isinstance(location, LocalCodeLocation)
+    assert location._current is not None
+    return location._current.process.pid

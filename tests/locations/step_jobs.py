@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource as rlimit
 import signal
 import sys
 import threading
@@ -96,7 +97,10 @@ def branches() -> None:
 @op
 def say(context: OpContext, config: Place) -> int:
     context.log.info("caf\udce9 %s", "\u2603")
-    context.log.warning("twice", exc_info=ValueError("no"))
+    try:
+        raise ValueError("no")
+    except ValueError:
+        context.log.exception("twice")
     context.log_event(AssetMaterialization("table", metadata={"rows": 10**30}))
     stored = context.instance
     config.mark("pid", str(os.getpid()))
@@ -185,7 +189,7 @@ class How(BaseModel):
 
 
 @op
-def end(context: OpContext, config: How) -> int:
+def end(context: OpContext, config: How) -> Any:
     context.log.info("last words")
     match config.ending:
         case "exit 0":
@@ -200,10 +204,16 @@ def end(context: OpContext, config: How) -> int:
             sys.exit(4)
         case "raise":
             raise ValueError("no")
+        case "disk full":
+            # Files of this process cannot grow over this.
+            rlimit.setrlimit(rlimit.RLIMIT_FSIZE, (4096, 4096))
+            return "x" * 100_000
         case "printed":
             sys.stdout.write("printed after the last words\n")
             sys.stdout.flush()
             os._exit(1)
+        case _:
+            raise NotImplementedError(config.ending)
     return 1
 
 
@@ -310,6 +320,19 @@ def sleeping() -> None:
     sleep.alias("b")()
     sleep_stubbornly.alias("c")()
     one.alias("d")()
+
+
+@op
+def wait_for_go(context: OpContext, config: Place) -> int:
+    config.mark("pid", str(os.getpid()))
+    config.await_mark("go")
+    context.log.info("went on")
+    return 1
+
+
+@job(executor_def=multiprocess_executor)
+def waiting() -> None:
+    add(wait_for_go())
 
 
 @op

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -142,9 +144,9 @@ def test_a_step_process_tells_any_text_and_number_and_opens_the_instance(
         "twice",
         f"run r of {runs.instance.settings.name}",
     ]
-    [warning] = [r for r in runs.of_step("say") if r.level is LogLevel.WARNING]
-    assert warning.error is not None
-    assert (warning.error.class_name, warning.error.message) == ("ValueError", "no")
+    [raised] = [r for r in runs.of_step("say") if r.level is LogLevel.ERROR]
+    assert raised.error is not None
+    assert (raised.error.class_name, raised.error.message) == ("ValueError", "no")
     [asset] = [r for r in runs.of_step("say") if isinstance(r.data, AssetEventData)]
     assert isinstance(asset.data, AssetEventData)
     assert asset.data.metadata == normalize_metadata({"rows": 10**30}, "the table")
@@ -232,6 +234,14 @@ def test_a_step_that_raises_in_its_process_fails_as_anywhere(runs: StepRuns, end
     status = runs.execute("ending", {"ops": {"end": {"config": {"ending": ending}}}})
     assert status is RunStatus.FAILURE
     assert runs.failure_of("end").data == StepFailureData(StepErrorSource.USER_CODE_ERROR)
+    assert_others_went_on(runs)
+
+
+def test_a_full_disk_fails_the_step_and_not_the_log_of_its_run(runs: StepRuns) -> None:
+    status = runs.execute("ending", {"ops": {"end": {"config": {"ending": "disk full"}}}})
+    assert status is RunStatus.FAILURE
+    assert "could not be stored" in runs.failure_of("end").message
+    assert lines_of(runs, "end") == ["last words"]
     assert_others_went_on(runs)
 
 
@@ -334,22 +344,55 @@ def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("runwire.execution.step_processes.STOP_GRACE_SECONDS", 2.0)
 
 
-def test_step_processes_end_with_the_worker_even_in_the_middle_of_user_code(
-    runs: StepRuns, marks: Path
+WORKER = """
+import sys
+from pathlib import Path
+from runwire.instance import Instance
+from tests.locations.step_runs import StepRuns
+
+home, fork_socket, folder = sys.argv[1:]
+with Instance.from_home(Path(home)) as instance:
+    place = {"config": {"folder": folder}}
+    StepRuns(instance, fork_socket or None).execute("working", {"ops": {"work_long": place}})
+"""
+
+
+@pytest.mark.parametrize("how", ["forked", "spawned"])
+def test_a_step_process_ends_with_its_worker_even_in_the_middle_of_user_code(
+    instance: Instance, fork_socket: str, marks: Path, how: str
 ) -> None:
-    """The worker here is a fork of this process, killed from outside."""
-    place = {"config": {"folder": str(marks)}}
-    worker = os.fork()
-    if worker == 0:
-        try:
-            runs.execute("working", {"ops": {"work_long": place}})
-        finally:
-            os._exit(0)
-    step = pid_in(marks / "pid")
-    assert is_alive(step)
-    os.kill(worker, signal.SIGKILL)
-    os.waitpid(worker, 0)
-    eventually(lambda: not is_alive(step), "the step process has ended")
+    home = instance.ref.home
+    arguments = [home, fork_socket if how == "forked" else "", str(marks)]
+    root = Path(__file__).parents[2]
+    with subprocess.Popen([sys.executable, "-c", WORKER, *arguments], cwd=root) as worker:
+        step = pid_in(marks / "pid")
+        assert is_alive(step)
+        worker.kill()
+        worker.wait()
+        eventually(lambda: not is_alive(step), "the step process has ended")
+    runs = StepRuns(instance, None)
+    assert "STEP_FAILURE" not in runs.types_of("work_long")
+
+
+def test_a_step_goes_on_without_its_fork_server_and_the_next_is_spawned(
+    instance: Instance, tmp_path: Path, marks: Path
+) -> None:
+    with fork_server(tmp_path) as path:
+        runs = StepRuns(instance, path)
+        place = {"config": {"folder": str(marks)}}
+
+        def kill_fork_server() -> None:
+            step = pid_in(marks / "pid")
+            server = int(Path(f"/proc/{step}/stat").read_text().rpartition(")")[2].split()[1])
+            os.kill(server, signal.SIGKILL)
+            eventually(lambda: not is_alive(server), "the fork server has ended")
+            (marks / "go").touch()
+
+        ops = {"ops": {"wait_for_go": place}}
+        assert runs.execute("waiting", ops, meanwhile=kill_fork_server) is RunStatus.SUCCESS
+    assert lines_of(runs, "wait_for_go") == ["went on"]
+    assert runs.types_of("wait_for_go")[-1] == "STEP_SUCCESS"
+    assert runs.types_of("add")[-1] == "STEP_SUCCESS"
 
 
 def test_a_worker_that_is_not_the_runs_any_more_kills_its_step_processes(

@@ -19,19 +19,23 @@ from runwire.errors import (
     RunConfigInvalidError,
 )
 from runwire.locations import server_process
-from runwire.locations.code_location import LocalCodeLocation
 from runwire.locations.target import LocationTarget
 from runwire.locations.timeouts import LocationTimeouts
 from runwire.locations.workspace import LocalWorkspace
 from runwire.workspace import (
     CodeLocation,
-    CodeLocationState,
     CodeLocationStatus,
     JobSelector,
     WorkerRequest,
 )
 from tests.locations.conftest import Open, Write
-from tests.locations.processes import GENEROUS_SECONDS, eventually, find_process, marked_processes
+from tests.locations.processes import (
+    GENEROUS_SECONDS,
+    code_servers,
+    eventually,
+    marked_processes,
+    server_pid,
+)
 
 SALES = """
     from pydantic import BaseModel
@@ -128,7 +132,7 @@ def test_the_caller_never_imports_user_code(
     location = open_workspace(file).get_location("jobs")
     location.plan_run("__repository__", "sales", GOOD_CONFIG)
     importers = (tmp_path / "importers").read_text().split()
-    assert importers == [str(find_process("code_server"))]
+    assert importers == [str(server_pid(location))]
     assert importers != [str(os.getpid())]
 
 
@@ -236,7 +240,7 @@ def test_a_process_that_dies_while_loading_is_told_of(write: Write, open_workspa
     assert message.endswith("ended with exit code 7 while it loaded the definitions")
     assert location.state.server is None
     with pytest.raises(CodeLocationUnavailableError, match=r"it is FAILED .*exit code 7"):
-        location.has_worker("run")
+        location.plan_run("__repository__", "sales", {})
 
 
 def test_loading_that_does_not_end_is_given_up_and_shows_where_it_hangs(
@@ -372,78 +376,6 @@ def test_a_failed_location_plans_and_starts_nothing(write: Write, open_workspace
         location.plan_run("__repository__", "sales", {})
     with pytest.raises(CodeLocationUnavailableError, match=r"it is FAILED .*ValueError: no"):
         location.start_worker(WorkerRequest("run", "sales", "__repository__", 1, {}))
-    assert location.has_worker("run") is False
-    assert location.stop_worker("run") is False
-
-
-# ----------------------------------------------------------------------------------------- losing
-
-
-def _as_told(state: CodeLocationState) -> tuple[CodeLocationStatus, str]:
-    return state.status, "" if state.load_error is None else state.load_error.message
-
-
-def test_a_code_server_that_dies_leaves_an_unreachable_location(
-    write: Write, open_workspace: Open
-) -> None:
-    workspace = open_workspace(write(SALES))
-    location = workspace.get_location("jobs")
-    loaded = location.state
-    pid = find_process("code_server")
-    os.kill(pid, signal.SIGKILL)
-    eventually(
-        lambda: location.state.status is CodeLocationStatus.UNREACHABLE, "the death is noticed"
-    )
-    ending = f"its process (pid {pid}) was killed by SIGKILL"
-    assert _as_told(location.state) == (CodeLocationStatus.UNREACHABLE, ending)
-    assert location.state.server is None
-    assert location.state.repositories == loaded.repositories
-    assert location.state.updated_at >= loaded.updated_at
-    with pytest.raises(CodeLocationUnavailableError, match="was killed by SIGKILL"):
-        location.plan_run("__repository__", "sales", GOOD_CONFIG)
-    with pytest.raises(CodeLocationUnavailableError, match="was killed by SIGKILL"):
-        location.stop_worker("run")
-
-
-def test_an_answer_from_before_its_death_does_not_revive_a_location(
-    write: Write, open_workspace: Open
-) -> None:
-    location = open_workspace(write(SALES)).get_location("jobs")
-    assert isinstance(location, LocalCodeLocation)
-    os.kill(find_process("code_server"), signal.SIGKILL)
-    eventually(
-        lambda: (
-            location.state.status is CodeLocationStatus.UNREACHABLE and location._client is None
-        ),
-        "the death is noticed",
-    )
-    dead = location.state
-    location._regain()
-    assert location.state == dead
-
-
-def test_a_code_server_that_does_not_answer_is_unreachable_until_it_does(
-    write: Write, open_workspace: Open
-) -> None:
-    location = open_workspace(write(SALES), call_seconds=0.2).get_location("jobs")
-    loaded = location.state
-    pid = find_process("code_server")
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        with pytest.raises(CodeLocationUnavailableError, match=r"did not answer HasWorker"):
-            location.has_worker("run")
-        assert _as_told(location.state) == (
-            CodeLocationStatus.UNREACHABLE,
-            "it did not answer Ping within 1 s",
-        )
-    finally:
-        os.kill(pid, signal.SIGCONT)
-    eventually(lambda: location.state.status is CodeLocationStatus.LOADED, "it answers again")
-    assert (location.state.repositories, location.state.server, location.state.load_error) == (
-        loaded.repositories,
-        loaded.server,
-        None,
-    )
 
 
 # ---------------------------------------------------------------------------------------- disposal
@@ -456,14 +388,14 @@ def test_dispose_ends_the_code_servers_and_removes_their_sockets(
         [LocationTarget(python_file=write(SALES)), LocationTarget(module="not_there")]
     ) as workspace:
         assert workspace.wait_until_loaded(GENEROUS_SECONDS)
-        assert len(marked_processes()) == 2
+        assert len(code_servers()) == 2
         assert [folder.stat().st_mode & 0o777 for folder in socket_root.iterdir()] == [0o700] * 2
         location = workspace.get_location("jobs")
     assert marked_processes() == []
     assert list(socket_root.iterdir()) == []
     workspace.dispose()
     with pytest.raises(CodeLocationUnavailableError, match="its process"):
-        location.has_worker("run")
+        location.plan_run("__repository__", "sales", {})
 
 
 def test_dispose_ends_a_code_server_that_is_still_loading(write: Write) -> None:
@@ -493,7 +425,7 @@ def test_dispose_ends_a_code_server_whose_user_code_would_go_on(
 
 def test_dispose_kills_a_code_server_that_cannot_react(write: Write, open_workspace: Open) -> None:
     workspace = open_workspace(write(SALES), end_grace_seconds=0.2)
-    os.kill(find_process("code_server"), signal.SIGSTOP)
+    os.kill(server_pid(workspace.get_location("jobs")), signal.SIGSTOP)
     workspace.dispose()
     assert marked_processes() == []
     state = workspace.get_location("jobs").state
@@ -522,7 +454,7 @@ def test_a_code_server_ends_when_its_parent_is_gone(
     ) as parent:
         assert parent.stdout is not None
         assert parent.stdout.readline() == b"started\n"
-        assert len(marked_processes()) == 2
+        eventually(code_servers, "the code server has been started")
         parent.kill()
     eventually(lambda: not marked_processes(), "the code server has ended")
     assert list(socket_root.iterdir()) == []

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from runwire import __version__
-from runwire.cli import code_server, instance, schema, serve
+from runwire.cli import code_server, daemon, instance, schema, serve
 from runwire.cli.failures import EXIT_CODES_HELP, Commands
 from runwire.cli.run import run_app
 
@@ -42,6 +42,7 @@ def root(
 app.command()(serve.dev)
 app.command()(serve.serve)
 app.command()(code_server.code_server)
+app.add_typer(daemon.daemon_app, name="daemon")
 app.add_typer(run_app, name="run")
 app.add_typer(instance.instance_app, name="instance")
 app.add_typer(schema.schema_app, name="schema")

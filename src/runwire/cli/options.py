@@ -57,6 +57,17 @@ WorkspaceFile = Annotated[
         show_default=False,
     ),
 ]
+Home = Annotated[
+    Path | None,
+    typer.Option(
+        "--home",
+        metavar="FOLDER",
+        envvar="RUNWIRE_HOME",
+        readable=False,  # whether it can be used is the instance's to say
+        help="The folder that keeps the instance's data and runwire.yaml.",
+        show_default=False,
+    ),
+]
 Host = Annotated[
     str | None,
     typer.Option(

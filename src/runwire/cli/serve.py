@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from runwire.cli.options import Files, Host, Modules, Port, WorkspaceFile
+from runwire.cli.options import Files, Home, Host, Modules, Port, WorkspaceFile
 from runwire.errors import InputInvalidError
-
-Home = Annotated[
-    Path | None,
-    typer.Option(
-        "--home",
-        metavar="FOLDER",
-        envvar="RUNWIRE_HOME",
-        readable=False,  # whether it can be used is the instance's to say
-        help="The folder that keeps the instance's data and runwire.yaml.",
-        show_default=False,
-    ),
-]
 
 Reload = Annotated[
     bool,
     typer.Option("--reload/--no-reload", help="Whether to load files anew when they change."),
+]
+
+Daemons = Annotated[
+    bool, typer.Option("--daemons", help="Run the daemons of the instance in this process as well.")
 ]
 
 
@@ -42,7 +33,7 @@ def dev(
     Without --home and RUNWIRE_HOME, data is kept in .runwire where you are.
 
     A file that does not load is served with its error. A change of what was loaded is loaded at once; runs
-    that have begun go on with what they began with.
+    that have begun go on with what they began with. The daemons of the instance run along.
     """
     from runwire.cli import serving  # noqa: PLC0415 -- the whole server; no other command needs it
 
@@ -53,7 +44,7 @@ def dev(
             ["file"],
         )
     made = serving.dev_home(home)
-    serving.run_server(made, targets, host, port, reloads_on_change=reload)
+    serving.run_server(made, targets, host, port, reloads_on_change=reload, runs_daemons=True)
 
 
 def serve(
@@ -63,8 +54,11 @@ def serve(
     host: Host = None,
     port: Port = None,
     home: Home = None,
+    daemons: Daemons = False,
 ) -> None:
     """Serve an instance.
+
+    Its daemons run elsewhere, by `runwire daemon`, unless --daemons is given.
 
     Off loopback a token is demanded: RUNWIRE_TOKEN, or auth.token in runwire.yaml.
     """
@@ -75,4 +69,4 @@ def serve(
             "name the instance's home: --home or RUNWIRE_HOME; `runwire dev` does without", ["home"]
         )
     targets = serving.workspace_targets(file, module, workspace)
-    serving.run_server(serving.Home(home), targets, host, port)
+    serving.run_server(serving.Home(home), targets, host, port, runs_daemons=daemons)

@@ -12,6 +12,8 @@ import typer
 
 from runwire import __version__
 from runwire.cli.location_news import LocationNews
+from runwire.daemons.required import daemons_of
+from runwire.daemons.runner import DaemonRunner
 from runwire.errors import HomeInvalidError, InputInvalidError
 from runwire.instance import Instance
 from runwire.locations.source_changes import SourceChanges
@@ -92,14 +94,17 @@ def run_server(
     port: int | None,
     *,
     reloads_on_change: bool = False,
+    runs_daemons: bool = False,
 ) -> None:
     """Serves until it is told to stop by SIGINT or SIGTERM; says where, and what it serves.
 
     Args:
         home: the home of the instance.
         targets: its code locations.
-        host, port: where to listen; None for what the instance's settings say.
+        host: where to listen; None for what the instance's settings say.
+        port: at which port, likewise.
         reloads_on_change: whether a code location is reloaded when its files change.
+        runs_daemons: whether the daemons of the instance run in this process as well.
     """
     logging.basicConfig(
         level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -113,6 +118,8 @@ def run_server(
     ):
         if reloads_on_change:
             stack.enter_context(SourceChanges(workspace.list_local_locations()))
+        if runs_daemons:
+            stack.enter_context(DaemonRunner(instance, daemons_of(instance, workspace)))
         chosen = instance.settings.server
         serve(
             instance,

@@ -12,17 +12,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from runwire.error_info import ErrorInfo
 from runwire.errors import RunInterrupted, StorageUnavailableError
 from runwire.events.entry import EventLogEntry
-from runwire.events.metadata import normalize_metadata
-from runwire.events.payloads import (
-    EngineEventData,
-    HandledOutputData,
-    StepErrorSource,
-    StepFailureData,
-)
-from runwire.events.types import EventType, LogLevel
+from runwire.events.payloads import HandledOutputData
+from runwire.events.types import EventType
 from runwire.execution.interrupts import current_interrupts
 from runwire.execution.run_log import RunLog
 from runwire.execution.step_pipe import (
@@ -34,7 +27,7 @@ from runwire.execution.step_pipe import (
     encode_frame,
     reader_of_step,
 )
-from runwire.execution.told_error import reason_of, told_error
+from runwire.execution.step_process_events import StepProcessEvents
 from runwire.processes.exits import describe_exit
 from runwire.processes.starter import Child
 
@@ -111,6 +104,7 @@ class StepProcesses:
         self._run_id = run_id
         self._starter = starter
         self._log = log
+        self._events = StepProcessEvents(log)
         self._selector = selectors.DefaultSelector()
         self._processes: list[_StepProcess] = []
         self._ended: deque[EndedStep] = deque()
@@ -118,26 +112,11 @@ class StepProcesses:
 
     def start(self, step_key: str, given: Sequence[GivenOutput]) -> None:
         """Starts the process of a step; the step fails when that cannot be done."""
-        marker = f"process of {step_key}"
         with self._killed_on_failure():
-            self._log.tell(
-                EventType.STEP_WORKER_STARTING,
-                f"Starting a process for step {step_key}",
-                step_key=step_key,
-                data=EngineEventData(marker_start=marker),
-            )
+            self._events.tell_starting(step_key)
             process = self._started(step_key, given)
-            if process is None:
-                return
-            pid = process.child.pid
-            self._log.tell(
-                EventType.STEP_WORKER_STARTED,
-                f"Step {step_key} runs in process {pid}",
-                step_key=step_key,
-                data=EngineEventData(
-                    marker_end=marker, metadata=normalize_metadata({"pid": pid}, "a step process")
-                ),
-            )
+            if process is not None:
+                self._events.tell_started(step_key, process.child.pid)
 
     def wait(self) -> EndedStep:
         """Stores what the processes tell until a step has ended; each step is returned once.
@@ -212,8 +191,7 @@ class StepProcesses:
                 ours.close()
                 if not isinstance(error, OSError):
                     raise
-                message = f"Step {step_key} failed: no process could be started for it: {error}"
-                self._tell_failure(step_key, message, told_error(error))
+                self._events.tell_not_started(step_key, error)
                 self._ended.append(EndedStep(step_key, None))
                 return None
         ours.setblocking(False)
@@ -304,12 +282,7 @@ class StepProcesses:
             self._tell_lost(process, ending)
             self._end_step(process, succeeded=False)
         elif exit_code and not process.is_done:
-            self._log.tell(
-                EventType.ENGINE_EVENT,
-                f"The process of step {process.step_key} {ending}, after its step had ended",
-                step_key=process.step_key,
-                level=LogLevel.WARNING,
-            )
+            self._events.tell_died_late(process.step_key, ending)
 
     def _end_step(self, process: _StepProcess, *, succeeded: bool) -> None:
         process.has_succeeded = succeeded
@@ -327,36 +300,12 @@ class StepProcesses:
         """Tells how a step failed that could not tell so itself."""
         step_key, pid = process.step_key, process.child.pid
         if process.problem is not None:
-            message = f"Step {step_key} failed: its events were lost: {reason_of(process.problem)}"
-            self._tell_failure(step_key, message, told_error(process.problem))
+            self._events.tell_events_lost(step_key, process.problem)
         elif self._is_stopping:
-            message = f"Step {step_key} was interrupted: its process {ending}"
-            self._tell_failure(
-                step_key, message, _error(pid, ending), source=StepErrorSource.INTERRUPT
-            )
+            self._events.tell_stopped(step_key, pid, ending)
         else:
-            message = f"Step {step_key} failed: its process {ending} before the step had ended"
-            self._tell_failure(step_key, message, _error(pid, ending))
-
-    def _tell_failure(
-        self,
-        step_key: str,
-        message: str,
-        error: ErrorInfo,
-        source: StepErrorSource = StepErrorSource.UNEXPECTED_ERROR,
-    ) -> None:
-        self._log.tell(
-            EventType.STEP_FAILURE,
-            message,
-            step_key=step_key,
-            error=error,
-            data=StepFailureData(source),
-        )
+            self._events.tell_lost(step_key, pid, ending)
 
     def _forget(self, descriptor: Any) -> None:
         with suppress(KeyError):
             self._selector.unregister(descriptor)
-
-
-def _error(pid: int, ending: str) -> ErrorInfo:
-    return ErrorInfo(f"step process {pid} {ending}")

@@ -11,12 +11,12 @@ from runwire.events.entry import EventLogEntry
 from runwire.events.types import EventType
 from runwire.execution.run import execute_run
 from runwire.executors.in_process import InProcessExecutor
+from runwire.instance import Instance
 from runwire.runs.run import Run
-from runwire.storages.sqlite import SqliteStorage
 
 
 def warm_up() -> None:
-    """Executes a run of one step in a storage that is thrown away.
+    """Executes a run of one step in an instance that is thrown away.
 
     Statements are compiled, decoders made and modules imported by that; no file and no thread stays open.
     """
@@ -28,23 +28,23 @@ def warm_up() -> None:
     def warm() -> None:
         nothing()
 
-    with tempfile.TemporaryDirectory(prefix="runwire-") as folder:
-        storage = SqliteStorage(folder)
-        try:
-            run = Run(job_name=warm.name)
-            storage.run_storage.add_run(run, created_at=clock.timestamp())
-            starting = EventLogEntry(
-                run_id=run.run_id, event_type=EventType.RUN_STARTING, message="Warming up."
-            )
-            storage.store_events(run.run_id, [starting], handover=True)
-            record = storage.get_run_record(run.run_id)
-            execute_run(
-                warm,
-                record,
-                storage,
-                epoch=record.worker_epoch,
-                executor=InProcessExecutor(),
-                io_base_dir=Path(folder),
-            )
-        finally:
-            storage.dispose()
+    with (
+        tempfile.TemporaryDirectory(prefix="runwire-") as folder,
+        Instance.from_home(Path(folder)) as instance,
+    ):
+        storage = instance.storage
+        run = Run(job_name=warm.name)
+        storage.run_storage.add_run(run, created_at=clock.timestamp())
+        starting = EventLogEntry(
+            run_id=run.run_id, event_type=EventType.RUN_STARTING, message="Warming up."
+        )
+        storage.store_events(run.run_id, [starting], handover=True)
+        record = storage.get_run_record(run.run_id)
+        execute_run(
+            warm,
+            record,
+            storage,
+            epoch=record.worker_epoch,
+            executor=InProcessExecutor(),
+            io_base_dir=instance.local_artifact_storage.storage_dir,
+        )

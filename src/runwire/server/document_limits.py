@@ -42,7 +42,15 @@ _NOTHING = Measure(0, 0, 0)
 _PAGES = {"events": (100, 1000), "steps": (1000, 1000), "runs": (25, 100), "recentRuns": (5, 25)}
 """How many objects a list field gives when it is not told, and at the most."""
 
-_LISTS = {"codeLocations": 5, "repositories": 5, "jobs": 25, "graph": 25, "plan": 25}
+_LISTS = {
+    "codeLocations": 5,
+    "repositories": 5,
+    "jobs": 25,
+    "graph": 25,
+    "plan": 25,
+    "daemons": 5,
+    "standbys": 5,
+}
 """How many objects a list field that takes no number is taken to give."""
 
 

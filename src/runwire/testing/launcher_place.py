@@ -200,7 +200,9 @@ def launcher_place(folder: Path, launcher: ConfigurableClassData) -> Iterator[La
     home, jobs = folder / "home", folder / "jobs.py"
     home.mkdir(exist_ok=True)
     jobs.write_text(LAUNCHED_JOBS, encoding="utf-8")
-    (home / "runwire.yaml").write_text(json.dumps({"run_launcher": launcher.to_dict()}))
+    # Without monitoring, workers do not stop themselves: what stops them is the launcher.
+    settings = {"run_launcher": launcher.to_dict(), "run_monitoring": {"enabled": False}}
+    (home / "runwire.yaml").write_text(json.dumps(settings), encoding="utf-8")
     target, timeouts = LocationTarget(python_file=jobs), LocationTimeouts(stop_grace_seconds=0.5)
     with Instance.from_home(home) as instance, LocalWorkspace([target], timeouts) as workspace:
         [location] = workspace.list_locations()

@@ -164,6 +164,7 @@ class RunLauncherConformance:
     ) -> None:
         run_id = place.launch("cleaning")
         pid = place.wait_for_note("working")
+        place.report(run_id, E.RUN_CANCELING)
         assert place.launcher.terminate(place.context(run_id)) is True
         assert place.wait_for_end(run_id) is RunStatus.CANCELED
         assert place.noted("cleaned up") == [pid]
@@ -246,7 +247,7 @@ class RunLauncherConformance:
         _with_resume(place)
         run_id = place.launch("cleaning")
         former = place.wait_for_note("working")
-        os.kill(former, signal.SIGSTOP)  # so that it does not look whether it is fenced
+        os.kill(former, signal.SIGSTOP)  # so that it does not find out that it is fenced
         context = place.hand_over(run_id, E.RUN_WORKER_LOST)
         assert place.launcher.terminate(context, force=True) is True
         eventually(lambda: not is_alive(former), "the former worker has ended")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -14,7 +16,7 @@ from runwire.runs.status import UNFINISHED_STATUSES, RunStatus
 from runwire.snapshots import JobSnapshot, PlanSnapshot, PlanStepSnapshot, encode_snapshot
 from runwire.storage.event_log_storage import InstanceEventKind
 from runwire.storage.instance_storage import InstanceStorage
-from runwire.storage.run_storage import DaemonHeartbeat, RequestKey
+from runwire.storage.run_storage import DaemonHeartbeat, DaemonLease, RequestKey
 from runwire.testing.samples import (
     ESCAPED_SURROGATE,
     LONE_SURROGATE,
@@ -284,24 +286,83 @@ class RunStorageConformance:
         with pytest.raises(SnapshotNotFoundError):
             runs.get_snapshot("0" * 64)
 
-    def test_the_latest_heartbeat_of_each_daemon_is_kept(self, storage: InstanceStorage) -> None:
-        def beat(daemon_type: str, timestamp: float, *errors: ErrorInfo) -> DaemonHeartbeat:
-            return DaemonHeartbeat(
-                daemon_type=daemon_type,
-                daemon_id=f"{daemon_type} 1",
-                hostname="box",
-                timestamp=timestamp,
-                progress_at=timestamp - 1,
-                errors=errors,
-            )
+    def test_the_latest_heartbeat_of_each_process_of_a_daemon_is_kept(
+        self, storage: InstanceStorage
+    ) -> None:
+        runs = storage.run_storage
+        assert runs.get_daemon_heartbeats() == {}
+        assert runs.list_daemon_heartbeats() == []
+        b1 = _beat("B", "1", 2.0, an_error())
+        for heartbeat in (_beat("A", "1", 1.0), b1, _beat("A", "2", 2.0), _beat("A", "1", 3.0)):
+            runs.add_daemon_heartbeat(heartbeat)
+        a1, a2 = _beat("A", "1", 3.0), _beat("A", "2", 2.0)
+        assert runs.list_daemon_heartbeats() == [a1, a2, b1]
+        assert runs.get_daemon_heartbeats() == {"A": a1, "B": b1}
+        last = replace(_beat("B", "1", 4.0), stopped=True)
+        runs.add_daemon_heartbeat(last)
+        assert runs.get_daemon_heartbeats()["B"] == last
 
-        assert storage.run_storage.get_daemon_heartbeats() == {}
-        for heartbeat in (beat("A", 1.0), beat("B", 2.0, an_error()), beat("A", 3.0)):
-            storage.run_storage.add_daemon_heartbeat(heartbeat)
-        assert storage.run_storage.get_daemon_heartbeats() == {
-            "A": beat("A", 3.0),
-            "B": beat("B", 2.0, an_error()),
-        }
+    def test_heartbeats_of_other_processes_are_forgotten_after_an_hour(
+        self, storage: InstanceStorage
+    ) -> None:
+        runs = storage.run_storage
+        for heartbeat in (_beat("A", "1", 1.0), _beat("A", "2", 3601.0), _beat("B", "1", 1.0)):
+            runs.add_daemon_heartbeat(heartbeat)
+        assert len(runs.list_daemon_heartbeats()) == 3
+        runs.add_daemon_heartbeat(_beat("A", "2", 3601.5))
+        assert runs.list_daemon_heartbeats() == [_beat("A", "2", 3601.5), _beat("B", "1", 1.0)]
+
+    def test_the_heartbeat_of_who_holds_or_held_the_lease_counts(
+        self, storage: InstanceStorage
+    ) -> None:
+        runs = storage.run_storage
+        for heartbeat in (_beat("A", "1", 1.0), _beat("A", "2", 2.0)):
+            runs.add_daemon_heartbeat(heartbeat)
+        assert runs.get_daemon_heartbeats() == {"A": _beat("A", "2", 2.0)}
+        _claim(storage, "1", now=0.0)
+        assert runs.get_daemon_heartbeats() == {"A": _beat("A", "1", 1.0)}
+        runs.release_daemon_lease("A", "1")
+        assert runs.get_daemon_heartbeats() == {"A": _beat("A", "1", 1.0)}
+
+    def test_a_lease_is_taken_renewed_and_taken_over_when_it_has_expired(
+        self, storage: InstanceStorage
+    ) -> None:
+        runs = storage.run_storage
+        assert runs.get_daemon_leases() == {}
+        assert _claim(storage, "1", now=100.0) == _lease("1", 110.0)
+        assert _claim(storage, "2", now=109.9) == _lease("1", 110.0)
+        assert _claim(storage, "1", now=105.0) == _lease("1", 115.0)
+        assert _claim(storage, "2", now=114.9) == _lease("1", 115.0)
+        assert _claim(storage, "2", now=115.0) == _lease("2", 125.0)
+        assert _claim(storage, "1", now=116.0) == _lease("2", 125.0)
+        assert runs.get_daemon_leases() == {"A": _lease("2", 125.0)}
+
+    def test_a_lease_is_released_by_its_holder_only(self, storage: InstanceStorage) -> None:
+        runs = storage.run_storage
+        runs.release_daemon_lease("A", "1")
+        assert runs.get_daemon_leases() == {}
+        _claim(storage, "1", now=100.0)
+        runs.release_daemon_lease("A", "2")
+        assert runs.get_daemon_leases() == {"A": _lease("1", 110.0)}
+        runs.release_daemon_lease("A", "1")
+        assert runs.get_daemon_leases()["A"].daemon_id == "1"
+        assert runs.get_daemon_leases()["A"].expires_at <= 100.0
+        assert _claim(storage, "2", now=100.0) == _lease("2", 110.0)
+
+    def test_of_many_who_claim_a_lease_at_once_one_gets_it(self, storage: InstanceStorage) -> None:
+        names = [str(number) for number in range(8)]
+        together = threading.Barrier(len(names))
+
+        def claim(name: str) -> DaemonLease:
+            together.wait()
+            storage.run_storage.add_daemon_heartbeat(_beat("A", name, 1.0))
+            return _claim(storage, name, now=100.0)
+
+        with ThreadPoolExecutor(len(names)) as pool:
+            leases = list(pool.map(claim, names))
+        assert leases == [leases[0]] * len(names)
+        assert storage.run_storage.get_daemon_leases() == {"A": leases[0]}
+        assert len(storage.run_storage.list_daemon_heartbeats()) == len(names)
 
     def test_wiping_deletes_everything(self, storage: InstanceStorage) -> None:
         runs, logs = storage.run_storage, storage.event_log_storage
@@ -337,3 +398,24 @@ def _with_snapshot(field: str, snapshot_id: str) -> Run:
 def _kinds(storage: InstanceStorage) -> list[tuple[InstanceEventKind, str]]:
     page = storage.event_log_storage.get_event_records(kinds=tuple(InstanceEventKind))
     return [(entry.kind, entry.run_id) for entry in page.records]
+
+
+def _beat(
+    daemon_type: str, daemon_id: str, timestamp: float, *errors: ErrorInfo
+) -> DaemonHeartbeat:
+    return DaemonHeartbeat(
+        daemon_type=daemon_type,
+        daemon_id=daemon_id,
+        hostname="box",
+        timestamp=timestamp,
+        progress_at=timestamp - 1,
+        errors=errors,
+    )
+
+
+def _claim(storage: InstanceStorage, daemon_id: str, *, now: float) -> DaemonLease:
+    return storage.run_storage.claim_daemon_lease("A", daemon_id, now=now, lease_seconds=10.0)
+
+
+def _lease(daemon_id: str, expires_at: float) -> DaemonLease:
+    return DaemonLease(daemon_type="A", daemon_id=daemon_id, expires_at=expires_at)

@@ -13,6 +13,8 @@ from typing import Any, Literal
 import pytest
 from alembic.script import ScriptDirectory
 
+from runwire.errors import SchemaRevisionError
+from runwire.storage import DaemonHeartbeat
 from runwire.storages.migrations import HEAD_REVISION, MIGRATE_COMMAND
 from runwire.storages.migrations.__main__ import main
 from runwire.storages.migrations.upgrading import migrations_config, upgrade_file
@@ -101,8 +103,41 @@ def test_a_log_keeps_its_revision_in_its_own_table(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         tables = connection.execute("SELECT name FROM sqlite_master ORDER BY name").fetchall()
         assert tables == [("batches",), ("events",), ("log",)]
-        connection.execute("INSERT INTO log VALUES ('id', 'run-1', '0001', 0, NULL, 0)")
+        values = ("id", "run-1", HEAD_REVISION, 0, None, 0)
+        connection.execute("INSERT INTO log VALUES (?, ?, ?, ?, ?, ?)", values)
     assert not upgrade_file(path, "log")
+
+
+def test_the_first_revision_becomes_the_second_losing_nothing(tmp_path: Path) -> None:
+    """Heartbeats are by process since then; there are leases."""
+    storage = SqliteStorage(tmp_path)
+    run = launch(storage)
+    before = storage.run_storage.find_run_record(run.run_id)
+    storage.dispose()
+    paths = runs_path(tmp_path), log_path(tmp_path, run)
+    with closing(sqlite3.connect(paths[0])) as runs, closing(sqlite3.connect(paths[1])) as log:
+        runs.executescript(
+            "DROP TABLE daemon_heartbeats; DROP TABLE daemon_leases;"
+            "CREATE TABLE daemon_heartbeats (daemon_type TEXT NOT NULL PRIMARY KEY,"
+            " daemon_id TEXT NOT NULL, hostname TEXT NOT NULL, timestamp DOUBLE NOT NULL,"
+            " progress_at DOUBLE NOT NULL, errors TEXT NOT NULL) WITHOUT ROWID;"
+            "INSERT INTO daemon_heartbeats VALUES ('A', '1', 'box', 2.5, 1.5, '[]');"
+            "UPDATE alembic_version SET version_num = '0001';"
+        )
+        log.executescript("UPDATE log SET revision = '0001'")
+    with pytest.raises(SchemaRevisionError, match=MIGRATE_COMMAND):
+        SqliteStorage(tmp_path)
+    assert main([str(tmp_path)]) == 0
+    migrated = SqliteStorage(tmp_path)
+    assert migrated.run_storage.find_run_record(run.run_id) == before
+    assert len(migrated.event_log_storage.get_records(run).records) == run.applied_position
+    assert migrated.run_storage.list_daemon_heartbeats() == [
+        DaemonHeartbeat(
+            daemon_type="A", daemon_id="1", hostname="box", timestamp=2.5, progress_at=1.5
+        )
+    ]
+    assert migrated.run_storage.get_daemon_leases() == {}
+    migrated.dispose()
 
 
 def test_a_folder_without_a_storage_is_told(

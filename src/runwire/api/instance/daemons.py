@@ -86,9 +86,7 @@ class DaemonStatus(Node):
 
 async def read_daemons(context: ApiContext) -> list[StatusRow]:
     """The statuses of the daemons as they are now."""
-    return list(
-        await context.lanes.read(daemon_statuses, context.instance, now=clock.timestamp())
-    )
+    return list(await context.lanes.read(daemon_statuses, context.instance, now=clock.timestamp()))
 
 
 async def find_daemon(context: ApiContext, key: list[str]) -> StatusRow | None:

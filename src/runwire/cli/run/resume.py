@@ -37,9 +37,7 @@ def resume(
     Steps that have finished do not run again.
     """
     with connect(url, token) as client:
-        run_id = client.resume_run(
-            resolve_run_id(client, run), attempt_number=attempt
-        ).run_id
+        run_id = client.resume_run(resolve_run_id(client, run), attempt_number=attempt).run_id
         if not follow:
             typer.echo(run_id)
             return

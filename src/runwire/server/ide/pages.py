@@ -21,6 +21,7 @@ _STARTERS: Mapping[str, Mapping[str, Any]] = {
     "SubmitRun": {"input": {"target": {"newRun": {"job": {"jobName": "the name of a job"}}}}},
     "RunsPage": {"first": 10},
     "FollowRun": {"runId": "the id of a run"},
+    "WatchDaemons": {},
 }
 """The documents that a new visitor finds, and variables to begin with."""
 

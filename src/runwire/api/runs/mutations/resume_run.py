@@ -12,7 +12,6 @@ from runwire.api.locations.errors import CodeLocationUnavailable
 from runwire.api.rows import given, result
 from runwire.api.runs.errors import LaunchFailed, RunNotFound, RunStateConflict
 from runwire.api.runs.types import Run
-from runwire.api.user_errors import input_at
 from runwire.errors import JobNotFoundError, UnavailableError
 from runwire.events.entry import storable_text
 from runwire.runs.run import RunRecord
@@ -53,10 +52,9 @@ async def resume_run(
     context = info.context
     run_id, attempt_number = storable_text(input.run_id), given(input.attempt_number)
     try:
-        with input_at("input"):
-            record = await context.lanes.call(
-                context.instance.resume_run, run_id, context.workspace, attempt_number
-            )
+        record = await context.lanes.call(
+            context.instance.resume_run, run_id, context.workspace, attempt_number
+        )
     except JobNotFoundError as error:  # there is no code location left that could be told of
         raise UnavailableError(f"run {run_id!r} has nowhere to go on: {error}") from error
     return ResumeRunSuccess(run=record)

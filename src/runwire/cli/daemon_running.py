@@ -1,0 +1,65 @@
+"""Running the daemons of an instance, and looking whether they run."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+
+from runwire import __version__, clock
+from runwire.cli.serving import open_workspace
+from runwire.daemons.required import daemons_of
+from runwire.daemons.runner import DaemonRunner
+from runwire.daemons.status import LIVE_STATES, DaemonStatus, daemon_statuses
+from runwire.instance import Instance
+from runwire.locations.workspace_file import Target
+
+
+def run_daemons(home: Path, targets: Sequence[Target]) -> None:
+    """Runs them until SIGINT or SIGTERM; says which work here."""
+    logging.basicConfig(
+        level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    ending = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ending.set())
+    typer.echo(f"runwire {__version__}")
+    typer.echo(f"home      {home.absolute()}")
+    with (
+        Instance.from_home(home) as instance,
+        open_workspace(instance, targets) as workspace,
+    ):
+        daemons = daemons_of(instance, workspace)
+        if not daemons:
+            typer.echo("runwire.yaml enables no daemon; Ctrl-C ends this process.")
+        with DaemonRunner(instance, daemons, on_change=_tell):
+            ending.wait()
+
+
+def _tell(daemon_type: str, is_working: bool) -> None:
+    typer.echo(f"daemon    {daemon_type}: {'working' if is_working else 'standing by'}")
+
+
+def check_liveness(home: Path) -> list[str]:
+    """Why required daemons of an instance are not live, a sentence for each; empty when all are."""
+    with Instance.from_home(home) as instance:
+        statuses = daemon_statuses(instance, now=clock.timestamp())
+    return [
+        _problem(status)
+        for status in statuses
+        if status.required and status.state not in LIVE_STATES
+    ]
+
+
+def _problem(status: DaemonStatus) -> str:
+    last = status.last_heartbeat
+    when = (
+        "it never beat"
+        if last is None
+        else f"its last heartbeat is of {clock.from_timestamp(last.timestamp):%Y-%m-%d %H:%M:%S} UTC"
+    )
+    return f"{status.daemon_type} is {status.state.value}: {when}; start it with `runwire daemon`"

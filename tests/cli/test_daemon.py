@@ -1,0 +1,124 @@
+"""``runwire daemon`` as processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from subprocess import Popen
+
+import pytest
+
+PATIENCE = 60.0
+
+YAML = """
+daemons:
+  heartbeat_interval_seconds: 0.2
+  heartbeat_tolerance_seconds: 2
+  lease_seconds: 1
+"""
+
+Start = Callable[[], "Popen[str]"]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    (tmp_path / "runwire.yaml").write_text(YAML)
+    return tmp_path
+
+
+@pytest.fixture
+def start(home: Path) -> Iterator[Start]:
+    """Starts a process that runs daemons, in which nothing else is known of the home."""
+    started: list[Popen[str]] = []
+
+    def start() -> Popen[str]:
+        process = Popen(
+            [sys.executable, "-m", "runwire.cli", "daemon", "--home", str(home)],
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=home,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def wait_for_line(process: Popen[str], wanted: str) -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.strip() == wanted:
+            return
+    raise AssertionError(f"it ended without saying {wanted!r}")
+
+
+def check_liveness(home: Path) -> tuple[int, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "runwire.cli", "daemon", "liveness-check", "--home", str(home)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+WORKING, STANDING_BY = "daemon    MONITORING: working", "daemon    MONITORING: standing by"
+
+
+def test_a_stand_by_takes_over_from_one_that_was_killed(home: Path, start: Start) -> None:
+    first = start()
+    wait_for_line(first, WORKING)
+    second = start()
+    wait_for_line(second, STANDING_BY)
+    first.send_signal(signal.SIGKILL)
+    wait_for_line(second, WORKING)
+    assert check_liveness(home) == (0, "every required daemon is live\n")
+
+
+def test_it_ends_in_order_and_the_liveness_check_tells(home: Path, start: Start) -> None:
+    code, said = check_liveness(home)
+    assert (code, said) == (
+        1,
+        "MONITORING is NOT_RUNNING: it never beat; start it with `runwire daemon`\n",
+    )
+    process = start()
+    wait_for_line(process, WORKING)
+    assert check_liveness(home)[0] == 0
+    process.terminate()
+    assert process.wait(PATIENCE) == 0
+    code, said = check_liveness(home)
+    assert code == 1
+    assert said.startswith("MONITORING is NOT_RUNNING: its last heartbeat is of 20")
+
+
+def test_one_that_fell_silent_is_stale(home: Path, start: Start) -> None:
+    process = start()
+    wait_for_line(process, WORKING)
+    os.kill(process.pid, signal.SIGSTOP)
+    end = time.monotonic() + PATIENCE
+    while "MONITORING is STALE" not in check_liveness(home)[1]:
+        assert time.monotonic() < end, "it was not found to be stale"
+
+
+def test_without_a_home_it_says_what_is_missing(home: Path) -> None:
+    environ = {key: value for key, value in os.environ.items() if key != "RUNWIRE_HOME"}
+    done = subprocess.run(
+        [sys.executable, "-m", "runwire.cli", "daemon"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environ,
+    )
+    assert done.returncode != 0
+    assert "name the instance's home: --home or RUNWIRE_HOME" in done.stderr
