@@ -2,10 +2,19 @@ from __future__ import annotations
 
 import json
 import re
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
 
 from runwire import __version__
+from runwire.cli.instance import _daemon_row
+from runwire.cli.run.words import local_time
+from runwire.client import DaemonHeartbeat, DaemonStatus, ErrorInfo, RunwireClient
 from tests.cli.conftest import Invoke
-from tests.cli.served import Served
+from tests.cli.served import PATIENCE_SECONDS, Served, serving
 
 
 def test_info_tells_the_components_and_the_code_locations(at_server: Invoke) -> None:
@@ -16,8 +25,8 @@ def test_info_tells_the_components_and_the_code_locations(at_server: Invoke) -> 
         ["version", __version__],
         ["run coordinator", "runwire.coordinators.default.DefaultRunCoordinator"],
         ["run launcher", "runwire.launchers.default.DefaultRunLauncher"],
-        ["storage of runs", "runwire.storages.sqlite.SqliteStorage, revision 0001"],
-        ["storage of event log", "runwire.storages.sqlite.SqliteStorage, revision 0001"],
+        ["storage of runs", "runwire.storages.sqlite.SqliteStorage, revision 0002"],
+        ["storage of event log", "runwire.storages.sqlite.SqliteStorage, revision 0002"],
         ["location jobs", "LOADED"],
     ]
 
@@ -30,4 +39,82 @@ def test_info_as_json_is_the_answer_of_the_api(
     assert [place["name"] for place in health["codeLocations"]] == ["jobs"]
     # An address without a path means the endpoint.
     short = invoke("instance", "info", "--json", "--url", f"http://127.0.0.1:{shared_server.port}")
-    assert json.loads(short.stdout) == health
+    assert steady(json.loads(short.stdout)) == steady(health)
+
+
+def steady(health: Any) -> Any:
+    """What does not change from heartbeat to heartbeat."""
+    (daemon,) = health["instance"].pop("daemons")
+    assert daemon["daemonType"] == "MONITORING"
+    return health
+
+
+def test_health_tells_of_the_daemons_and_the_code_locations(
+    at_server: Invoke, client: RunwireClient
+) -> None:
+    wait_for_monitoring(client)
+    result = at_server("instance", "health")
+    assert (result.exit_code, result.stderr) == (0, "")
+    daemon, location = [re.split(r" {2,}", line) for line in result.stdout.splitlines()]
+    assert daemon[:2] == ["daemon MONITORING", "RUNNING"]
+    assert daemon[2].startswith("last heartbeat 2")
+    assert location == ["location jobs", "LOADED"]
+
+
+def test_health_as_json_has_both(at_server: Invoke, client: RunwireClient) -> None:
+    wait_for_monitoring(client)
+    health = json.loads(at_server("instance", "health", "--json").stdout)
+    (daemon,) = health["daemons"]
+    assert (daemon["daemonType"], daemon["required"], daemon["healthy"], daemon["state"]) == (
+        "MONITORING",
+        True,
+        True,
+        "RUNNING",
+    )
+    assert health["codeLocations"] == [{"name": "jobs", "status": "LOADED", "loadError": None}]
+
+
+def wait_for_monitoring(client: RunwireClient) -> None:
+    """Waits until the monitoring daemon, which starts with the server, has beaten."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    while [daemon.state for daemon in client.list_daemons()] != ["RUNNING"]:
+        assert time.monotonic() < end, "the monitoring daemon does not beat"
+        time.sleep(0.02)
+
+
+def test_health_exits_with_1_when_code_cannot_be_used(invoke: Invoke, tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text("raise ValueError('broken\\non purpose')")
+    with serving(tmp_path, "-f", "broken.py") as server:
+        result = invoke("instance", "health", "--url", server.url)
+        assert (result.exit_code, result.stderr) == (1, "")
+        row = re.split(r" {2,}", result.stdout.splitlines()[-1])
+        assert row[:2] == ["location broken", "FAILED"]
+        as_json = invoke("instance", "health", "--json", "--url", server.url)
+        assert as_json.exit_code == 1
+        assert json.loads(as_json.stdout)["codeLocations"][0]["status"] == "FAILED"
+
+
+NOW = datetime(2026, 11, 22, 17, 5, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("status", "row"),
+    [
+        (
+            DaemonStatus(daemon_type="MONITORING", required=True, state="NOT_RUNNING"),
+            "",
+        ),
+        (
+            DaemonStatus(
+                daemon_type="MONITORING",
+                required=False,
+                state="ERRORING",
+                last_heartbeat=DaemonHeartbeat("a", "here", NOW, NOW, (ErrorInfo("it\nbroke"),)),
+                standbys=(DaemonHeartbeat("b", "there", NOW, NOW),) * 2,
+            ),
+            f"not required, last heartbeat {local_time(NOW)} on here, 2 standing by, latest error: it",
+        ),
+    ],
+)
+def test_a_daemon_is_told_in_a_line(status: DaemonStatus, row: str) -> None:
+    assert _daemon_row(status) == ("daemon MONITORING", status.state, row)

@@ -131,6 +131,21 @@ def test_refusals_carry_their_type_their_words_and_their_fields(client: RunwireC
         client.execute("Nope")
 
 
+def test_a_run_that_nobody_launched_is_not_resumed(client: RunwireClient) -> None:
+    run_id = client.create_run("good").run.run_id
+    with pytest.raises(RequestRefusedError, match="launchRun starts it") as refused:
+        client.resume_run(run_id, attempt_number=1)
+    assert refused.value.type_name == "RunStateConflict"
+    run = client.get_run(run_id)
+    assert run is not None
+    assert (run.status, run.stats.resume_attempts) == (RunStatus.NOT_STARTED, 0)
+
+
+def test_the_daemons_are_told(client: RunwireClient) -> None:
+    (daemon,) = client.list_daemons()
+    assert (daemon.daemon_type, daemon.required) == ("MONITORING", True)
+
+
 def test_the_code_locations_are_told_once_they_are_loaded(client: RunwireClient) -> None:
     loaded = CodeLocation(name="jobs", status=CodeLocationStatus.LOADED)
     assert client.wait_until_ready() == (loaded,)

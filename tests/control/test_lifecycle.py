@@ -321,8 +321,10 @@ def test_a_worker_of_which_nobody_can_tell_leaves_the_status_alone(
     run_id = run_in(storage, workspace, RunStatus.STARTED)
     before = storage.get_run_record(run_id)
     launcher.reachable, launcher.health = reachable, WorkerStatus.UNKNOWN
-    with pytest.raises(TerminateFailedError, match="MARK_AS_CANCELED_IMMEDIATELY"):
+    with pytest.raises(TerminateFailedError, match="MARK_AS_CANCELED_IMMEDIATELY") as refused:
         terminate_run(storage, launcher, workspace, {}, run_id)
+    cause = None if refused.value.error is None else refused.value.error.class_name
+    assert cause == (None if reachable else "CodeLocationUnavailableError")
     assert storage.get_run_record(run_id) == before
     assert launcher.stopped == []
 
@@ -412,7 +414,6 @@ def test_a_worker_that_may_linger_after_the_end_of_its_run_is_killed(
     run_id = run_in(storage, workspace, RunStatus.SUCCESS)
     now = clock.timestamp() + seconds
     monkeypatch.setattr(clock, "timestamp", lambda: now)
-    launcher.reachable = seconds == 0
     delete = partial(delete_run, storage, launcher, workspace, {}, run_id, force=False)
     assert delete(delete_files=lambda _: None).run_id == run_id
     assert launcher.stopped == ([(run_id, 1, True)] if seconds == 0 else [])

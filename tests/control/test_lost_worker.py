@@ -76,6 +76,17 @@ def test_that_a_worker_is_lost_is_told_once(storage: MemoryStorage, workspace: W
     assert types_of(storage, run_id) == [T.RUN_STARTING, T.RUN_START, T.RUN_WORKER_LOST]
 
 
+def test_that_a_worker_is_lost_is_old_news_once_another_has_the_run(
+    storage: MemoryStorage, launcher: Any, workspace: Workspace
+) -> None:
+    run_id = run_in(storage, workspace, RunStatus.STARTED)
+    report(storage, run_id, attempts=1)
+    resume_run(storage, launcher, workspace, {}, run_id, 1, start_timeout_seconds=60)
+    before = events_of(storage, run_id)
+    assert report(storage, run_id, attempts=1) is None
+    assert events_of(storage, run_id) == before
+
+
 def test_each_lost_worker_is_told_of_until_no_attempt_is_left(
     storage: MemoryStorage, launcher: Any, workspace: Workspace
 ) -> None:

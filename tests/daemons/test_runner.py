@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from runwire import clock
 from runwire.daemons.daemon import Daemon
 from runwire.daemons.runner import DaemonRunner
 from runwire.errors import StorageUnavailableError
@@ -38,7 +39,7 @@ class Working(Daemon):
 
     daemon_type = "MONITORING"
 
-    def __init__(self, work: Callable[[Callable[[], bool]], None] = lambda _: None) -> None:
+    def __init__(self, work: Callable[[Callable[[], bool]], object] = lambda _: None) -> None:
         self._work = work
         self._iterations: queue.Queue[None] = queue.Queue()
 
@@ -134,9 +135,11 @@ def _heartbeats(instance: Instance) -> list[DaemonHeartbeat]:
 
 def test_an_iteration_that_takes_long_still_beats_without_progress(instance: Instance) -> None:
     over = threading.Event()
-    daemon = Working(lambda _: over.wait(PATIENCE) and None)
+    daemon = Working(lambda _: over.wait(PATIENCE))
     with DaemonRunner(instance, [daemon]):
         daemon.wait_for_iteration()
+        begun_at = clock.timestamp()
+        eventually(lambda: heartbeat(instance).timestamp > begun_at)
         first = heartbeat(instance)
         eventually(lambda: heartbeat(instance).timestamp > first.timestamp + 0.1)
         assert heartbeat(instance).progress_at == first.progress_at
@@ -212,7 +215,7 @@ def test_a_daemon_that_hangs_is_told_when_it_is_stopped(
     instance: Instance, caplog: pytest.LogCaptureFixture
 ) -> None:
     over = threading.Event()
-    daemon = Working(lambda _: over.wait(PATIENCE) and None)
+    daemon = Working(lambda _: over.wait(PATIENCE))
     runner = DaemonRunner(instance, [daemon])
     runner.start()
     daemon.wait_for_iteration()

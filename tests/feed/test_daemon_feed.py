@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from dataclasses import replace
@@ -42,9 +43,12 @@ class Daemons:
         self.statuses = [status()]
         self.error: Exception | None = None
         self.reads = 0
+        self._has_read = threading.Condition()
 
     def read(self, instance: Instance, *, now: float) -> list[DaemonStatus]:
-        self.reads += 1
+        with self._has_read:
+            self.reads += 1
+            self._has_read.notify_all()
         if self.error is not None:
             raise self.error
         return list(self.statuses)
@@ -52,9 +56,11 @@ class Daemons:
     async def wait_for_reads(self, count: int = 2) -> None:
         """Waits until what was set before must have been read."""
         wanted = self.reads + count
-        async with asyncio.timeout(30):
-            while self.reads < wanted:
-                await asyncio.sleep(0.001)
+        assert await asyncio.to_thread(self._wait_for, wanted)
+
+    def _wait_for(self, wanted: int) -> bool:
+        with self._has_read:
+            return self._has_read.wait_for(lambda: self.reads >= wanted, 30)
 
 
 @pytest.fixture

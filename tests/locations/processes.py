@@ -54,12 +54,6 @@ def marked_processes() -> list[str]:
     return [command for _, command in _marked()]
 
 
-def find_process(needle: str) -> int:
-    """The pid of the one process of this test with a text in its command line."""
-    [pid] = [pid for pid, command in _marked() if needle in command]
-    return pid
-
-
 def code_servers() -> set[int]:
     """The pids of the live processes of this test that were started as code servers."""
     found = {pid for pid, command in _marked() if "runwire.locations.code_server" in command}

@@ -47,10 +47,10 @@ def test_a_lone_surrogate_is_escaped() -> None:
 )
 def test_a_malformed_request_is_refused(body: bytes) -> None:
     with pytest.raises((msgspec.MsgspecError, UnicodeDecodeError)):
-        protocol.HAS_WORKER.decode_request(body)
+        protocol.CHECK_WORKER.decode_request(body)
 
 
 def test_a_message_is_one_line() -> None:
-    request = protocol.HasWorkerRequest("a\nb")
-    assert encode(request) == b'{"run_id":"a\\nb"}'
-    assert protocol.decode_line(encode(request) + b"\n", protocol.HasWorkerRequest) == request
+    request = protocol.CheckWorkerRequest("a\nb", 1, {})
+    assert encode(request) == b'{"run_id":"a\\nb","epoch":1,"instance_ref":{}}'
+    assert protocol.decode_line(encode(request) + b"\n", protocol.CheckWorkerRequest) == request

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from runwire.control.new_run import NewRun
-from runwire.errors import CodeLocationUnavailableError, LaunchFailedError
+from runwire.errors import LaunchFailedError
 from runwire.events.entry import EventLogRecord
 from runwire.events.metadata import MetadataEntry, MetadataValue
 from runwire.events.payloads import EngineEventData, RunFailureReason
@@ -19,9 +19,15 @@ from runwire.instance import Instance
 from runwire.locations.workspace import LocalWorkspace
 from runwire.runs.run import RunRecord
 from runwire.runs.status import RunStatus
-from runwire.workspace import CodeLocationStatus, JobSelector, WorkerRequest
+from runwire.workspace import (
+    CodeLocationStatus,
+    JobSelector,
+    WorkerRef,
+    WorkerRequest,
+    WorkerStatus,
+)
 from tests.locations.conftest import Open, Write
-from tests.locations.processes import GENEROUS_SECONDS, eventually, find_process, is_alive
+from tests.locations.processes import GENEROUS_SECONDS, eventually, is_alive, server_pid
 
 E = EventType
 
@@ -87,6 +93,19 @@ JOBS = """
         leave()
 """
 
+SPAWNING_JOBS = (
+    JOBS
+    + """
+    import threading
+    threading.Thread(target=time.sleep, args=(600,), name="poller", daemon=True).start()
+    """
+)
+"""A thread that the definitions start forbids forks: workers are spawned and load the definitions anew."""
+
+both_ways = pytest.mark.parametrize(
+    "jobs", [pytest.param(JOBS, id="forked"), pytest.param(SPAWNING_JOBS, id="spawned")]
+)
+
 
 @pytest.fixture
 def instance(tmp_path: Path) -> Iterator[Instance]:
@@ -136,10 +155,11 @@ def _waiting_pid(tmp_path: Path) -> int:
 # -------------------------------------------------------------------------------- to the end
 
 
+@both_ways
 def test_a_run_goes_through_its_events_to_success(
-    write: Write, open_workspace: Open, instance: Instance
+    write: Write, open_workspace: Open, instance: Instance, jobs: str
 ) -> None:
-    run_id = _submit(instance, open_workspace(write(JOBS)), "good")
+    run_id = _submit(instance, open_workspace(write(jobs)), "good")
     assert _wait_for_end(instance, run_id).status is RunStatus.SUCCESS
     assert _types(instance, run_id) == [
         E.RUN_STARTING,
@@ -164,10 +184,11 @@ def test_a_run_goes_through_its_events_to_success(
     assert {event.epoch for event in events} == {1}
 
 
+@both_ways
 def test_the_worker_tells_its_pid_and_keeps_what_user_code_prints(
-    write: Write, open_workspace: Open, instance: Instance
+    write: Write, open_workspace: Open, instance: Instance, jobs: str
 ) -> None:
-    run_id = _submit(instance, open_workspace(write(JOBS)), "good")
+    run_id = _submit(instance, open_workspace(write(jobs)), "good")
     _wait_for_end(instance, run_id)
     told = _events(instance, run_id)[1]
     assert isinstance(told.data, EngineEventData)
@@ -196,30 +217,36 @@ def test_a_run_with_a_failing_op_fails_once(
     assert steps == [(E.STEP_START, "fail"), (E.STEP_FAILURE, "fail")]
 
 
+@both_ways
 def test_a_worker_runs_beside_its_code_server(
-    write: Write, open_workspace: Open, instance: Instance, tmp_path: Path
+    write: Write, open_workspace: Open, instance: Instance, jobs: str, tmp_path: Path
 ) -> None:
-    workspace = open_workspace(write(JOBS))
+    workspace = open_workspace(write(jobs))
     run_id = _submit(instance, workspace, "waiting")
     pid = _waiting_pid(tmp_path)
-    assert pid != find_process("code_server")
     assert os.getpgid(pid) == pid
-    assert os.getsid(pid) == pid
     location = workspace.get_location("jobs")
-    assert (location.has_worker(run_id), location.has_worker("other")) == (True, False)
+    assert pid != server_pid(location)
+    ref = instance.get_ref().to_dict()
+
+    def status(run: str) -> WorkerStatus:
+        return location.check_worker(WorkerRef(run, 1, ref)).status
+
+    assert (status(run_id), status("other")) == (WorkerStatus.RUNNING, WorkerStatus.NOT_FOUND)
     (tmp_path / "go on").touch()
     assert _wait_for_end(instance, run_id).status is RunStatus.SUCCESS
-    eventually(lambda: not location.has_worker(run_id), "the worker is gone")
-    assert location.stop_worker(run_id) is False
+    eventually(lambda: status(run_id) is WorkerStatus.SUCCESS, "the worker is gone")
+    assert location.stop_worker(WorkerRef(run_id, 1, ref)) is False
 
 
 # -------------------------------------------------------------------------- lost and not loaded
 
 
+@both_ways
 def test_a_worker_that_is_killed_in_a_step_fails_its_run_once(
-    write: Write, open_workspace: Open, instance: Instance, tmp_path: Path
+    write: Write, open_workspace: Open, instance: Instance, jobs: str, tmp_path: Path
 ) -> None:
-    run_id = _submit(instance, open_workspace(write(JOBS)), "waiting")
+    run_id = _submit(instance, open_workspace(write(jobs)), "waiting")
     pid = _waiting_pid(tmp_path)
     os.kill(pid, signal.SIGKILL)
     failure = _wait_for_end(instance, run_id).failure
@@ -248,7 +275,7 @@ def test_user_code_that_leaves_without_a_word_loses_the_worker(
 def test_definitions_that_do_not_load_in_the_worker_fail_the_run(
     write: Write, open_workspace: Open, instance: Instance
 ) -> None:
-    workspace = open_workspace(write(JOBS))
+    workspace = open_workspace(write(SPAWNING_JOBS))
     write("raise KeyError('changed')\n")
     run_id = _submit(instance, workspace, "good")
     record = _wait_for_end(instance, run_id)
@@ -263,7 +290,7 @@ def test_definitions_that_do_not_load_in_the_worker_fail_the_run(
 def test_a_job_that_is_gone_in_the_worker_fails_the_run(
     write: Write, open_workspace: Open, instance: Instance
 ) -> None:
-    workspace = open_workspace(write(JOBS))
+    workspace = open_workspace(write(SPAWNING_JOBS))
     write(JOBS.replace("def good():", "def better():"))
     run_id = _submit(instance, workspace, "good")
     failure = _wait_for_end(instance, run_id).failure
@@ -311,10 +338,11 @@ def test_a_second_worker_with_an_old_epoch_does_nothing(
 # --------------------------------------------------------------------------------------- stopping
 
 
+@both_ways
 def test_a_run_that_is_stopped_is_canceled(
-    write: Write, open_workspace: Open, instance: Instance, tmp_path: Path
+    write: Write, open_workspace: Open, instance: Instance, jobs: str, tmp_path: Path
 ) -> None:
-    workspace = open_workspace(write(JOBS), stop_grace_seconds=GENEROUS_SECONDS)
+    workspace = open_workspace(write(jobs), stop_grace_seconds=GENEROUS_SECONDS)
     run_id = _submit(instance, workspace, "waiting")
     _waiting_pid(tmp_path)
     assert instance.terminate_run(run_id, workspace).status in {
@@ -326,10 +354,11 @@ def test_a_run_that_is_stopped_is_canceled(
     assert "killed" not in _events(instance, run_id)[-1].message
 
 
+@both_ways
 def test_a_worker_that_does_not_stop_is_killed_after_a_grace(
-    write: Write, open_workspace: Open, instance: Instance, tmp_path: Path
+    write: Write, open_workspace: Open, instance: Instance, jobs: str, tmp_path: Path
 ) -> None:
-    workspace = open_workspace(write(JOBS), stop_grace_seconds=0.3)
+    workspace = open_workspace(write(jobs), stop_grace_seconds=0.3)
     run_id = _submit(instance, workspace, "ignoring")
     pid = _waiting_pid(tmp_path)
     instance.terminate_run(run_id, workspace)
@@ -344,7 +373,7 @@ def test_a_worker_that_does_not_stop_is_killed_after_a_grace(
 def test_a_worker_is_stopped_while_it_loads_its_definitions(
     write: Write, open_workspace: Open, instance: Instance, tmp_path: Path
 ) -> None:
-    workspace = open_workspace(write(JOBS), stop_grace_seconds=GENEROUS_SECONDS)
+    workspace = open_workspace(write(SPAWNING_JOBS), stop_grace_seconds=GENEROUS_SECONDS)
     write(
         """
         import os, time
@@ -366,22 +395,29 @@ def test_a_worker_is_stopped_while_it_loads_its_definitions(
 # ---------------------------------------------------------------------------- without code server
 
 
-def test_a_worker_outlives_its_code_server(
+def test_a_worker_outlives_its_code_server_and_is_found_by_the_next(
     write: Write, open_workspace: Open, instance: Instance, tmp_path: Path
 ) -> None:
-    workspace = open_workspace(write(JOBS))
+    workspace = open_workspace(write(JOBS), stop_grace_seconds=GENEROUS_SECONDS)
     location = workspace.get_location("jobs")
+    first = location.state.server
     run_id = _submit(instance, workspace, "waiting")
     worker = _waiting_pid(tmp_path)
-    os.kill(find_process("code_server"), signal.SIGKILL)
+    os.kill(server_pid(location), signal.SIGKILL)
     eventually(
-        lambda: location.state.status is CodeLocationStatus.UNREACHABLE, "the death is noticed"
+        lambda: (
+            location.state.status is CodeLocationStatus.LOADED and location.state.server != first
+        ),
+        "the code server is started again",
     )
-    with pytest.raises(CodeLocationUnavailableError):
-        location.has_worker(run_id)
     assert is_alive(worker)
-    (tmp_path / "go on").touch()
-    assert _wait_for_end(instance, run_id).status is RunStatus.SUCCESS
+    health = location.check_worker(WorkerRef(run_id, 1, instance.get_ref().to_dict()))
+    assert health.status is WorkerStatus.RUNNING
+    assert instance.terminate_run(run_id, workspace).status in {
+        RunStatus.CANCELING,
+        RunStatus.CANCELED,
+    }
+    assert _wait_for_end(instance, run_id).status is RunStatus.CANCELED
     eventually(lambda: not is_alive(worker), "the worker has ended")
 
 
@@ -401,7 +437,7 @@ def test_a_worker_imports_from_where_its_code_server_did(
     write: Write, open_workspace: Open, instance: Instance, tmp_path: Path
 ) -> None:
     file = write(
-        JOBS
+        SPAWNING_JOBS
         + """
     import json, sys
     with (FOLDER / "paths").open("a") as paths:
@@ -417,7 +453,7 @@ def test_a_worker_imports_from_where_its_code_server_did(
 
 def test_a_worker_stays_lean(write: Write, open_workspace: Open, instance: Instance) -> None:
     file = write(
-        JOBS
+        SPAWNING_JOBS
         + """
     import sys
 

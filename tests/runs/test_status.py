@@ -84,7 +84,7 @@ def test_actions_follow_the_status() -> None:
         RunAction.DELETE,
     )
     assert actions_in(RunStatus.MANAGED) == (RunAction.TERMINATE, RunAction.REPORT_EVENTS)
-    assert actions_in(RunStatus.STARTED) == (RunAction.TERMINATE,)
+    assert actions_in(RunStatus.STARTED) == (RunAction.RESUME, RunAction.TERMINATE)
     assert actions_in(RunStatus.SUCCESS) == (RunAction.DELETE,)
     assert set(ALLOWED_STATUSES) == set(RunAction)
 

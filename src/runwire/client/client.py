@@ -192,8 +192,9 @@ class RunwireClient:
             attempt_number: the number that this attempt must have, 1 for the first, which makes the call safe
                 to repeat: another number is refused. The next one when left out.
         """
-        input = given({"runId": run_id, "attemptNumber": attempt_number})
-        return self._mutate_run("ResumeRun", "resumeRun", input)
+        return self._mutate_run(
+            "ResumeRun", "resumeRun", given({"runId": run_id, "attemptNumber": attempt_number})
+        )
 
     def terminate_run(self, run_id: str, *, force: bool = False) -> RunSummary:
         """Stops a run: its worker is asked to end, or with ``force`` the run ends at once without it."""

@@ -7,8 +7,14 @@ from contextlib import suppress
 from enum import Enum
 from typing import Any
 
-from runwire.control.worker_health import try_to_stop, worker_health
-from runwire.errors import RunStateConflictError, TerminateFailedError
+from runwire.control.worker_health import try_to_stop
+from runwire.error_info import ErrorInfo
+from runwire.errors import (
+    CodeLocationNotFoundError,
+    RunStateConflictError,
+    TerminateFailedError,
+    UnavailableError,
+)
 from runwire.events.entry import EventLogEntry
 from runwire.events.types import EventType
 from runwire.fault_points import fault_point
@@ -100,10 +106,14 @@ def _may_be_alive(launcher: RunLauncher, context: LaunchRunContext) -> bool:
     """
     if not launcher.supports_check_run_worker_health:
         return True
-    health = worker_health(launcher, context)
+    run_id = context.record.run_id
+    try:
+        health = launcher.check_run_worker_health(context)
+    except (UnavailableError, CodeLocationNotFoundError) as error:
+        raise TerminateFailedError(run_id, str(error), ErrorInfo.from_exception(error)) from error
     match health.status:
         case WorkerStatus.UNKNOWN:
-            raise TerminateFailedError(context.record.run_id, health.message)
+            raise TerminateFailedError(run_id, health.message)
         case WorkerStatus.NOT_FOUND:
             return context.record.status is RunStatus.STARTING
         case status:

@@ -194,7 +194,7 @@ class RunMonitor:
         return 0.0 if instant is None else self._now() - instant
 
     def _handed_over_at(self, record: RunRecord) -> float | None:
-        if True:
+        if record.resume_attempts == 0:
             return record.launched_at
         handover = find_handover(self._storage, record)
         return record.launched_at if handover is None else handover.timestamp

@@ -13,6 +13,7 @@ from runwire.locations import protocol
 from runwire.locations.code_location import PROBE_SECONDS, ServedCodeLocation, Tell
 from runwire.locations.restart_delays import RestartDelays
 from runwire.locations.server_process import CodeServerNotReadyError, CodeServerProcess
+from runwire.locations.source_changes import files_named_in
 from runwire.locations.target import LocationTarget
 from runwire.locations.timeouts import LocationTimeouts
 from runwire.locations.wire import CodeServerCallError, CodeServerClient
@@ -66,7 +67,7 @@ class LocalCodeLocation(ServedCodeLocation):
         self._current: _Server | None = None
         self._living: set[_Server] = set()
         self._ending = ""  # how the last one ended that had served
-        self._source_files: tuple[str, ...] = ()
+        self._source_files: frozenset[str] = frozenset()
         self._wanted, self._begun, self._done = 1, 0, 0  # loads that were asked for, by number
         self._restart_at: float | None = None
         self._delays = RestartDelays()
@@ -83,7 +84,7 @@ class LocalCodeLocation(ServedCodeLocation):
     def source_files(self) -> frozenset[str]:
         """The files that its definitions were last loaded from, or should have been."""
         own = self._target.source().python_file
-        return frozenset(self._source_files) | (frozenset() if own is None else {own})
+        return self._source_files | (frozenset() if own is None else {own})
 
     def check_worker(self, worker: WorkerRef) -> CheckRunHealthResult:
         return check_worker(run_dir_of(worker.instance_ref, worker.run_id), worker.epoch)
@@ -185,11 +186,18 @@ class LocalCodeLocation(ServedCodeLocation):
                     ErrorInfo(server.process.describe_end(), "ChildProcessError"), is_retried=True
                 )
                 return
-            self._source_files = loaded.source_files
+            self._note_source_files(loaded)
             self._replace(server)
             self._take_definitions(info, loaded)
             if is_restart and isinstance(loaded, protocol.LoadFailed):
                 self._plan_restart(0)
+
+    def _note_source_files(self, loaded: protocol.RepositoriesLoaded | protocol.LoadFailed) -> None:
+        files = frozenset(loaded.source_files)
+        if isinstance(loaded, protocol.LoadFailed):
+            # What was not imported for the error is what the mend may be in.
+            files |= self._source_files | files_named_in(loaded.error)
+        self._source_files = files
 
     def _fail(self, error: ErrorInfo, *, is_retried: bool) -> None:
         with self._changed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,10 +11,14 @@ from types import TracebackType
 from typing import Protocol, Self, TypeAlias
 
 from runwire import clock
+from runwire.error_info import ErrorInfo
 
 LOOK_SECONDS = 1.0
 QUIET_SECONDS = 0.3
 """How long files must stay as they are before they are loaded: an editor may be at it still."""
+
+_PLACE = re.compile(r'File "(/[^"]+)", line|^(/[^\n]+?):\d+: ')
+"""A file as a traceback names it, or as the message of a load error begins."""
 
 Signature: TypeAlias = tuple[int, int] | None
 """The time of the last change in nanoseconds, and the size; None when there is no file."""
@@ -45,18 +50,18 @@ class SourceChanges:
     """
 
     def __init__(self, locations: Iterable[Reloadable]) -> None:
+        self._locations = tuple(locations)
         self._ending = threading.Event()
-        self._threads = [
-            threading.Thread(
-                target=self._follow, args=(location,), name="runwire-source-changes", daemon=True
-            )
-            for location in locations
-        ]
 
     def start(self) -> None:
-        """Begins to look. To be called once."""
-        for thread in self._threads:
-            thread.start()
+        """Begins to look; what changes from now on has changed. To be called once."""
+        for location in self._locations:
+            threading.Thread(
+                target=self._follow,
+                args=(location, look_at(location.source_files)),
+                name="runwire-source-changes",
+                daemon=True,
+            ).start()
 
     def stop(self) -> None:
         """Ends it. A reload that has begun goes on. Harmless when called twice."""
@@ -74,8 +79,7 @@ class SourceChanges:
     ) -> None:
         self.stop()
 
-    def _follow(self, location: Reloadable) -> None:
-        seen = look_at(location.source_files)
+    def _follow(self, location: Reloadable, seen: Look) -> None:
         while not self._ending.wait(LOOK_SECONDS):
             seen = self._look(location, seen)
 
@@ -94,6 +98,12 @@ class SourceChanges:
         if not self._ending.is_set():
             location.reload()
         return now
+
+
+def files_named_in(error: ErrorInfo) -> set[str]:
+    """The files where an error arose, and all on the way there."""
+    texts = [text for part in (error, *error.causes) for text in (part.message, *part.stack)]
+    return {path for text in texts for pair in _PLACE.findall(text) for path in pair if path}
 
 
 def look_at(files: Iterable[str]) -> Look:

@@ -27,7 +27,14 @@ from runwire.locations.definition_loading import find_job
 from runwire.locations.protocol import StepParameters
 from runwire.runs.run import Run
 
-_decode = msgspec.json.Decoder(StepParameters).decode
+
+class _Parameters(StepParameters, frozen=True):
+    """The parameters with the run as such."""
+
+    run: Run  # type: ignore[assignment]
+
+
+_decode = msgspec.json.Decoder(_Parameters).decode
 
 
 def main(payload: bytes, channel: int | None) -> None:
@@ -50,7 +57,7 @@ class StepWork:
     """The work on one step. What it opens is closed by the stack."""
 
     def __init__(
-        self, parameters: StepParameters, log: RunLog, interrupts: Interrupts, stack: ExitStack
+        self, parameters: _Parameters, log: RunLog, interrupts: Interrupts, stack: ExitStack
     ) -> None:
         self._parameters = parameters
         self._log = log
@@ -73,8 +80,7 @@ class StepWork:
 
     def _prepare(self) -> tuple[ExecutionStep, RunScope]:
         """The step and what it needs; only that of its run."""
-        wanted = self._parameters
-        run = msgspec.convert(wanted.run, Run)
+        wanted, run = self._parameters, self._parameters.run
         with self._interrupts.user_code():
             job = self._load_job()
         op = _op_of(job, wanted.step_key)

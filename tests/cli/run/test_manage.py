@@ -81,7 +81,7 @@ def test_show_tells_of_a_run_by_the_beginning_of_its_id(at_server: Invoke, run_i
     assert (as_json["runId"], as_json["runConfig"]) == (run_id, {})
 
 
-@pytest.mark.parametrize("command", ["show", "tail", "terminate", "delete"])
+@pytest.mark.parametrize("command", ["show", "tail", "resume", "terminate", "delete"])
 @pytest.mark.parametrize("text", ["nope", ""])
 def test_an_unknown_run_is_refused_with_2_and_one_line(
     at_server: Invoke, command: str, text: str
