@@ -8,11 +8,12 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
+from runwire.cli import serving
 from runwire.client import NotAuthorizedError, RunwireClient
 from runwire.workspace import CodeLocationStatus
 from tests.cli.conftest import Invoke
@@ -102,10 +103,131 @@ def test_dev_goes_on_when_a_file_raises_and_shows_why(tmp_path: Path, invoke: In
     assert 'broken.py", line 3' in failed
 
 
-def test_dev_wants_something_to_serve(invoke: Invoke) -> None:
+def test_dev_wants_something_to_serve(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     result = invoke("dev")
     assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr == "error: name what to serve: -f FILE or -m MODULE\n"
+    assert result.stderr == (
+        "error: name what to serve: -f FILE, -m MODULE or -w FILE; or write workspace.yaml here\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+# ------------------------------------------------------------------------------- workspace files
+
+
+def _write_workspace(folder: Path, name: str = "workspace.yaml") -> Path:
+    (folder / "jobs.py").write_text(JOBS, encoding="utf-8")
+    file = folder / name
+    file.write_text(
+        "load_from: [python_file: {relative_path: jobs.py, location_name: shop}]", encoding="utf-8"
+    )
+    return file
+
+
+@pytest.mark.parametrize("command_name", ["dev", "serve"])
+def test_the_workspace_file_here_is_served_unless_another_is_named(
+    tmp_path: Path, command_name: str
+) -> None:
+    (tmp_path / "home").mkdir()
+    _write_workspace(tmp_path)
+    (tmp_path / "other").mkdir()
+    other = _write_workspace(tmp_path / "other", "mine.yaml")
+    other.write_text(other.read_text().replace("shop", "store"), encoding="utf-8")
+    base = (command_name, "--home", "home", "--port", "0")
+    for arguments, line in (
+        (base, "location  shop: LOADED, jobs: bad, gated, good"),
+        ((*base, "-w", str(other)), "location  store: LOADED, jobs: bad, gated, good"),
+        ((*base, "-f", "jobs.py"), "location  jobs: LOADED, jobs: bad, gated, good"),
+    ):
+        with started(tmp_path, *arguments) as process:
+            assert lines_until(process, "location")[-1] == line
+
+
+@pytest.mark.parametrize("command_name", ["dev", "serve"])
+def test_code_locations_are_named_in_one_way(
+    invoke: Invoke, tmp_path: Path, command_name: str
+) -> None:
+    file = _write_workspace(tmp_path)
+    home = tmp_path / "home"
+    result = invoke(command_name, "-w", str(file), "-m", "jobs", "--home", str(home))
+    assert result.exit_code == 2
+    assert result.stderr == "error: name code locations by -w, or by -f and -m\n"
+    assert not home.exists()
+
+
+def test_a_workspace_file_is_refused_with_every_key_path(invoke: Invoke, tmp_path: Path) -> None:
+    file = tmp_path / "workspace.yaml"
+    file.write_text("load_from: [{python_flie: a.py}, {grpc_server: {}}]", encoding="utf-8")
+    result = invoke("dev", "-w", str(file), "--home", str(tmp_path / "home"))
+    assert result.exit_code == 2
+    assert result.stderr.splitlines() == [
+        f"error: {file} is not valid:",
+        "  load_from.0.python_flie: there is no such key; remove it or mend its name",
+        "  load_from.1.grpc_server: name exactly one of port and socket",
+    ]
+    missing = invoke("dev", "-w", str(tmp_path / "no.yaml"))
+    assert missing.exit_code == 2
+    assert missing.stderr == (
+        f"error: {tmp_path / 'no.yaml'} is not valid:\n  (top level): there is no such file\n"
+    )
+
+
+# --------------------------------------------------------------------------------------- changes
+
+
+def test_dev_loads_a_file_anew_when_it_changes(tmp_path: Path) -> None:
+    jobs = tmp_path / "jobs.py"
+    jobs.write_text(JOBS, encoding="utf-8")
+    with started(tmp_path, "dev", "-f", "jobs.py", "--port", "0") as process:
+        lines_until(process, "location  jobs: LOADED, jobs: bad, gated, good")
+        jobs.write_text("1 / 0\n", encoding="utf-8")
+        lines_until(process, f"location  jobs: FAILED: {jobs}:1: loading the definitions raised")
+        jobs.write_text(JOBS.replace("def good", "def better"), encoding="utf-8")
+        lines_until(process, "location  jobs: LOADED, jobs: bad, better, gated")
+
+
+def test_only_dev_watches_files_and_only_unless_told(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+
+    def run_server(*_: object, reloads_on_change: bool = False) -> None:
+        asked.append(reloads_on_change)
+
+    monkeypatch.setattr(serving, "run_server", run_server)
+    _write_workspace(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for arguments in (["dev"], ["dev", "--no-reload"], ["serve"]):
+        assert invoke(*arguments, "--home", str(tmp_path)).exit_code == 0
+    assert asked == [True, False, False]
+
+
+def test_a_code_server_that_is_killed_is_told_and_started_again(tmp_path: Path) -> None:
+    (tmp_path / "jobs.py").write_text(JOBS, encoding="utf-8")
+    arguments = ("serve", "-f", "jobs.py", "--home", str(tmp_path), "--port", "0")
+    with started(tmp_path, *arguments) as process:
+        lines_until(process, "location  jobs: LOADED, jobs: bad, gated, good")
+        pid = _code_server_of(process.pid)
+        os.kill(pid, signal.SIGKILL)
+        told = lines_until(process, "location  jobs: LOADED, jobs: bad, gated, good")
+        process.terminate()
+        assert process.wait(PATIENCE_SECONDS) == 0
+    assert told[0].endswith(
+        f"code location jobs is started again: its process (pid {pid}) was killed by SIGKILL"
+    )
+
+
+def _code_server_of(pid: int) -> int:
+    """The pid of the code server that a process has started."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
+            if parent == str(pid) and b"code_server" in (folder / "cmdline").read_bytes():
+                return int(folder.name)
+    raise AssertionError("there is none")
 
 
 def test_dev_wants_a_file_that_is_there(invoke: Invoke, tmp_path: Path) -> None:

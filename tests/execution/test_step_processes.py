@@ -303,9 +303,14 @@ def test_a_failure_that_cannot_be_told_kills_all_step_processes(
 
 @pytest.mark.parametrize("keeps_pipe", [False, True])
 def test_a_process_that_ends_leaves_its_last_words_and_one_failure(
-    processes: StepProcesses, playing: Playing, log: Log, keeps_pipe: bool
+    processes: StepProcesses,
+    playing: Playing,
+    log: Log,
+    keeps_pipe: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Also when something that it started keeps its pipe open."""
+    """Also when something that it started keeps its pipe open, and when not all can be read at once."""
+    monkeypatch.setattr("runwire.execution.step_processes.READ_BYTES", 100)
     processes.start("a", [])
     step = playing.steps["a"]
     step.tell(event(EventType.STEP_START, "a"), handled("a", "x"))

@@ -126,9 +126,11 @@ class RunMonitor:
         )
 
     def _give_up_worker(self, record: RunRecord, ending: str) -> None:
-        if record.status is RunStatus.CANCELING:
-            self._kill_worker(record)  # what is left of it, and of those before it
-        elif record.resume_attempts >= self._settings.max_resume_run_attempts:
+        self._kill_worker(record)  # what is left of it, and of those before it
+        if (
+            record.status is not RunStatus.CANCELING
+            and record.resume_attempts >= self._settings.max_resume_run_attempts
+        ):
             fault_point("monitoring.before_failure")
         lost = self._report_lost(record, ending)
         if lost is not None and lost.event_type is EventType.RUN_WORKER_LOST:

@@ -19,7 +19,9 @@ MAX_NAME_CHARS = 200
 
 
 class FilesystemIOManager(IOManager):
-    """Keeps each output in a file of its own, pickled: ``<base_dir>/<run id>/<step>/<output>``.
+    """Keeps each output in a file of its own, pickled: ``<base_dir>/<run id>/<step>/<output>.<epoch>``.
+
+    So a worker that was paused and goes on does not overwrite what its successor has stored.
 
     A file is complete or not there: it is written beside its place, synced, and renamed; then the folders are
     synced.
@@ -29,9 +31,10 @@ class FilesystemIOManager(IOManager):
         self._base_dir = base_dir.absolute()
 
     def handle_output(self, context: OutputContext, value: Any) -> None:
-        path = self._path(context.run_id, context.step_key, context.output_name)
+        path = self._path(context.run_id, context.step_key, context.output_name, context.epoch)
         grown = _make_folder(path.parent)
-        part = path.parent / f".{uuid.uuid4().hex}.part"
+        _remove_parts(path.parent, context.epoch)
+        part = path.parent / f".{uuid.uuid4().hex}.{context.epoch}.part"
         try:
             _write(part, value, context)
             part.replace(path)
@@ -44,7 +47,12 @@ class FilesystemIOManager(IOManager):
         context.add_metadata({"path": MetadataValue.path(path)})
 
     def load_input(self, context: InputContext) -> Any:
-        path = self._path(context.run_id, context.upstream_step_key, context.upstream_output_name)
+        path = self._path(
+            context.run_id,
+            context.upstream_step_key,
+            context.upstream_output_name,
+            context.upstream_epoch,
+        )
         try:
             with path.open("rb") as file:
                 return pickle.load(file)  # noqa: S301 - a step of this run has written it
@@ -56,8 +64,9 @@ class FilesystemIOManager(IOManager):
                 user_exception=error,
             ) from error
 
-    def _path(self, *names: str) -> Path:
-        return self._base_dir.joinpath(*map(file_name, names))
+    def _path(self, run_id: str, step_key: str, output_name: str, epoch: int) -> Path:
+        folder = self._base_dir / file_name(run_id) / file_name(step_key)
+        return folder / f"{file_name(output_name)}.{epoch}"
 
 
 def file_name(text: str) -> str:
@@ -69,6 +78,13 @@ def file_name(text: str) -> str:
         digest = hashlib.sha256(name.encode()).hexdigest()
         name = f"{name[: MAX_NAME_CHARS - 70]}%%{digest}"  # no quoted text has two in a row
     return name
+
+
+def _remove_parts(folder: Path, epoch: int) -> None:
+    """Removes what former workers of the run, which are fenced, left half written."""
+    for part in folder.glob(".*.part"):
+        if int(part.name.split(".")[2]) < epoch:
+            part.unlink(missing_ok=True)
 
 
 def _write(path: Path, value: Any, context: OutputContext) -> None:

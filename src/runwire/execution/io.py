@@ -16,7 +16,10 @@ IO_MANAGER_KEY: Final = "io_manager"
 
 @dataclass(kw_only=True)
 class OutputContext:
-    """The output that an I/O manager stores. `metadata` is told in HANDLED_OUTPUT."""
+    """The output that an I/O manager stores. `metadata` is told in HANDLED_OUTPUT.
+
+    `epoch` is that of the run's worker: what one of another epoch stored must stay as it is.
+    """
 
     run_id: str
     job_name: str
@@ -25,6 +28,7 @@ class OutputContext:
     output_name: str
     type_name: str
     log: Log
+    epoch: int = 0
     metadata: list[MetadataEntry] = field(default_factory=list)
 
     def add_metadata(self, metadata: Mapping[str, Any]) -> None:
@@ -40,6 +44,7 @@ class OutputContext:
 class InputContext:
     """The input that an I/O manager loads, from an output that was stored in the same run.
 
+    `upstream_epoch` is that of the worker that stored it.
     `metadata` is told in LOADED_INPUT.
     """
 
@@ -52,6 +57,7 @@ class InputContext:
     upstream_step_key: str
     upstream_output_name: str
     log: Log
+    upstream_epoch: int = 0
     metadata: list[MetadataEntry] = field(default_factory=list)
 
     def add_metadata(self, metadata: Mapping[str, Any]) -> None:

@@ -38,6 +38,9 @@ class PlannedSteps(RunSteps):
         self._plan = plan
         self._scope = scope
         self._progress = progress or Progress(plan)
+        self._tell_dropped(
+            each for each in self._progress.unseen if each.state is StepState.SKIPPED
+        )
         self._processes = (
             None
             if step_starter is None

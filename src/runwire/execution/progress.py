@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 
 from runwire.execution.plan import ExecutionPlan, ExecutionStep, StepInput
@@ -25,7 +25,7 @@ class StepState(Enum):
 
 _DONE = frozenset({StepState.SUCCESS, StepState.SKIPPED})
 _BROKEN = frozenset({StepState.FAILED, StepState.ABANDONED})
-_ENDED = _DONE | _BROKEN
+_NO_OUTPUTS: Mapping[str, int] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +44,47 @@ class Dropped:
     because: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class FinishedSteps:
+    """The steps that former workers of a run have ended.
+
+    Attributes:
+        succeeded: their outputs by name, with the epoch of the worker that stored each.
+        failed: those that failed.
+        dropped: those that will not run, as the log tells already.
+    """
+
+    succeeded: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    failed: frozenset[str] = frozenset()
+    dropped: frozenset[str] = frozenset()
+
+    @property
+    def count(self) -> int:
+        """How many have ended."""
+        return len(self.succeeded) + len(self.failed) + len(self.dropped)
+
+
 class Progress:
     """The states of the steps of a run.
+
+    Args:
+        plan: its steps.
+        finished: what former workers of the run have ended, which is not run again.
+
+    Attributes:
+        unseen: steps that will not run by what is finished, of which the log does not tell yet.
 
     A step is PENDING until all steps upstream ended, then EXECUTABLE; `start_next` makes it IN_FLIGHT,
     `succeed` and `fail` end it. It is SKIPPED instead when for one of its inputs no source was given, and
     ABANDONED as soon as a step upstream failed or was abandoned.
     """
 
-    def __init__(self, plan: ExecutionPlan) -> None:
+    def __init__(self, plan: ExecutionPlan, finished: FinishedSteps | None = None) -> None:
         self._steps = plan.steps
         self._states = dict.fromkeys(plan.steps, StepState.PENDING)
         self._order = {key: index for index, key in enumerate(plan.steps)}
         self._downstream: dict[str, list[str]] = {key: [] for key in plan.steps}
-        self._outputs: dict[str, Collection[str]] = {}
+        self._outputs: dict[str, Mapping[str, int]] = {}
         self._executable: list[tuple[int, int, str]] = []
         self._unended = len(plan.steps)
         for step in plan.steps.values():
@@ -65,6 +92,7 @@ class Progress:
                 self._downstream[key].append(step.key)
             if not step.upstream:
                 self._make_executable(step)
+        self.unseen = self._resume(finished or FinishedSteps())
 
     @property
     def is_complete(self) -> bool:
@@ -90,19 +118,23 @@ class Progress:
 
     def output_epoch(self, step_key: str, output_name: str) -> int | None:
         """The epoch of the worker that stored an output of an ended step; None when it was not given."""
-        outputs = self._outputs.get(step_key)
-        return outputs.get(output_name) if isinstance(outputs, Mapping) else None
+        return self._outputs.get(step_key, {}).get(output_name)
 
     def start_next(self) -> str | None:
         """Puts the executable step with the highest priority into flight; None when there is none now."""
-        if not self._executable:
-            return None
-        key = heapq.heappop(self._executable)[-1]
-        self._states[key] = StepState.IN_FLIGHT
-        return key
+        while self._executable:
+            key = heapq.heappop(self._executable)[-1]
+            if self._states[key] is StepState.EXECUTABLE:
+                self._states[key] = StepState.IN_FLIGHT
+                return key
+        return None
 
-    def succeed(self, step_key: str, outputs: Collection[str]) -> list[Dropped]:
-        """Ends a step in flight, which gave these outputs; returns the steps that will not run for it.
+    def succeed(self, step_key: str, outputs: Mapping[str, int]) -> list[Dropped]:
+        """Ends a step in flight; returns the steps that will not run for it.
+
+        Args:
+            step_key: the step.
+            outputs: the outputs that it gave, by name, with the epoch of the worker that stored each.
 
         Raises:
             ValueError: the step is not in flight.
@@ -117,7 +149,22 @@ class Progress:
         """
         return self._end(step_key, StepState.FAILED)
 
-    def _end(self, step_key: str, state: StepState, outputs: Collection[str] = ()) -> list[Dropped]:
+    def _resume(self, finished: FinishedSteps) -> tuple[Dropped, ...]:
+        """Takes over what former workers of the run have ended."""
+        dropped: list[Dropped] = []
+        for key in self._steps:
+            if self._states[key] is StepState.EXECUTABLE:
+                if key in finished.succeeded:
+                    self._states[key] = StepState.IN_FLIGHT
+                    dropped += self.succeed(key, finished.succeeded[key])
+                elif key in finished.failed:
+                    self._states[key] = StepState.IN_FLIGHT
+                    dropped += self.fail(key)
+        return tuple(each for each in dropped if each.step_key not in finished.dropped)
+
+    def _end(
+        self, step_key: str, state: StepState, outputs: Mapping[str, int] = _NO_OUTPUTS
+    ) -> list[Dropped]:
         now = self._states[step_key]
         if now is not StepState.IN_FLIGHT:
             raise ValueError(f"step {step_key!r} is {now.value}; only a step IN_FLIGHT can end")

@@ -19,12 +19,15 @@ from runwire.execution.interrupts import Interrupts, using_interrupts
 from runwire.execution.io import IOManager
 from runwire.execution.plan import build_plan
 from runwire.execution.planned_steps import PlannedSteps
+from runwire.execution.progress import FinishedSteps, Progress
 from runwire.execution.resources import resources_of
+from runwire.execution.resume import finished_steps
 from runwire.execution.run_log import RunLog
 from runwire.execution.scope import RunScope
 from runwire.execution.step_processes import StepStarter
 from runwire.execution.told_error import reason_of, told_error
 from runwire.executor import Executor
+from runwire.fault_points import fault_point
 from runwire.instance import Instance
 from runwire.runs.run import RunRecord
 from runwire.runs.status import RunStatus
@@ -45,9 +48,10 @@ def execute_run(
     interrupts: Interrupts | None = None,
     step_starter: StepStarter | None = None,
 ) -> RunStatus:
-    """Executes a run that was handed to this worker: STARTING, with this epoch.
+    """Executes a run that was handed to this worker: STARTING, or STARTED and resumed, with this epoch.
 
-    A run that is CANCELING is ended as CANCELED instead. In any other status, or when another worker has the
+    Steps that former workers of the run have ended are not run again. A run that is CANCELING is ended as
+    CANCELED instead. In any other status, or when another worker has the
     run, nothing runs. One event ends the run, and nothing is written after it.
 
     Args:
@@ -103,20 +107,34 @@ class RunWork:
             suppress(StaleWorkerError, RunFinishedError),  # not this worker's run any more
         ):
             log = RunLog(self.record.run_id, writer)
-            if self._begin(log):
-                self._execute_to_end(log, interrupts)
+            finished = self._begin(log)
+            if finished is not None:
+                self._execute_to_end(log, interrupts, finished)
         return self._status()
 
-    def _status(self) -> RunStatus:
-        return self.storage.get_run_record(self.record.run_id).status
+    def _record(self) -> RunRecord:
+        return self.storage.get_run_record(self.record.run_id)
 
-    def _begin(self, log: RunLog) -> bool:
-        """Starts the run, if it is this worker's to start."""
-        if self._status() is RunStatus.STARTING:
+    def _status(self) -> RunStatus:
+        return self._record().status
+
+    def _begin(self, log: RunLog) -> FinishedSteps | None:
+        """Starts the run, or goes on with it; None if it is not this worker's to execute."""
+        record = self._record()
+        if record.status is RunStatus.STARTING:
+            fault_point("worker.before_run_start")
             message = f"Run of job {self.job.name} started in process {os.getpid()}"
             started = log.tell(EventType.RUN_START, message)
             if started is not None and started.applied:
-                return True
+                fault_point("worker.after_run_start")
+                return FinishedSteps()
+        elif record.status is RunStatus.STARTED and record.resume_attempts > 0:
+            finished = finished_steps(self.storage.event_log_storage, record)
+            log.tell_engine(
+                f"Process {os.getpid()} goes on with the run, attempt {record.resume_attempts}:"
+                f" {finished.count} of {record.run.steps_planned} steps have ended"
+            )
+            return finished
         status = self._status()
         if status is RunStatus.CANCELING:
             log.tell(EventType.RUN_CANCELED, "The run was canceled before its worker began it")
@@ -125,12 +143,13 @@ class RunWork:
                 f"Process {os.getpid()} does not execute the run: it is {status.value}, a worker begins"
                 f" only what is {RunStatus.STARTING.value}"
             )
-        return False
+        return None
 
-    def _execute_to_end(self, log: RunLog, interrupts: Interrupts) -> None:
+    def _execute_to_end(self, log: RunLog, interrupts: Interrupts, finished: FinishedSteps) -> None:
         began = time.monotonic()
         try:
-            failed = self._execute_steps(log)
+            failed = self._execute_steps(log, finished)
+            fault_point("worker.before_run_end")
         except (RunInterrupted, KeyboardInterrupt) as interrupt:
             self._tell_interrupted(log)
             if isinstance(interrupt, KeyboardInterrupt):
@@ -146,8 +165,9 @@ class RunWork:
             else:
                 took = describe_duration(time.monotonic() - began)
                 log.tell(EventType.RUN_SUCCESS, f"Run of job {self.job.name} succeeded in {took}")
+        fault_point("worker.after_run_end")
 
-    def _execute_steps(self, log: RunLog) -> tuple[str, ...]:
+    def _execute_steps(self, log: RunLog, finished: FinishedSteps) -> tuple[str, ...]:
         """Runs the steps; returns those that failed."""
         run = self.record.run
         run_config = self.job.resolve_run_config(run.run_config)
@@ -157,7 +177,8 @@ class RunWork:
             scope = RunScope(
                 run, log, self.io_manager, resources, lambda: self.instance, self.epoch
             )
-            with PlannedSteps(plan, scope, step_starter=self.step_starter) as steps:
+            progress = Progress(plan, finished)
+            with PlannedSteps(plan, scope, progress, self.step_starter) as steps:
                 self.executor.execute(steps)
                 if not steps.is_complete:
                     raise RuntimeError(

@@ -20,10 +20,11 @@ from runwire.execution.scope import RunScope
 from runwire.execution.step_inputs import load_inputs
 from runwire.execution.step_outputs import StepOutputs
 from runwire.execution.told_error import reason_of, step_failure_data, told_error
+from runwire.fault_points import fault_point
 
 
 def run_step(
-    step: ExecutionStep, scope: RunScope, is_given: Callable[[OutputRef], bool]
+    step: ExecutionStep, scope: RunScope, given: Callable[[OutputRef], int | None]
 ) -> frozenset[str] | None:
     """Runs a step from STEP_START to STEP_SUCCESS or STEP_FAILURE.
 
@@ -33,7 +34,7 @@ def run_step(
     Args:
         step: the step.
         scope: its run.
-        is_given: whether an output of an earlier step was given.
+        given: the epoch of the worker that stored an output of an earlier step; None if it was not given.
 
     Returns:
         The names of the outputs that it gave; None when it failed.
@@ -43,10 +44,12 @@ def run_step(
         StaleWorkerError, RunFinishedError, RunNotFoundError, StorageUnavailableError: the log cannot be
             written.
     """
+    if scope.process == "step":
+        fault_point("step.before_step_start")
     scope.log.tell(EventType.STEP_START, f"Step {step.key} started", step_key=step.key)
     began = time.perf_counter()
     try:
-        outputs = _run_body(step, scope, is_given)
+        outputs = _run_body(step, scope, given)
     except (RunInterrupted, KeyboardInterrupt) as interrupt:
         tell_step_failure(scope.log, step.key, interrupt)
         raise
@@ -54,20 +57,22 @@ def run_step(
         tell_step_failure(scope.log, step.key, error)
         return None
     seconds = time.perf_counter() - began
+    fault_point(f"{scope.process}.after_output")
     scope.log.tell(
         EventType.STEP_SUCCESS,
         f"Step {step.key} succeeded in {describe_duration(seconds)}",
         step_key=step.key,
         data=StepSuccessData(round(seconds * 1000, 3)),
     )
+    fault_point(f"{scope.process}.after_step_success")
     return outputs
 
 
 def _run_body(
-    step: ExecutionStep, scope: RunScope, is_given: Callable[[OutputRef], bool]
+    step: ExecutionStep, scope: RunScope, given: Callable[[OutputRef], int | None]
 ) -> frozenset[str]:
     op = step.op
-    arguments: dict[str, Any] = load_inputs(step, scope, is_given)
+    arguments: dict[str, Any] = load_inputs(step, scope, given)
     outputs = StepOutputs(step, scope)
     if op.takes_context:
         arguments["context"] = StepContext(step, scope, outputs)

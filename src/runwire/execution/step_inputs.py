@@ -17,14 +17,15 @@ from runwire.execution.user_log import UserLog
 
 
 def load_inputs(
-    step: ExecutionStep, scope: RunScope, is_given: Callable[[OutputRef], bool]
+    step: ExecutionStep, scope: RunScope, given: Callable[[OutputRef], int | None]
 ) -> dict[str, Any]:
     """The values of the inputs of a step, by name.
 
     Args:
         step: the step.
         scope: its run.
-        is_given: whether an output was given; a fan-in takes those that were.
+        given: the epoch of the worker that stored an output; None for one that was not given. A fan-in takes
+            those that were.
 
     Raises:
         InputLoadError: a value could not be loaded.
@@ -32,7 +33,7 @@ def load_inputs(
     """
     values = {}
     for each in step.inputs:
-        value = _value(each, step, scope, is_given)
+        value = _value(each, step, scope, given)
         _check(each, value, step, scope)
         values[each.name] = value
     return values
@@ -42,16 +43,26 @@ def _value(
     each: StepInput,
     step: ExecutionStep,
     scope: RunScope,
-    is_given: Callable[[OutputRef], bool],
+    given: Callable[[OutputRef], int | None],
 ) -> Any:
     if not each.sources:
         return each.value
+    stored = [(ref, epoch) for ref in each.sources if (epoch := given(ref)) is not None]
+    values = [_load(each, ref, epoch, step, scope) for ref, epoch in stored]
     if each.is_fan_in:
-        return [_load(each, ref, step, scope) for ref in each.sources if is_given(ref)]
-    return _load(each, each.sources[0], step, scope)
+        return values
+    if not values:
+        (source,) = each.sources
+        raise InputLoadError(
+            f"input {each.name!r} of op {step.op.name!r} needs output {source.output_name!r} of step"
+            f" {source.handle!r}, which was not given"
+        )
+    return values[0]
 
 
-def _load(each: StepInput, source: OutputRef, step: ExecutionStep, scope: RunScope) -> Any:
+def _load(
+    each: StepInput, source: OutputRef, epoch: int, step: ExecutionStep, scope: RunScope
+) -> Any:
     context = InputContext(
         run_id=scope.run.run_id,
         job_name=scope.run.job_name,
@@ -62,6 +73,7 @@ def _load(each: StepInput, source: OutputRef, step: ExecutionStep, scope: RunSco
         upstream_step_key=source.handle,
         upstream_output_name=source.output_name,
         log=UserLog(scope.log, step.key),
+        upstream_epoch=epoch,
     )
     with user_code_error_boundary(
         InputLoadError,

@@ -168,6 +168,7 @@ class StepOutputs:
             output_name=definition.name,
             type_name=definition.type_name,
             log=UserLog(self._scope.log, step.key),
+            epoch=self._scope.epoch,
         )
         with user_code_error_boundary(
             OutputHandleError,

@@ -250,7 +250,7 @@ class StepProcesses:
         if entry.step_key not in (None, process.step_key):
             raise BrokenPipeMessageError(f"it told of step {entry.step_key!r}")
         succeeded = _OUTCOMES.get(entry.event_type) if entry.event_type else None
-        if False:
+        if succeeded is not None and process.has_succeeded is not None:
             raise BrokenPipeMessageError("it ended its step twice")
         self._log.write(entry)
         if entry.is_durable:

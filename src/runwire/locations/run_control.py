@@ -97,7 +97,9 @@ class RunControl:
 
     def _stop(self, grace_seconds: float, why: str) -> None:
         self._stopping_polls += 1
-        if self._stopping_polls == 2:  # at first sight, whoever wrote the status may be about to ask
+        if (
+            self._stopping_polls == 2
+        ):  # at first sight, whoever wrote the status may be about to ask
             self._interrupt()
         if self._stopping_polls * self._poll_seconds > grace_seconds + 2 * self._poll_seconds:
             self._kill(why)

@@ -18,6 +18,7 @@ from runwire.error_info import ErrorInfo
 from runwire.errors import UnavailableError
 from runwire.locations import protocol
 from runwire.locations.code_server import server_info
+from runwire.locations.server_process import MAX_SOCKET_PATH
 from runwire.locations.service import CodeService, ServedDefinitions
 from runwire.locations.target import LocationTarget
 from runwire.locations.wire import address_of, serve
@@ -55,15 +56,14 @@ def serve_standalone(
         SocketUnavailableError: the path cannot be listened on.
         RuntimeError: the address cannot be listened on.
     """
-    ending = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ending.set())
-    source = target.source()
-    os.chdir(source.directory)
     if isinstance(place, Path):
         check_socket(place)
+    source = target.source()
+    os.chdir(source.directory)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # an exception would be one of the definitions
     definitions = ServedDefinitions(source)
-    for number in (signal.SIGTERM, signal.SIGINT):  # user code may have set its own
+    ending = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ending.set())
     address = address_of(place) if isinstance(place, Path) else place
     workers = RunWorkers(source, tuple(sys.path), SpawningStarter())
@@ -83,6 +83,9 @@ def check_socket(path: Path) -> None:
     Raises:
         SocketUnavailableError: somebody listens, or there is something else, or no folder for it.
     """
+    if len(os.fsencode(path)) > MAX_SOCKET_PATH:
+        problem = f"its path is longer than {MAX_SOCKET_PATH} characters"
+        raise SocketUnavailableError(path, problem)
     if not path.parent.is_dir():
         raise SocketUnavailableError(path, f"there is no folder {path.parent}")
     if not path.exists():

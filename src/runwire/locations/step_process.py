@@ -96,7 +96,7 @@ class StepWork:
             FilesystemIOManager(Path(wanted.io_base_dir)),
             resources,
             self._open_instance,
-            wanted.worker.epoch,
+            0,
             "step",
         )
         return step, scope

@@ -157,7 +157,8 @@ class RunWorkers:
         how = "ended" if exit_code is None else describe_exit(exit_code)
         words = worker.run_dir / "worker.err"
         _report(
-            worker.request, f"Its process (pid {worker.child.pid}) {how}; {words} has its last words."
+            worker.request,
+            f"Its process (pid {worker.child.pid}) {how}; {words} has its last words.",
         )
 
     def _count_end(self) -> None:

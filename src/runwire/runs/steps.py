@@ -29,12 +29,14 @@ class StepAttempt:
     """One attempt at a step. Instants are epoch seconds.
 
     An attempt whose beginning nobody told of begins where it ended, or as long before as it says it took.
+    `epoch` is that of the worker that made it; None for an outsider's.
     """
 
     number: int
     status: StepStatus
     started_at: float
     ended_at: float | None = None
+    epoch: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,11 +151,14 @@ def _after(history: StepHistory, event: EventLogRecord) -> StepHistory:
 def _begun(history: StepHistory, event: EventLogRecord) -> StepHistory:
     attempts = history.attempts
     if attempts and attempts[-1].status is StepStatus.IN_PROGRESS:
-        if event.event_type is EventType.STEP_START:
-            return history  # told of twice
+        if event.event_type is EventType.STEP_START and event.epoch == attempts[-1].epoch:
+            return history  # told of twice; by another worker it is another attempt
         attempts = (*attempts[:-1], replace(attempts[-1], status=StepStatus.ABANDONED))
     attempt = StepAttempt(
-        number=len(attempts) + 1, status=StepStatus.IN_PROGRESS, started_at=event.timestamp
+        number=len(attempts) + 1,
+        status=StepStatus.IN_PROGRESS,
+        started_at=event.timestamp,
+        epoch=event.epoch,
     )
     return replace(history, status=StepStatus.IN_PROGRESS, attempts=(*attempts, attempt))
 
@@ -168,6 +173,7 @@ def _ended(history: StepHistory, event: EventLogRecord, status: StepStatus) -> S
             status=status,
             started_at=event.timestamp - _duration(event),
             ended_at=event.timestamp,
+            epoch=event.epoch,
         )
         attempts = (*attempts, attempt)
     error = history.error if status is StepStatus.SUCCESS else event.error

@@ -1,0 +1,74 @@
+"""What former workers of a run have done, as its log tells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from runwire.events.entry import EventLogRecord
+from runwire.events.filters import EventFilter
+from runwire.events.payloads import HandledOutputData, StepErrorSource, StepFailureData
+from runwire.events.types import EventType
+from runwire.execution.progress import FinishedSteps
+from runwire.runs.run import RunRecord
+from runwire.storage.event_log_storage import EventLogStorage
+
+_TELLING = EventFilter(
+    event_types=frozenset(
+        {
+            EventType.STEP_START,
+            EventType.STEP_RESTARTED,
+            EventType.HANDLED_OUTPUT,
+            EventType.STEP_SUCCESS,
+            EventType.STEP_FAILURE,
+            EventType.STEP_SKIPPED,
+        }
+    )
+)
+
+
+def finished_steps(logs: EventLogStorage, record: RunRecord) -> FinishedSteps:
+    """The steps of a run that have ended for good.
+
+    Only the log counts, not what lies in files. A step that was interrupted by the end of its worker has not
+    ended, and neither has one of which the log tells nothing more than that it began.
+
+    Args:
+        logs: keeps the log.
+        record: the run.
+    """
+    outputs: dict[str, dict[str, int]] = {}
+    succeeded: dict[str, dict[str, int]] = {}
+    failed: set[str] = set()
+    skipped: set[str] = set()
+    for event in _events(logs, record):
+        key = event.step_key or ""
+        match event.event_type:
+            case EventType.STEP_START | EventType.STEP_RESTARTED:
+                outputs[key] = {}
+                failed.discard(key)
+            case EventType.HANDLED_OUTPUT if isinstance(event.data, HandledOutputData):
+                outputs.setdefault(key, {})[event.data.output_name] = event.epoch or 0
+            case EventType.STEP_SUCCESS:
+                succeeded[key] = outputs.get(key, {})
+            case EventType.STEP_FAILURE if not _is_interrupt(event):
+                failed.add(key)
+            case EventType.STEP_SKIPPED:
+                skipped.add(key)
+            case _:  # an interrupted step
+                pass
+    return FinishedSteps(succeeded, frozenset(failed), frozenset(skipped))
+
+
+def _is_interrupt(event: EventLogRecord) -> bool:
+    data = event.data
+    return isinstance(data, StepFailureData) and data.error_source is StepErrorSource.INTERRUPT
+
+
+def _events(logs: EventLogStorage, record: RunRecord) -> Iterator[EventLogRecord]:
+    after = 0
+    while True:
+        page = logs.get_records(record, after=after, filter=_TELLING)
+        yield from page.records
+        if not page.has_more:
+            return
+        after = page.records[-1].position
