@@ -6,6 +6,7 @@ import os
 import pickle
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ def output(log: UserLog, step_key: str = "load", output_name: str = "rows") -> O
         output_name=output_name,
         type_name="Any",
         log=log,
+        epoch=1,
     )
 
 
@@ -52,6 +54,7 @@ def input_of(log: UserLog, step_key: str = "load", output_name: str = "rows") ->
         upstream_step_key=step_key,
         upstream_output_name=output_name,
         log=log,
+        upstream_epoch=1,
     )
 
 
@@ -65,8 +68,8 @@ def test_what_was_stored_is_loaded(tmp_path: Path, log: UserLog, value: Any) -> 
     stored = output(log)
     manager.handle_output(stored, value)
     assert manager.load_input(input_of(log)) == value
-    path = tmp_path / "storage" / "r" / "load" / "rows"
-    assert files(tmp_path) == ["storage/r/load/rows"]
+    path = tmp_path / "storage" / "r" / "load" / "rows.1"
+    assert files(tmp_path) == ["storage/r/load/rows.1"]
     assert stored.metadata == [MetadataEntry("path", TextMetadata(str(path), "PATH"))]
 
 
@@ -91,7 +94,7 @@ def test_a_value_is_synced_and_renamed_into_place_and_every_folder_on_the_way_sy
     manager.handle_output(output(log), 1)
     assert steps == [
         "sync file",
-        "rename to rows",
+        "rename to rows.1",
         "sync load",
         "sync r",
         f"sync {tmp_path.name}",
@@ -126,17 +129,35 @@ def test_a_failure_leaves_the_old_value_and_no_part_of_the_new_one(
     with pytest.raises(OSError, match="No space left"):
         manager.handle_output(output(log), "new")
     assert manager.load_input(input_of(log)) == "old"
-    assert files(tmp_path) == ["r/load/rows"]
+    assert files(tmp_path) == ["r/load/rows.1"]
 
 
 def test_what_is_not_stored_is_told_with_its_names(tmp_path: Path, log: UserLog) -> None:
     with pytest.raises(InputLoadError) as raised:
         FilesystemIOManager(tmp_path).load_input(input_of(log))
-    path = tmp_path / "r" / "load" / "rows"
+    path = tmp_path / "r" / "load" / "rows.1"
     assert str(raised.value) == (
         f"input 'raw' of step 'clean': output 'rows' of step 'load' is not stored at {path}; was it"
         " deleted?"
     )
+
+
+def test_what_one_epoch_stored_another_does_not_overwrite(tmp_path: Path, log: UserLog) -> None:
+    """Also not a worker that was paused before its successor began."""
+    manager = FilesystemIOManager(tmp_path)
+    manager.handle_output(replace(output(log), epoch=2), "new")
+    manager.handle_output(output(log), "old")
+    assert manager.load_input(replace(input_of(log), upstream_epoch=2)) == "new"
+    assert files(tmp_path) == ["r/load/rows.1", "r/load/rows.2"]
+
+
+def test_what_a_former_worker_left_half_written_is_removed(tmp_path: Path, log: UserLog) -> None:
+    manager = FilesystemIOManager(tmp_path)
+    (tmp_path / "r" / "load").mkdir(parents=True)
+    for name in (".abc.1.part", ".def.2.part", ".ghi.10.part"):
+        (tmp_path / "r" / "load" / name).write_bytes(b"half")
+    manager.handle_output(replace(output(log), epoch=2), "new")
+    assert files(tmp_path) == ["r/load/.def.2.part", "r/load/.ghi.10.part", "r/load/rows.2"]
 
 
 ODD_NAMES = [

@@ -96,7 +96,7 @@ class StepWork:
             FilesystemIOManager(Path(wanted.io_base_dir)),
             resources,
             self._open_instance,
-            0,
+            wanted.worker.epoch,
             "step",
         )
         return step, scope

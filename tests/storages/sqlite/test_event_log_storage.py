@@ -13,7 +13,7 @@ from runwire.events.types import EventType, LogLevel
 from runwire.runs.run import RunRecord
 from runwire.runs.status import RunStatus
 from runwire.storage.event_log_storage import Append, LogHead
-from runwire.storages.migrations import HEAD_REVISION
+from runwire.storages.migrations import LOG_REVISION
 from runwire.storages.sqlite import SqliteStorage
 from runwire.testing.samples import (
     add_run,
@@ -89,7 +89,7 @@ def test_a_log_of_another_version_is_refused_and_stays_as_it_is(
 
     with pytest.raises(SchemaRevisionError, match=mend) as refused:
         storage.event_log_storage.get_records(run)
-    assert (refused.value.found, refused.value.head) == (revision, HEAD_REVISION)
+    assert (refused.value.found, refused.value.head) == (revision, LOG_REVISION)
     with pytest.raises(SchemaRevisionError):
         report(storage, run.run_id, None)
     assert len(read_log(storage, other)) == 1

@@ -7,5 +7,12 @@ It is written here, and compared with the chain by a test, because reading the c
 Alembic, which nothing but a migration needs.
 """
 
+LOG_REVISION = "0001"
+"""The newest revision that changes the event logs of runs: the one that logs have.
+
+Those after it change the file of the runs only, so migrating to them leaves the logs as they are, however
+many there are.
+"""
+
 MIGRATE_COMMAND = "python -m runwire.storages.migrations"
 """What migrates the databases of a base folder; the folder follows."""

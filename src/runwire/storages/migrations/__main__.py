@@ -7,7 +7,7 @@ import sqlite3
 import sys
 from pathlib import Path
 
-from runwire.storages.migrations import HEAD_REVISION, MIGRATE_COMMAND
+from runwire.storages.migrations import MIGRATE_COMMAND
 from runwire.storages.migrations.upgrading import upgrade_base_dir
 
 
@@ -31,9 +31,9 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write(f"a database below {base_dir} could not be migrated: {error}\n")
         return 1
     for path in upgraded:
-        sys.stdout.write(f"{path}: migrated to {HEAD_REVISION}\n")
+        sys.stdout.write(f"{path}: migrated\n")
     if not upgraded:
-        sys.stdout.write(f"every database below {base_dir} has revision {HEAD_REVISION} already\n")
+        sys.stdout.write(f"every database below {base_dir} is of this version already\n")
     return 0
 
 

@@ -12,9 +12,12 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import StaticPool, create_engine
 
-from runwire.storages.migrations import HEAD_REVISION
+from runwire.storages.migrations import HEAD_REVISION, LOG_REVISION
 
 Scope = Literal["runs", "log"]
+
+NEWEST: dict[Scope, str] = {"runs": HEAD_REVISION, "log": LOG_REVISION}
+"""The newest revision of each kind of database."""
 
 
 def migrations_config() -> Config:
@@ -40,14 +43,15 @@ def upgrade_base_dir(base_dir: Path) -> list[Path]:
     return [path for path, scope in _databases(history, runs) if upgrade_file(path, scope)]
 
 
-def upgrade_file(path: Path, scope: Scope) -> bool:
-    """Brings one SQLite file to the newest revision; returns whether it was behind."""
+def upgrade_file(path: Path, scope: Scope, revision: str | None = None) -> bool:
+    """Brings one SQLite file to a revision, by default the newest; returns whether it was behind."""
+    revision = revision or NEWEST[scope]
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("ATTACH ':memory:' AS versions")  # used for a log only
         connection.execute("BEGIN IMMEDIATE")
-        if _find_revision(connection, scope) == HEAD_REVISION:
+        if _find_revision(connection, scope) == revision:
             return False
-        _upgrade_and_commit(connection, scope)
+        _upgrade_and_commit(connection, scope, revision)
         return True
 
 
@@ -67,12 +71,12 @@ def _find_revision(connection: sqlite3.Connection, scope: Scope) -> str | None:
     return None if row is None else str(row[0])
 
 
-def _upgrade_and_commit(connection: sqlite3.Connection, scope: Scope) -> None:
+def _upgrade_and_commit(connection: sqlite3.Connection, scope: Scope, revision: str) -> None:
     creator: Any = lambda: connection  # noqa: E731 - its type does not fit SQLAlchemy's to the letter
     engine = create_engine("sqlite://", creator=creator, poolclass=StaticPool)
     config = migrations_config()
     with engine.connect() as wrapped:
         config.attributes["connection"] = wrapped
         config.attributes["scope"] = scope
-        command.upgrade(config, "head")
+        command.upgrade(config, revision)
         wrapped.commit()

@@ -15,7 +15,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from runwire.errors import SchemaRevisionError
-from runwire.storages.migrations import HEAD_REVISION, MIGRATE_COMMAND
+from runwire.storages.migrations import MIGRATE_COMMAND
 
 Prepare = Callable[[sqlite3.Connection], None]
 
@@ -83,19 +83,25 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def check_revision(path: Path, found: str | None, base_dir: Path) -> None:
+def check_revision(path: Path, found: str | None, newest: str, base_dir: Path) -> None:
     """Checks the revision of a database.
 
+    Args:
+        path: its file.
+        found: the revision that it has; None for none.
+        newest: the one that this version reads and writes.
+        base_dir: the folder of the storage.
+
     Raises:
-        SchemaRevisionError: it is not the one that this version reads and writes.
+        SchemaRevisionError: the two differ.
     """
-    if found == HEAD_REVISION:
+    if found == newest:
         return
     if found is None:
         mend = "it is no database of runwire; move it away, or name another folder"
-    elif found > HEAD_REVISION:
+    elif found > newest:
         mend = "a newer version of runwire wrote it; install that version or a newer one"
     else:
         command = f"{MIGRATE_COMMAND} {base_dir}"
         mend = f"stop all processes of runwire that use it and run `{command}`"
-    raise SchemaRevisionError(str(path), found, HEAD_REVISION, mend)
+    raise SchemaRevisionError(str(path), found, newest, mend)

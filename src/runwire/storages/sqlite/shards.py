@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from runwire.runs.run import RunRecord
-from runwire.storages.migrations import HEAD_REVISION
+from runwire.storages.migrations import LOG_REVISION
 from runwire.storages.sql.tables import LOG
 from runwire.storages.sqlite.connections import Writer, connect_reader, reading_engine
 from runwire.storages.sqlite.errors import translated_files, translation
@@ -63,7 +63,7 @@ class Shard:
             SchemaRevisionError: it is not.
         """
         with closing(connect_reader(self.path, self._patience_seconds)) as connection:
-            check_revision(self.path, _find_revision(connection), base_dir)
+            check_revision(self.path, _find_revision(connection), LOG_REVISION, base_dir)
 
     def close(self) -> None:
         """Closes all connections."""
@@ -102,7 +102,7 @@ class Shards:
         Raises:
             StorageUnavailableError: it cannot be made.
         """
-        values = (record.log_id, record.run_id, HEAD_REVISION, record.worker_epoch, None, 0)
+        values = (record.log_id, record.run_id, LOG_REVISION, record.worker_epoch, None, 0)
 
         def prepare(connection: sqlite3.Connection) -> None:
             connection.execute("INSERT INTO log VALUES (?, ?, ?, ?, ?, ?)", values)

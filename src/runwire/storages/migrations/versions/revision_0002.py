@@ -1,4 +1,4 @@
-"""Heartbeats are kept by process, and say whether they were the last; daemons have leases."""
+"""Daemons: a heartbeat for each process of a type, and leases. Logs stay as they are."""
 
 from __future__ import annotations
 
@@ -8,22 +8,13 @@ from alembic import context, op
 revision = "0002"
 down_revision = "0001"
 
-_KEPT = ("daemon_type", "daemon_id", "hostname", "timestamp", "progress_at", "errors")
-
 
 def upgrade() -> None:
-    """Changes the tables of the runs; those of a log stay as they are."""
-    if context.config.attributes["scope"] == "runs":
-        _widen_heartbeats()
-        _make_leases()
-
-
-def _widen_heartbeats() -> None:
-    """Makes the table anew, because its key changes."""
-    old = sa.table("daemon_heartbeats", *map(sa.column, _KEPT))
-    rows = [row._asdict() for row in op.get_bind().execute(sa.select(old))]
-    op.drop_table("daemon_heartbeats")
-    made = op.create_table(
+    """Keeps the latest heartbeat of each type."""
+    if context.config.attributes["scope"] != "runs":
+        return
+    op.rename_table("daemon_heartbeats", "daemon_heartbeats_0001")
+    op.create_table(
         "daemon_heartbeats",
         sa.Column("daemon_type", sa.Text, primary_key=True),
         sa.Column("daemon_id", sa.Text, primary_key=True),
@@ -34,10 +25,12 @@ def _widen_heartbeats() -> None:
         sa.Column("stopped", sa.Boolean, nullable=False),
         sqlite_with_rowid=False,
     )
-    op.bulk_insert(made, [{**row, "stopped": False} for row in rows])
-
-
-def _make_leases() -> None:
+    op.execute(
+        "INSERT INTO daemon_heartbeats"
+        " SELECT daemon_type, daemon_id, hostname, timestamp, progress_at, errors, false"
+        " FROM daemon_heartbeats_0001"
+    )
+    op.drop_table("daemon_heartbeats_0001")
     op.create_table(
         "daemon_leases",
         sa.Column("daemon_type", sa.Text, primary_key=True),
