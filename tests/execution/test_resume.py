@@ -234,7 +234,7 @@ def test_skipped_steps_are_told_once(storage: DyingStorage, ran: list[str], tmp_
     @job
     def skipping() -> None:
         after(maybe())
-        last()
+        last.tag({"runwire/priority": "-1"})()
 
     die_at(storage, skipping, tmp_path, E.STEP_SUCCESS, "last")
     assert types(storage, E.STEP_SKIPPED) == [("STEP_SKIPPED", "after")]

@@ -13,14 +13,18 @@ from typing import Any, Literal
 import pytest
 from alembic.script import ScriptDirectory
 
+from runwire.error_info import ErrorInfo
 from runwire.errors import SchemaRevisionError
+from runwire.events.types import EventType
+from runwire.runs.run import RunRecord
+from runwire.snapshots import PlanSnapshot
 from runwire.storage import DaemonHeartbeat
-from runwire.storages.migrations import HEAD_REVISION, MIGRATE_COMMAND
+from runwire.storages.migrations import HEAD_REVISION, LOG_REVISION, MIGRATE_COMMAND
 from runwire.storages.migrations.__main__ import main
 from runwire.storages.migrations.upgrading import migrations_config, upgrade_file
 from runwire.storages.sqlite import SqliteStorage
-from runwire.testing.samples import launch
-from tests.storages.sqlite.places import log_path, runs_path
+from runwire.testing.samples import add_run, launch, positions, read_log, report
+from tests.storages.sqlite.places import change, log_path, runs_path
 
 
 def schema_of(path: Path) -> list[tuple[Any, ...]]:
@@ -103,41 +107,132 @@ def test_a_log_keeps_its_revision_in_its_own_table(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         tables = connection.execute("SELECT name FROM sqlite_master ORDER BY name").fetchall()
         assert tables == [("batches",), ("events",), ("log",)]
-        values = ("id", "run-1", HEAD_REVISION, 0, None, 0)
+        values = ("id", "run-1", LOG_REVISION, 0, None, 0)
         connection.execute("INSERT INTO log VALUES (?, ?, ?, ?, ?, ?)", values)
     assert not upgrade_file(path, "log")
 
 
-def test_the_first_revision_becomes_the_second_losing_nothing(tmp_path: Path) -> None:
-    """Heartbeats are by process since then; there are leases."""
+def test_a_home_of_the_first_revision_is_migrated_losing_nothing(tmp_path: Path) -> None:
+    """Heartbeats are by process since the second; there are leases. Logs did not change."""
+    run = _make_home_of_the_first_revision(tmp_path)
+    log, log_before = log_path(tmp_path, run), log_path(tmp_path, run).read_bytes()
+    rows_before = _rows_of(runs_path(tmp_path))
+    with pytest.raises(SchemaRevisionError, match=MIGRATE_COMMAND) as refused:
+        SqliteStorage(tmp_path)
+    assert (refused.value.found, refused.value.head) == ("0001", HEAD_REVISION)
+
+    assert main([str(tmp_path)]) == 0
+
+    rows = _rows_of(runs_path(tmp_path))
+    assert rows.pop("daemon_leases") == []
+    assert rows.pop("daemon_heartbeats") == [
+        (*beat, 0) for beat in rows_before.pop("daemon_heartbeats")
+    ]
+    assert rows.pop("alembic_version") == [(HEAD_REVISION,)]
+    assert rows_before.pop("alembic_version") == [("0001",)]
+    assert rows == rows_before
+    assert log.read_bytes() == log_before
+    _check_that_it_works(tmp_path, run)
+
+
+def _make_home_of_the_first_revision(base_dir: Path) -> RunRecord:
+    """A home as the chain makes it up to there, with a run, two heartbeats and what else there is."""
+    storage = SqliteStorage(base_dir / "now")
+    run = launch(storage, tags={"team": "sales"})
+    storage.run_storage.add_snapshot(PlanSnapshot("daily", ()))
+    report(storage, run.run_id, EventType.RUN_START, EventType.ASSET_MATERIALIZATION, None)
+    run = storage.get_run_record(run.run_id)
+    storage.dispose()
+    runs, log = runs_path(base_dir), log_path(base_dir, run)
+    for path, scope in ((runs, "runs"), (log, "log")):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        assert upgrade_file(path, scope, "0001")
+        _copy_rows(
+            runs_path(base_dir / "now") if scope == "runs" else _log_now(base_dir, run), path
+        )
+    with closing(sqlite3.connect(runs, isolation_level=None)) as connection:
+        for row in (
+            ("A", "1", "box", 2.5, 1.5, '[{"message":"late"}]'),
+            ("B", "2", "", 3, 3, "[]"),
+        ):
+            connection.execute("INSERT INTO daemon_heartbeats VALUES (?, ?, ?, ?, ?, ?)", row)
+    return run
+
+
+def _log_now(base_dir: Path, run: RunRecord) -> Path:
+    return log_path(base_dir / "now", run)
+
+
+def _copy_rows(source: Path, target: Path) -> None:
+    rows = _rows_of(source)
+    with closing(sqlite3.connect(target, isolation_level=None)) as connection:
+        for table in _rows_of(target).keys() - {"alembic_version", "daemon_heartbeats"}:
+            for row in rows[table]:
+                marks = ", ".join("?" * len(row))
+                connection.execute(f"INSERT INTO {table} VALUES ({marks})", row)
+
+
+def _rows_of(path: Path) -> dict[str, list[tuple[Any, ...]]]:
+    with closing(sqlite3.connect(path)) as connection:
+        tables = connection.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+        ).fetchall()
+        return {
+            name: connection.execute(f"SELECT * FROM {name} ORDER BY 1, 2").fetchall()
+            if name != "alembic_version"
+            else connection.execute("SELECT * FROM alembic_version").fetchall()
+            for (name,) in tables
+        }
+
+
+def _check_that_it_works(base_dir: Path, run: RunRecord) -> None:
+    storage = SqliteStorage(base_dir)
+    runs = storage.run_storage
+    assert storage.get_run_record(run.run_id) == run
+    assert positions(read_log(storage, run)) == [1, 2, 3, 4]
+    assert [beat.daemon_id for beat in runs.list_daemon_heartbeats()] == ["1", "2"]
+    assert runs.get_daemon_heartbeats()["A"] == DaemonHeartbeat(
+        daemon_type="A",
+        daemon_id="1",
+        hostname="box",
+        timestamp=2.5,
+        progress_at=1.5,
+        errors=(ErrorInfo("late"),),
+    )
+    lease = runs.claim_daemon_lease("A", "2", now=10.0, lease_seconds=5.0)
+    assert runs.get_daemon_leases() == {"A": lease}
+    assert positions(report(storage, run.run_id, EventType.RUN_SUCCESS)) == [5]
+    assert add_run(storage).storage_id == run.storage_id + 1
+    storage.dispose()
+
+
+@pytest.mark.parametrize("scope", ["runs", "log"])
+def test_revisions_after_the_newest_of_a_kind_leave_it_as_it_is(
+    tmp_path: Path, scope: Literal["runs", "log"]
+) -> None:
+    """Else logs would have to be migrated too, though their revision says that they need not."""
+    newest, head = tmp_path / "newest.db", tmp_path / "head.db"
+    upgrade_file(newest, scope)
+    upgrade_file(head, scope, HEAD_REVISION)
+    assert schema_of(head) == schema_of(newest)
+
+
+@pytest.mark.parametrize("scope", ["runs", "log"])
+def test_what_a_newer_version_wrote_is_not_migrated(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], scope: Literal["runs", "log"]
+) -> None:
     storage = SqliteStorage(tmp_path)
     run = launch(storage)
-    before = storage.run_storage.find_run_record(run.run_id)
     storage.dispose()
-    paths = runs_path(tmp_path), log_path(tmp_path, run)
-    with closing(sqlite3.connect(paths[0])) as runs, closing(sqlite3.connect(paths[1])) as log:
-        runs.executescript(
-            "DROP TABLE daemon_heartbeats; DROP TABLE daemon_leases;"
-            "CREATE TABLE daemon_heartbeats (daemon_type TEXT NOT NULL PRIMARY KEY,"
-            " daemon_id TEXT NOT NULL, hostname TEXT NOT NULL, timestamp DOUBLE NOT NULL,"
-            " progress_at DOUBLE NOT NULL, errors TEXT NOT NULL) WITHOUT ROWID;"
-            "INSERT INTO daemon_heartbeats VALUES ('A', '1', 'box', 2.5, 1.5, '[]');"
-            "UPDATE alembic_version SET version_num = '0001';"
-        )
-        log.executescript("UPDATE log SET revision = '0001'")
-    with pytest.raises(SchemaRevisionError, match=MIGRATE_COMMAND):
-        SqliteStorage(tmp_path)
-    assert main([str(tmp_path)]) == 0
-    migrated = SqliteStorage(tmp_path)
-    assert migrated.run_storage.find_run_record(run.run_id) == before
-    assert len(migrated.event_log_storage.get_records(run).records) == run.applied_position
-    assert migrated.run_storage.list_daemon_heartbeats() == [
-        DaemonHeartbeat(
-            daemon_type="A", daemon_id="1", hostname="box", timestamp=2.5, progress_at=1.5
-        )
-    ]
-    assert migrated.run_storage.get_daemon_leases() == {}
-    migrated.dispose()
+    path = runs_path(tmp_path) if scope == "runs" else log_path(tmp_path, run)
+    column = "alembic_version SET version_num" if scope == "runs" else "log SET revision"
+    change(path, f"UPDATE {column} = '9999'")
+    before = path.read_bytes()
+    assert main([str(tmp_path)]) == 1
+    said = capsys.readouterr().err
+    assert str(path) in said
+    assert "a newer version of runwire wrote it" in said
+    assert path.read_bytes() == before
 
 
 def test_a_folder_without_a_storage_is_told(

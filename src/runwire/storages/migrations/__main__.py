@@ -7,6 +7,7 @@ import sqlite3
 import sys
 from pathlib import Path
 
+from runwire.errors import SchemaRevisionError
 from runwire.storages.migrations import MIGRATE_COMMAND
 from runwire.storages.migrations.upgrading import upgrade_base_dir
 
@@ -27,6 +28,9 @@ def main(arguments: list[str] | None = None) -> int:
     except FileNotFoundError as error:
         sys.stderr.write(f"{error} is not there; name the base_dir of the storage\n")
         return 2
+    except SchemaRevisionError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
     except sqlite3.Error as error:
         sys.stderr.write(f"a database below {base_dir} could not be migrated: {error}\n")
         return 1

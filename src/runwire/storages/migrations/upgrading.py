@@ -12,6 +12,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import StaticPool, create_engine
 
+from runwire.errors import SchemaRevisionError
 from runwire.storages.migrations import HEAD_REVISION, LOG_REVISION
 
 Scope = Literal["runs", "log"]
@@ -35,6 +36,7 @@ def upgrade_base_dir(base_dir: Path) -> list[Path]:
 
     Raises:
         FileNotFoundError: there is no storage below the folder.
+        SchemaRevisionError: a newer version of runwire wrote one of them.
     """
     history = base_dir / "history"
     runs = history / "runs.db"
@@ -44,13 +46,21 @@ def upgrade_base_dir(base_dir: Path) -> list[Path]:
 
 
 def upgrade_file(path: Path, scope: Scope, revision: str | None = None) -> bool:
-    """Brings one SQLite file to a revision, by default the newest; returns whether it was behind."""
+    """Brings one SQLite file to a revision, by default the newest; returns whether it was behind.
+
+    Raises:
+        SchemaRevisionError: a newer version of runwire wrote it.
+    """
     revision = revision or NEWEST[scope]
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("ATTACH ':memory:' AS versions")  # used for a log only
         connection.execute("BEGIN IMMEDIATE")
-        if _find_revision(connection, scope) == revision:
+        found = _find_revision(connection, scope)
+        if found == revision:
             return False
+        if found is not None and found > revision:
+            mend = "a newer version of runwire wrote it; migrate with that version or a newer one"
+            raise SchemaRevisionError(str(path), found, revision, mend)
         _upgrade_and_commit(connection, scope, revision)
         return True
 
