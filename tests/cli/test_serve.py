@@ -194,7 +194,7 @@ def test_only_dev_watches_files_and_only_unless_told(
 ) -> None:
     asked: list[bool] = []
 
-    def run_server(*_: object, reloads_on_change: bool = False) -> None:
+    def run_server(*_: object, reloads_on_change: bool = False, **_options: object) -> None:
         asked.append(reloads_on_change)
 
     monkeypatch.setattr(serving, "run_server", run_server)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -369,7 +370,11 @@ def test_a_step_process_ends_with_its_worker_even_in_the_middle_of_user_code(
         assert is_alive(step)
         worker.kill()
         worker.wait()
-        eventually(lambda: not is_alive(step), "the step process has ended")
+        try:
+            eventually(lambda: not is_alive(step), "the step process has ended")
+        finally:
+            with suppress(ProcessLookupError):
+                os.kill(step, signal.SIGKILL)
     runs = StepRuns(instance, None)
     assert "STEP_FAILURE" not in runs.types_of("work_long")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -194,3 +195,22 @@ def test_a_missing_file_is_told(file: Path) -> None:
         read_workspace_file(file)
     [problem] = refused.value.problems
     assert (problem.path, problem.message) == ((), "there is no such file")
+
+
+def test_the_example_of_the_documentation_is_valid(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHOP_TOKEN", TOKEN)
+    documentation = Path(__file__).parents[2] / "docs" / "configuration.md"
+    blocks = re.findall(
+        r"^```yaml\n(.*?)^```$", documentation.read_text("utf-8"), re.DOTALL | re.MULTILINE
+    )
+    [example] = [block for block in blocks if block.startswith("load_from:")]
+    file.write_text(example, encoding="utf-8")
+    assert [target.name for target in read_workspace_file(file)] == [
+        "jobs",
+        "sales",
+        "shop.jobs",
+        "store",
+        "shop",
+    ]

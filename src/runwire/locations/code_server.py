@@ -38,6 +38,7 @@ from runwire.locations.wire import address_of, serve
 from runwire.locations.workers import ENTRY, RunWorkers
 from runwire.processes.fork_safety import why_not_to_fork
 from runwire.processes.fork_server import ForkServer
+from runwire.processes.forked import die_with_parent
 from runwire.processes.forking import ForkingStarter
 from runwire.processes.spawning import SpawningStarter
 from runwire.processes.standard_streams import show_output_at_once, take_stdin
@@ -118,14 +119,13 @@ def _fork_and_serve(server: CodeServer) -> None:
     listener.listen(128)
     gc.collect()
     gc.freeze()
-    alive, ours = os.pipe()
+    forking = os.getpid()
     pid = os.fork()
     if pid == 0:
-        os.close(ours)
+        die_with_parent(forking)
         listener.close()
-        _end_with(lambda: _answer(server, str(fork_socket), alive))
-    os.close(alive)
-    forks = ForkServer(listener, (server.parent.fileno(), server.ready.fileno(), ours))
+        _end_with(lambda: _answer(server, str(fork_socket)))
+    forks = ForkServer(listener, (server.parent.fileno(), server.ready.fileno()))
     exit_code = _serve_forks(forks, server.parent, pid)
     if exit_code:
         print(f"the process that answers ended with {exit_code}", file=sys.stderr)  # noqa: T201
@@ -187,15 +187,16 @@ def _end_with(work: Callable[[], None]) -> NoReturn:
 # ------------------------------------------------------------------------------------- answering
 
 
-def _answer(server: CodeServer, fork_socket: str | None, alive: int | None = None) -> None:
-    """Answers calls until told to end, or until the parent or the fork server is gone."""
+def _answer(server: CodeServer, fork_socket: str | None) -> None:
+    """Answers calls until told to end, or until the parent is gone."""
     ending = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):  # user code may have set its own
         signal.signal(number, lambda *_: ending.set())
-    watched = [server.parent.fileno()] + ([] if alive is None else [alive])
-    for descriptor in watched:
-        threading.Thread(target=_set_at_end, args=(descriptor, ending), daemon=True).start()
-    threading.Thread(target=_make_sure_of_end, args=(ending, server.folder), daemon=True).start()
+    for target, arguments in (
+        (_set_at_end, (server.parent.fileno(), ending)),
+        (_make_sure_of_end, (ending, server.folder)),
+    ):
+        threading.Thread(target=target, args=arguments, daemon=True).start()
     spawning = SpawningStarter()
     workers = RunWorkers(
         server.parameters.source,

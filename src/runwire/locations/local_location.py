@@ -288,6 +288,7 @@ class LocalCodeLocation(ServedCodeLocation):
     # ------------------------------------------------------------------------------- their ends
 
     def _wait_for_end(self, server: _Server) -> None:
+        server.process.end_group()
         ending = server.process.describe_end()
         server.process.clean_up()
         with self._changed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import selectors
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -151,6 +152,18 @@ class CodeServerProcess:
         """How the process ended; waits for it."""
         exit_code = self._process.wait()
         return f"its process (pid {self.pid}) {describe_exit(exit_code)}"
+
+    def end_group(self) -> None:
+        """Waits for the process to end, and kills what is left of its group: the process that answers for it,
+        if that is stopped or stuck, and what user code has started. Run workers have groups of their own.
+        """
+        if hasattr(os, "waitid"):
+            # While it is not reaped, nobody else can get its number.
+            with suppress(ChildProcessError):
+                os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
+        self._process.wait()
 
     def let_go(self) -> None:
         """Lets the process know that it is not wanted any more; returns at once. Harmless when called twice."""

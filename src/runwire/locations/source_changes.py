@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self, TypeAlias
 
+import runwire
 from runwire import clock
 from runwire.error_info import ErrorInfo
 
 LOOK_SECONDS = 1.0
 QUIET_SECONDS = 0.3
 """How long files must stay as they are before they are loaded: an editor may be at it still."""
+
+_OURS = os.path.join(os.path.dirname(runwire.__file__), "")  # noqa: PTH118, PTH120 - a text
 
 _PLACE = re.compile(r'File "(/[^"]+)", line|^(/[^\n]+?):\d+: ')
 """A file as a traceback names it, or as the message of a load error begins."""
@@ -101,9 +104,10 @@ class SourceChanges:
 
 
 def files_named_in(error: ErrorInfo) -> set[str]:
-    """The files where an error arose, and all on the way there."""
+    """The files where an error arose, and all on the way there but our own."""
     texts = [text for part in (error, *error.causes) for text in (part.message, *part.stack)]
-    return {path for text in texts for pair in _PLACE.findall(text) for path in pair if path}
+    found = {path for text in texts for pair in _PLACE.findall(text) for path in pair if path}
+    return {path for path in found if not path.startswith(_OURS)}
 
 
 def look_at(files: Iterable[str]) -> Look:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import ctypes
 import importlib
 import os
 import random
@@ -17,6 +18,7 @@ from typing import NoReturn
 from runwire.processes.starter import ChildRequest
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD, signal.SIGHUP)
+_PR_SET_PDEATHSIG = 1
 _TITLE = Path("/proc/self/comm")
 
 
@@ -55,6 +57,13 @@ def become_child(request: ChildRequest, forget: Callable[[], None]) -> NoReturn:
             traceback.print_exc()
     finally:
         _end(exit_code)
+
+
+def die_with_parent(parent: int) -> None:
+    """Has the system kill this process when its parent ends, however that does. Linux only."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it was faster
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _end(exit_code: int) -> NoReturn:

@@ -24,7 +24,7 @@ from runwire.storages.migrations.__main__ import main
 from runwire.storages.migrations.upgrading import migrations_config, upgrade_file
 from runwire.storages.sqlite import SqliteStorage
 from runwire.testing.samples import add_run, launch, positions, read_log, report
-from tests.storages.sqlite.places import change, log_path, runs_path
+from tests.storages.sqlite.places import change, log_path, opened, runs_path
 
 
 def schema_of(path: Path) -> list[tuple[Any, ...]]:
@@ -143,14 +143,9 @@ def _make_home_of_the_first_revision(base_dir: Path) -> RunRecord:
     report(storage, run.run_id, EventType.RUN_START, EventType.ASSET_MATERIALIZATION, None)
     run = storage.get_run_record(run.run_id)
     storage.dispose()
-    runs, log = runs_path(base_dir), log_path(base_dir, run)
-    for path, scope in ((runs, "runs"), (log, "log")):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        assert upgrade_file(path, scope, "0001")
-        _copy_rows(
-            runs_path(base_dir / "now") if scope == "runs" else _log_now(base_dir, run), path
-        )
-    with closing(sqlite3.connect(runs, isolation_level=None)) as connection:
+    _make_at_first("runs", runs_path(base_dir / "now"), runs_path(base_dir))
+    _make_at_first("log", log_path(base_dir / "now", run), log_path(base_dir, run))
+    with opened(runs_path(base_dir)) as connection:
         for row in (
             ("A", "1", "box", 2.5, 1.5, '[{"message":"late"}]'),
             ("B", "2", "", 3, 3, "[]"),
@@ -159,13 +154,12 @@ def _make_home_of_the_first_revision(base_dir: Path) -> RunRecord:
     return run
 
 
-def _log_now(base_dir: Path, run: RunRecord) -> Path:
-    return log_path(base_dir / "now", run)
-
-
-def _copy_rows(source: Path, target: Path) -> None:
+def _make_at_first(scope: Literal["runs", "log"], source: Path, target: Path) -> None:
+    """Makes a database at the first revision, with the rows of another."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    assert upgrade_file(target, scope, "0001")
     rows = _rows_of(source)
-    with closing(sqlite3.connect(target, isolation_level=None)) as connection:
+    with opened(target) as connection:
         for table in _rows_of(target).keys() - {"alembic_version", "daemon_heartbeats"}:
             for row in rows[table]:
                 marks = ", ".join("?" * len(row))
