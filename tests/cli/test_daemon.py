@@ -13,6 +13,12 @@ from subprocess import Popen
 
 import pytest
 
+from runwire import __version__, clock
+from runwire.error_info import ErrorInfo
+from runwire.instance import Instance
+from runwire.storage import DaemonHeartbeat
+from tests.cli.conftest import Invoke
+
 PATIENCE = 60.0
 
 YAML = """
@@ -22,7 +28,7 @@ daemons:
   lease_seconds: 1
 """
 
-Start = Callable[[], "Popen[str]"]
+Start = Callable[..., "Popen[str]"]
 
 
 @pytest.fixture
@@ -36,9 +42,10 @@ def start(home: Path) -> Iterator[Start]:
     """Starts a process that runs daemons, in which nothing else is known of the home."""
     started: list[Popen[str]] = []
 
-    def start() -> Popen[str]:
+    def start(*command: str) -> Popen[str]:
+        command = command or ("daemon", "run")
         process = Popen(
-            [sys.executable, "-m", "runwire.cli", "daemon", "--home", str(home)],
+            [sys.executable, "-m", "runwire.cli", *command, "--home", str(home)],
             stdout=subprocess.PIPE,
             text=True,
             cwd=home,
@@ -109,6 +116,51 @@ def test_one_that_fell_silent_is_stale(home: Path, start: Start) -> None:
     end = time.monotonic() + PATIENCE
     while "MONITORING is STALE" not in check_liveness(home)[1]:
         assert time.monotonic() < end, "it was not found to be stale"
+
+
+def test_without_a_command_it_runs_them_and_says_where(home: Path, start: Start) -> None:
+    process = start("daemon")
+    assert process.stdout is not None
+    said = [process.stdout.readline().rstrip("\n") for _ in range(3)]
+    assert said == [f"runwire {__version__}", f"home      {home}", WORKING]
+    process.send_signal(signal.SIGINT)
+    assert process.wait(PATIENCE) == 0
+
+
+def test_with_no_daemon_enabled_it_says_so_and_waits(home: Path, start: Start) -> None:
+    (home / "runwire.yaml").write_text("run_monitoring: {enabled: false}")
+    assert check_liveness(home) == (0, "every required daemon is live\n")
+    process = start()
+    wait_for_line(process, "runwire.yaml enables no daemon; Ctrl-C ends this process.")
+    assert process.poll() is None
+    process.terminate()
+    assert process.wait(PATIENCE) == 0
+
+
+@pytest.mark.parametrize(
+    ("seconds_ago", "code", "said"),
+    [
+        (0, 0, "every required daemon is live\n"),
+        (61, 1, "MONITORING is STUCK: it has made no progress since 20"),
+    ],
+)
+def test_errors_alone_do_not_fail_the_liveness_check(
+    tmp_path: Path, invoke: Invoke, seconds_ago: float, code: int, said: str
+) -> None:
+    now = clock.timestamp()
+    with Instance.from_home(tmp_path) as instance:
+        instance.add_daemon_heartbeat(
+            DaemonHeartbeat(
+                daemon_type="MONITORING",
+                daemon_id="one",
+                hostname="box",
+                timestamp=now,
+                progress_at=now - seconds_ago,
+                errors=(ErrorInfo("locked"),),
+            )
+        )
+    result = invoke("daemon", "liveness-check", "--home", str(tmp_path))
+    assert (result.exit_code, result.output[: len(said)]) == (code, said)
 
 
 def test_without_a_home_it_says_what_is_missing(home: Path) -> None:

@@ -22,7 +22,6 @@ from runwire.events.payloads import (
     StepSuccessData,
 )
 from runwire.events.types import EventType
-from runwire.execution.interrupts import Interrupts, using_interrupts
 from runwire.execution.run_log import RunLog
 from runwire.execution.step_pipe import Done, Told, encode_frame
 from runwire.execution.step_processes import (
@@ -31,6 +30,7 @@ from runwire.execution.step_processes import (
     StepProcesses,
     StepStarter,
 )
+from runwire.interrupts import Interrupts, using_interrupts
 from runwire.processes.starter import Child
 
 PID = 4_000_000

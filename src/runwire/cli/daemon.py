@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from runwire.cli.failures import EXIT_CODES_HELP
 from runwire.cli.options import Files, Home, Modules, WorkspaceFile
 from runwire.errors import InputInvalidError
 
+
+class RunUnlessTold(TyperGroup):
+    """Takes `runwire daemon` with the options of `runwire daemon run` for that."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not args or (args[0].startswith("-") and args[0] != "--help"):
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
 daemon_app = typer.Typer(
-    help="Run the daemons of an instance.", epilog=EXIT_CODES_HELP, invoke_without_command=True
+    cls=RunUnlessTold,
+    help="Run the daemons of an instance. Without a command: run.",
+    epilog=EXIT_CODES_HELP,
 )
 
 
-@daemon_app.callback()
+@daemon_app.command(epilog=EXIT_CODES_HELP)
 def run(
-    context: typer.Context,
     file: Files = None,
     module: Modules = None,
     workspace: WorkspaceFile = None,
@@ -28,8 +41,6 @@ def run(
     Several processes may do so: one works, the others stand by and take over. Name the same code locations
     as the server's, by which lost runs are resumed.
     """
-    if context.invoked_subcommand is not None:
-        return
     from runwire.cli import daemon_running, serving  # noqa: PLC0415 -- other commands start faster without
 
     targets = serving.workspace_targets(file, module, workspace)

@@ -14,7 +14,7 @@ from runwire import __version__, clock
 from runwire.cli.serving import open_workspace
 from runwire.daemons.required import daemons_of
 from runwire.daemons.runner import DaemonRunner
-from runwire.daemons.status import LIVE_STATES, DaemonStatus, daemon_statuses
+from runwire.daemons.status import LIVE_STATES, DaemonState, DaemonStatus, daemon_statuses
 from runwire.instance import Instance
 from runwire.locations.workspace_file import Target
 
@@ -57,9 +57,14 @@ def check_liveness(home: Path) -> list[str]:
 
 def _problem(status: DaemonStatus) -> str:
     last = status.last_heartbeat
-    when = (
-        "it never beat"
-        if last is None
-        else f"its last heartbeat is of {clock.from_timestamp(last.timestamp):%Y-%m-%d %H:%M:%S} UTC"
-    )
-    return f"{status.daemon_type} is {status.state.value}: {when}; start it with `runwire daemon`"
+    if last is None:
+        why = "it never beat; start it with `runwire daemon`"
+    elif status.state is DaemonState.STUCK:
+        why = f"it has made no progress since {_instant(last.progress_at)}; see the log of its process"
+    else:
+        why = f"its last heartbeat is of {_instant(last.timestamp)}; start it with `runwire daemon`"
+    return f"{status.daemon_type} is {status.state.value}: {why}"
+
+
+def _instant(timestamp: float) -> str:
+    return f"{clock.from_timestamp(timestamp):%Y-%m-%d %H:%M:%S} UTC"

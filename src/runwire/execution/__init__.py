@@ -3,11 +3,11 @@
 from runwire.execution.boundary import LogManager, user_code_error_boundary
 from runwire.execution.event_writer import EventWriter
 from runwire.execution.filesystem_io import FilesystemIOManager
-from runwire.execution.interrupts import Interrupts
 from runwire.execution.io import IO_MANAGER_KEY, InputContext, IOManager, OutputContext
 from runwire.execution.plan import ExecutionPlan, ExecutionStep, build_plan
 from runwire.execution.progress import Progress, StepState
 from runwire.execution.run import RunWork, execute_run
+from runwire.interrupts import Interrupts
 
 __all__ = [
     "IO_MANAGER_KEY",

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Protocol
 
 from runwire.errors import RunwireError, UserCodeError
-from runwire.execution.interrupts import current_interrupts
+from runwire.interrupts import current_interrupts
 
 
 class LogManager(Protocol):

@@ -9,13 +9,13 @@ from typing import Any, Self
 from runwire.definitions import OutputRef
 from runwire.error_info import ErrorInfo
 from runwire.events.types import EventType, LogLevel
-from runwire.execution.interrupts import current_interrupts
 from runwire.execution.plan import ExecutionPlan
 from runwire.execution.progress import Dropped, Progress, StepState
 from runwire.execution.scope import RunScope
 from runwire.execution.step import run_step
 from runwire.execution.step_processes import EndedStep, GivenOutput, StepProcesses, StepStarter
 from runwire.executor import RunSteps
+from runwire.interrupts import current_interrupts
 
 
 class PlannedSteps(RunSteps):

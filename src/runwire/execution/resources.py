@@ -16,11 +16,11 @@ from runwire.events.types import EventType
 from runwire.execution.boundary import user_code_error_boundary
 from runwire.execution.contexts import ResourceSetupContext
 from runwire.execution.durations import describe_duration
-from runwire.execution.interrupts import current_interrupts
 from runwire.execution.run_log import RunLog
 from runwire.execution.scope import ScopedResources
 from runwire.execution.told_error import reason_of, told_error
 from runwire.execution.user_log import UserLog
+from runwire.interrupts import current_interrupts
 
 _ENDED: Final = object()
 

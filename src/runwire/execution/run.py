@@ -15,7 +15,6 @@ from runwire.events.types import EventType
 from runwire.execution.durations import describe_duration
 from runwire.execution.event_writer import EventWriter
 from runwire.execution.filesystem_io import FilesystemIOManager
-from runwire.execution.interrupts import Interrupts, using_interrupts
 from runwire.execution.io import IOManager
 from runwire.execution.plan import build_plan
 from runwire.execution.planned_steps import PlannedSteps
@@ -29,6 +28,7 @@ from runwire.execution.told_error import reason_of, told_error
 from runwire.executor import Executor
 from runwire.fault_points import fault_point
 from runwire.instance import Instance
+from runwire.interrupts import Interrupts, using_interrupts
 from runwire.runs.run import RunRecord
 from runwire.runs.status import RunStatus
 from runwire.storage.instance_storage import InstanceStorage

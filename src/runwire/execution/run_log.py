@@ -11,7 +11,7 @@ from runwire.events.entry import EventLogEntry, EventLogRecord
 from runwire.events.metadata import normalize_metadata
 from runwire.events.payloads import AnyPayload, AssetEventData, EngineEventData
 from runwire.events.types import EventType, LogLevel
-from runwire.execution.interrupts import current_interrupts
+from runwire.interrupts import current_interrupts
 
 MAX_MESSAGE_CHARS = 100_000
 

@@ -16,7 +16,6 @@ from runwire.errors import RunInterrupted, StorageUnavailableError
 from runwire.events.entry import EventLogEntry
 from runwire.events.payloads import HandledOutputData
 from runwire.events.types import EventType
-from runwire.execution.interrupts import current_interrupts
 from runwire.execution.run_log import RunLog
 from runwire.execution.step_pipe import (
     BrokenPipeMessageError,
@@ -28,6 +27,7 @@ from runwire.execution.step_pipe import (
     reader_of_step,
 )
 from runwire.execution.step_process_events import StepProcessEvents
+from runwire.interrupts import current_interrupts
 from runwire.processes.exits import describe_exit
 from runwire.processes.starter import Child
 

@@ -11,10 +11,10 @@ from runwire.definitions import DEFAULT_OUTPUT, JobDefinition, ResourceDefinitio
 from runwire.errors import InvalidDefinitionError
 from runwire.events.entry import EventLogEntry, EventLogRecord
 from runwire.events.types import EventType
-from runwire.execution.interrupts import Interrupts
 from runwire.execution.io import InputContext, IOManager, OutputContext
 from runwire.execution.run import RunWork
 from runwire.executors.in_process import InProcessExecutor
+from runwire.interrupts import Interrupts
 from runwire.runs.run import Run, RunRecord
 from runwire.runs.status import RunStatus
 from runwire.storage import InstanceStorage

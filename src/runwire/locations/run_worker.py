@@ -26,11 +26,11 @@ from runwire.events.entry import EventLogEntry
 from runwire.events.metadata import normalize_metadata
 from runwire.events.payloads import EngineEventData, RunFailureData, RunFailureReason
 from runwire.events.types import EventType
-from runwire.execution.interrupts import Interrupts
 from runwire.execution.run import execute_run
 from runwire.executor import Executor
 from runwire.executors.load import make_executor
 from runwire.instance import Instance, InstanceRef
+from runwire.interrupts import Interrupts
 from runwire.locations.definition_loading import find_job
 from runwire.locations.protocol import WorkerParameters
 from runwire.locations.run_control import RunControl

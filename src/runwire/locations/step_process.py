@@ -15,7 +15,6 @@ import msgspec
 from runwire.definitions import JobDefinition, OpDefinition, OutputRef
 from runwire.errors import InvalidDefinitionError, RunInterrupted
 from runwire.execution.filesystem_io import FilesystemIOManager
-from runwire.execution.interrupts import Interrupts, using_interrupts
 from runwire.execution.piped_events import PipedEventWriter
 from runwire.execution.plan import ExecutionStep, build_step
 from runwire.execution.resources import required_resources, resources_of
@@ -23,6 +22,7 @@ from runwire.execution.run_log import RunLog
 from runwire.execution.scope import RunScope
 from runwire.execution.step import run_step, tell_step_failure
 from runwire.instance import Instance, InstanceRef
+from runwire.interrupts import Interrupts, using_interrupts
 from runwire.locations.definition_loading import find_job
 from runwire.locations.protocol import StepParameters
 from runwire.runs.run import Run

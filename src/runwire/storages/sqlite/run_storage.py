@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
+from runwire.interrupts import current_interrupts
 from runwire.storages.migrations import HEAD_REVISION
 from runwire.storages.sql.run_storage import SqlRunStorage
 from runwire.storages.sql.tables import INSTANCE_LOG_ID, RUNS
@@ -50,12 +51,16 @@ class SqliteRunStorage(SqlRunStorage):
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        with translated(self.path), self._readers.connect() as connection:
+        with (
+            current_interrupts().held(),
+            translated(self.path),
+            self._readers.connect() as connection,
+        ):
             yield connection
 
     @contextmanager
     def writing(self, *, durable: bool = True) -> Iterator[Connection]:
-        with self._lock, translated(self.path):
+        with current_interrupts().held(), self._lock, translated(self.path):
             writer, connection = self._open_writer()
             try:
                 writer.begin(durable)

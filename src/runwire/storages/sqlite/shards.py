@@ -14,6 +14,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
+from runwire.interrupts import current_interrupts
 from runwire.runs.run import RunRecord
 from runwire.storages.migrations import LOG_REVISION
 from runwire.storages.sql.tables import LOG
@@ -120,15 +121,16 @@ class Shards:
         Raises:
             SchemaRevisionError: the file is of another version.
         """
-        try:
-            shard = self._take(run_id, log_id)
+        with current_interrupts().held():
             try:
-                yield shard
-            finally:
-                if shard is not None:
-                    self._give_back(shard)
-        except (sqlite3.Error, DBAPIError) as error:
-            raise translation(error, self.path_of(run_id, log_id)) from error
+                shard = self._take(run_id, log_id)
+                try:
+                    yield shard
+                finally:
+                    if shard is not None:
+                        self._give_back(shard)
+            except (sqlite3.Error, DBAPIError) as error:
+                raise translation(error, self.path_of(run_id, log_id)) from error
 
     def delete(self, run_id: str, log_id: str) -> None:
         """Deletes a shard; harmless when there is none."""

@@ -7,7 +7,7 @@ import pytest
 
 from runwire.errors import RunInterrupted, StepExecutionError
 from runwire.execution import Interrupts, user_code_error_boundary
-from runwire.execution.interrupts import current_interrupts, using_interrupts
+from runwire.interrupts import current_interrupts, using_interrupts
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
