@@ -42,13 +42,14 @@ def start(home: Path) -> Iterator[Start]:
     """Starts a process that runs daemons, in which nothing else is known of the home."""
     started: list[Popen[str]] = []
 
-    def start(*command: str) -> Popen[str]:
+    def start(*command: str, **variables: str) -> Popen[str]:
         command = command or ("daemon", "run")
         process = Popen(
             [sys.executable, "-m", "runwire.cli", *command, "--home", str(home)],
             stdout=subprocess.PIPE,
             text=True,
             cwd=home,
+            env={**os.environ, **variables},
         )
         started.append(process)
         return process
@@ -91,6 +92,14 @@ def test_a_stand_by_takes_over_from_one_that_was_killed(home: Path, start: Start
     first.send_signal(signal.SIGKILL)
     wait_for_line(second, WORKING)
     assert check_liveness(home) == (0, "every required daemon is live\n")
+
+
+def test_one_that_dies_with_a_fresh_lease_is_replaced(home: Path, start: Start) -> None:
+    first = start(RUNWIRE_FAULT_POINT=f"daemon.after_lease:{home / 'died'}")
+    assert first.wait(PATIENCE) == -signal.SIGKILL
+    assert check_liveness(home)[0] == 1
+    wait_for_line(start(), WORKING)
+    assert check_liveness(home)[0] == 0
 
 
 def test_it_ends_in_order_and_the_liveness_check_tells(home: Path, start: Start) -> None:

@@ -330,6 +330,21 @@ def test_a_call_that_the_old_server_is_answering_is_answered(
     eventually(lambda: not is_alive(pid), "the old server has ended")
 
 
+def test_a_server_is_told_to_end_once_no_call_of_it_is_under_way(
+    write: Write, open_workspace: Open
+) -> None:
+    location = _local(open_workspace(write(_jobs())))
+    pid = server_pid(location)
+    with location._borrowed_client():
+        location.reload()
+        [retiring] = [t for t in threading.enumerate() if t.name == f"runwire-retire-{pid}"]
+        retiring.join(0.5)
+        assert retiring.is_alive()
+        assert is_alive(pid)
+    retiring.join(GENEROUS_SECONDS)
+    eventually(lambda: not is_alive(pid), "the old server has ended")
+
+
 def test_what_does_not_load_any_more_is_failed_and_keeps_what_it_had(
     write: Write, open_workspace: Open
 ) -> None:

@@ -13,6 +13,7 @@ from runwire.locations import protocol
 from runwire.locations.code_location import PROBE_SECONDS, ServedCodeLocation, Tell
 from runwire.locations.restart_delays import RestartDelays
 from runwire.locations.server_process import CodeServerNotReadyError, CodeServerProcess
+from runwire.locations.source_changes import files_named_in
 from runwire.locations.target import LocationTarget
 from runwire.locations.timeouts import LocationTimeouts
 from runwire.locations.wire import CodeServerCallError, CodeServerClient
@@ -195,7 +196,7 @@ class LocalCodeLocation(ServedCodeLocation):
         files = frozenset(loaded.source_files)
         if isinstance(loaded, protocol.LoadFailed):
             # What was not imported for the error is what the mend may be in.
-            pass
+            files |= self._source_files | files_named_in(loaded.error)
         self._source_files = files
 
     def _fail(self, error: ErrorInfo, *, is_retried: bool) -> None:

@@ -364,16 +364,26 @@ class RunStorageConformance:
         assert storage.run_storage.get_daemon_leases() == {"A": leases[0]}
         assert len(storage.run_storage.list_daemon_heartbeats()) == len(names)
 
+    def test_heartbeats_of_one_process_at_once_leave_one(self, storage: InstanceStorage) -> None:
+        runs = storage.run_storage
+        beats = [_beat("A", "1", float(number)) for number in range(8)]
+        in_threads(8, lambda index: runs.add_daemon_heartbeat(beats[index]))
+        (kept,) = runs.list_daemon_heartbeats()
+        assert kept in beats
+
     def test_wiping_deletes_everything(self, storage: InstanceStorage) -> None:
         runs, logs = storage.run_storage, storage.event_log_storage
         record = add_run(storage, run_id="run-1", tags={"a": "b"})
         report(storage, "run-1", EventType.RUN_ENQUEUED)
         snapshot_id, log_id = runs.add_snapshot(_PLAN), logs.get_instance_log_id()
+        runs.add_daemon_heartbeat(_beat("A", "1", 1.0))
+        _claim(storage, "1", now=1.0)
 
         storage.wipe()
 
         assert runs.find_run_record("run-1") is None
         assert (runs.get_runs_count(), runs.get_run_tag_keys(), _kinds(storage)) == (0, [], [])
+        assert (runs.list_daemon_heartbeats(), runs.get_daemon_leases()) == ([], {})
         assert logs.get_records(record).records == []
         assert logs.get_instance_log_id() != log_id
         with pytest.raises(SnapshotNotFoundError):
