@@ -151,13 +151,34 @@ def test_what_one_epoch_stored_another_does_not_overwrite(tmp_path: Path, log: U
     assert files(tmp_path) == ["r/load/rows.1", "r/load/rows.2"]
 
 
+def leave_parts(folder: Path) -> None:
+    """Leaves what workers of some epochs have half written, and what is not ours."""
+    folder.mkdir(parents=True)
+    for name in (".abc.1.part", ".def.2.part", ".ghi.10.part", ".mine.part", ".a.b.part"):
+        (folder / name).write_bytes(b"half")
+
+
 def test_what_a_former_worker_left_half_written_is_removed(tmp_path: Path, log: UserLog) -> None:
     manager = FilesystemIOManager(tmp_path)
-    (tmp_path / "r" / "load").mkdir(parents=True)
-    for name in (".abc.1.part", ".def.2.part", ".ghi.10.part"):
-        (tmp_path / "r" / "load" / name).write_bytes(b"half")
+    leave_parts(tmp_path / "load")
+    leave_parts(tmp_path / "r" / "load")
     manager.handle_output(replace(output(log), epoch=2), "new")
-    assert files(tmp_path) == ["r/load/.def.2.part", "r/load/.ghi.10.part", "r/load/rows.2"]
+    kept = [".a.b.part", ".def.2.part", ".ghi.10.part", ".mine.part", "rows.2"]
+    assert files(tmp_path / "r") == [f"load/{name}" for name in kept]
+    assert len(files(tmp_path / "load")) == 5
+
+
+def test_what_a_failed_step_left_half_written_is_removed_with_that_of_former_workers(
+    tmp_path: Path, log: UserLog
+) -> None:
+    manager = FilesystemIOManager(tmp_path)
+    manager.clear_away("r", "load", 2)
+    assert files(tmp_path) == []
+    leave_parts(tmp_path / "r" / "load")
+    manager.handle_output(output(log), "kept")
+    manager.clear_away("r", "load", 2)
+    kept = [".a.b.part", ".ghi.10.part", ".mine.part", "rows.1"]
+    assert files(tmp_path) == [f"r/load/{name}" for name in kept]
 
 
 ODD_NAMES = [

@@ -79,9 +79,11 @@ def test_one_step_can_be_built_without_the_plan() -> None:
         build_step(etl, etl.resolve_run_config(CONFIG), "other")
 
 
-def test_it_needs_the_resources_of_its_steps_alone() -> None:
-    assert plan_of(etl, CONFIG).required_resource_keys == {"disk"}
-    assert plan_of(no_resource).required_resource_keys == frozenset()
+def test_it_needs_the_resources_of_the_steps_that_are_asked_for_alone() -> None:
+    plan = plan_of(etl, CONFIG)
+    assert plan.resource_keys(plan.steps) == {"disk"}
+    assert plan.resource_keys(["merge"]) == frozenset()
+    assert plan.resource_keys(["merge", "read"]) == {"disk"}
 
 
 def test_a_step_whose_source_is_not_chosen_is_refused_with_the_mend() -> None:

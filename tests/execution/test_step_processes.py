@@ -113,12 +113,16 @@ class Playing(StepStarter):
 
     def __init__(self) -> None:
         self.steps: dict[str, PlayedStep] = {}
+        self.attempts: dict[str, int] = {}
         self.failing: Exception | None = None
 
-    def start(self, step_key: str, given: Sequence[GivenOutput], channel: int) -> Child:
+    def start(
+        self, step_key: str, given: Sequence[GivenOutput], attempt: int, channel: int
+    ) -> Child:
         if self.failing is not None:
             raise self.failing
         self.steps[step_key] = PlayedStep(step_key, given, channel)
+        self.attempts[step_key] = attempt
         return self.steps[step_key]
 
 

@@ -463,7 +463,7 @@ def test_an_ended_watch_hears_nothing(write: Write, open_workspace: Open) -> Non
     assert heard == []
 
 
-def test_many_calls_reloads_and_deaths_at_once_lose_no_call(
+def test_calls_that_go_on_during_reloads_are_all_answered(
     write: Write, open_workspace: Open, pool: ThreadPoolExecutor
 ) -> None:
     location = _local(open_workspace(write(_jobs()), settle_seconds=GENEROUS_SECONDS))

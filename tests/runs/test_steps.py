@@ -103,6 +103,31 @@ def test_an_attempt_whose_end_was_lost_is_abandoned_by_the_next() -> None:
     assert told.attempts == (attempt(1, S.ABANDONED, 1), attempt(2, S.IN_PROGRESS, 4))
 
 
+def test_a_step_that_another_worker_begins_anew_has_another_attempt() -> None:
+    """Whether it says so, or begins it as if it were the first to do so."""
+    for again in (E.STEP_RESTARTED, E.STEP_START):
+        first, second = log((1, E.STEP_START, "a"), (4, again, "a"))
+        records = [msgspec.structs.replace(first, epoch=1), msgspec.structs.replace(second, epoch=2)]
+        told = fold_steps({}, records)["a"]
+        assert [(each.number, each.status, each.epoch) for each in told.attempts] == [
+            (1, S.ABANDONED, 1),
+            (2, S.IN_PROGRESS, 2),
+        ]
+
+
+def test_a_step_that_was_interrupted_and_begins_anew_has_another_attempt() -> None:
+    told = history(
+        (1, E.STEP_START),
+        (2, E.STEP_FAILURE, {"error": ERROR}),
+        (4, E.STEP_RESTARTED),
+        (5, E.STEP_SUCCESS),
+    )
+    assert (told.status, told.attempts) == (
+        S.SUCCESS,
+        (attempt(1, S.FAILURE, 1, 2), attempt(2, S.SUCCESS, 4, 5)),
+    )
+
+
 def test_an_attempt_whose_beginning_nobody_told_of_begins_with_its_end() -> None:
     assert history((7, E.STEP_FAILURE)).attempts == (attempt(1, S.FAILURE, 7, 7),)
     took = history((7, E.STEP_SUCCESS, {"data": StepSuccessData(1500.0)}))

@@ -33,7 +33,7 @@ class FilesystemIOManager(IOManager):
     def handle_output(self, context: OutputContext, value: Any) -> None:
         path = self._path(context.run_id, context.step_key, context.output_name, context.epoch)
         grown = _make_folder(path.parent)
-        _remove_parts(path.parent, context.epoch)
+        _remove_parts(path.parent, before_epoch=context.epoch)
         part = path.parent / f".{uuid.uuid4().hex}.{context.epoch}.part"
         try:
             _write(part, value, context)
@@ -64,9 +64,15 @@ class FilesystemIOManager(IOManager):
                 user_exception=error,
             ) from error
 
+    def clear_away(self, run_id: str, step_key: str, epoch: int) -> None:
+        with suppress(OSError):
+            _remove_parts(self._folder(run_id, step_key), before_epoch=epoch + 1)
+
+    def _folder(self, run_id: str, step_key: str) -> Path:
+        return self._base_dir / file_name(run_id) / file_name(step_key)
+
     def _path(self, run_id: str, step_key: str, output_name: str, epoch: int) -> Path:
-        folder = self._base_dir / file_name(run_id) / file_name(step_key)
-        return folder / f"{file_name(output_name)}.{epoch}"
+        return self._folder(run_id, step_key) / f"{file_name(output_name)}.{epoch}"
 
 
 def file_name(text: str) -> str:
@@ -80,10 +86,11 @@ def file_name(text: str) -> str:
     return name
 
 
-def _remove_parts(folder: Path, epoch: int) -> None:
-    """Removes what former workers of the run, which are fenced, left half written."""
-    for part in folder.glob(".*.part"):
-        if int(part.name.split(".")[2]) < epoch:
+def _remove_parts(folder: Path, *, before_epoch: int) -> None:
+    """Removes what workers of earlier epochs, which are fenced, left half written."""
+    for part in folder.glob(".*.*.part"):
+        epoch = part.name.split(".")[-2]
+        if epoch.isdecimal() and int(epoch) < before_epoch:
             part.unlink(missing_ok=True)
 
 

@@ -82,3 +82,9 @@ class IOManager(ABC):
     @abstractmethod
     def load_input(self, context: InputContext) -> Any:
         """Loads the value of an output."""
+
+    def clear_away(self, run_id: str, step_key: str, epoch: int) -> None:
+        """Removes what a step that has failed left half stored; its process may have died over it.
+
+        Nobody stores outputs of the step for this epoch any more, nor for an earlier one. Raises nothing.
+        """

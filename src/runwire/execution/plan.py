@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,11 +63,10 @@ class ExecutionPlan:
     job_name: str
     steps: Mapping[str, ExecutionStep]
 
-    @property
-    def required_resource_keys(self) -> frozenset[str]:
-        """The resources that the ops of its steps use."""
+    def resource_keys(self, step_keys: Iterable[str]) -> frozenset[str]:
+        """The resources that the ops of some of its steps use."""
         return frozenset(
-            key for step in self.steps.values() for key in step.op.required_resource_keys
+            key for each in step_keys for key in self.steps[each].op.required_resource_keys
         )
 
 

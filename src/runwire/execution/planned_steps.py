@@ -83,14 +83,17 @@ class PlannedSteps(RunSteps):
 
     def run_here(self, step_key: str) -> None:
         try:
-            outputs = run_step(self._plan.steps[step_key], self._scope, self._epoch_of)
+            step, attempt = self._plan.steps[step_key], self._progress.attempt_of(step_key)
+            outputs = run_step(step, self._scope, self._epoch_of, attempt)
         except BaseException:
             self._progress.fail(step_key)
             raise
         self._tell_dropped(self._end(EndedStep(step_key, outputs)))
 
     def start_process(self, step_key: str) -> None:
-        self._step_processes.start(step_key, self._given_to(step_key))
+        self._step_processes.start(
+            step_key, self._given_to(step_key), self._progress.attempt_of(step_key)
+        )
 
     def wait_for_process(self) -> str:
         ended = self._step_processes.wait()
@@ -133,9 +136,11 @@ class PlannedSteps(RunSteps):
         ]
 
     def _end(self, ended: EndedStep) -> list[Dropped]:
+        scope = self._scope
         if ended.outputs is None:
+            scope.io_manager.clear_away(scope.run.run_id, ended.step_key, scope.epoch)
             return self._progress.fail(ended.step_key)
-        stored = dict.fromkeys(ended.outputs, self._scope.epoch)
+        stored = dict.fromkeys(ended.outputs, scope.epoch)
         return self._progress.succeed(ended.step_key, stored)
 
     def _tell_dropped(self, dropped: Iterable[Dropped]) -> None:

@@ -52,11 +52,13 @@ class FinishedSteps:
         succeeded: their outputs by name, with the epoch of the worker that stored each.
         failed: those that failed.
         dropped: those that will not run, as the log tells already.
+        attempts: how often each of the others has begun, if it has.
     """
 
     succeeded: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     failed: frozenset[str] = frozenset()
     dropped: frozenset[str] = frozenset()
+    attempts: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def count(self) -> int:
@@ -87,12 +89,14 @@ class Progress:
         self._outputs: dict[str, Mapping[str, int]] = {}
         self._executable: list[tuple[int, int, str]] = []
         self._unended = len(plan.steps)
+        finished = finished or FinishedSteps()
+        self._attempts = finished.attempts
         for step in plan.steps.values():
             for key in step.upstream:
                 self._downstream[key].append(step.key)
             if not step.upstream:
                 self._make_executable(step)
-        self.unseen = self._resume(finished or FinishedSteps())
+        self.unseen = self._resume(finished)
 
     @property
     def is_complete(self) -> bool:
@@ -103,6 +107,11 @@ class Progress:
     def failed(self) -> tuple[str, ...]:
         """The steps that failed, in the order of the plan."""
         return self.steps_in(StepState.FAILED)
+
+    @property
+    def left(self) -> tuple[str, ...]:
+        """The steps that have not ended, in the order of the plan."""
+        return self.steps_in(StepState.PENDING, StepState.EXECUTABLE, StepState.IN_FLIGHT)
 
     def steps_in(self, *states: StepState) -> tuple[str, ...]:
         """The steps in one of some states, in the order of the plan."""
@@ -119,6 +128,10 @@ class Progress:
     def output_epoch(self, step_key: str, output_name: str) -> int | None:
         """The epoch of the worker that stored an output of an ended step; None when it was not given."""
         return self._outputs.get(step_key, {}).get(output_name)
+
+    def attempt_of(self, step_key: str) -> int:
+        """The number of the attempt at a step that runs or is to run; the first is 1."""
+        return self._attempts.get(step_key, 0) + 1
 
     def start_next(self) -> str | None:
         """Puts the executable step with the highest priority into flight; None when there is none now."""

@@ -30,7 +30,8 @@ def finished_steps(logs: EventLogStorage, record: RunRecord) -> FinishedSteps:
     """The steps of a run that have ended for good.
 
     Only the log counts, not what lies in files. A step that was interrupted by the end of its worker has not
-    ended, and neither has one of which the log tells nothing more than that it began.
+    ended, and neither has one of which the log tells nothing more than that it began. What others than workers
+    have written of steps does not count.
 
     Args:
         logs: keeps the log.
@@ -40,14 +41,18 @@ def finished_steps(logs: EventLogStorage, record: RunRecord) -> FinishedSteps:
     succeeded: dict[str, dict[str, int]] = {}
     failed: set[str] = set()
     skipped: set[str] = set()
+    attempts: dict[str, int] = {}
     for event in _events(logs, record):
-        key = event.step_key or ""
+        key, epoch = event.step_key, event.epoch
+        if key is None or epoch is None:
+            continue
         match event.event_type:
             case EventType.STEP_START | EventType.STEP_RESTARTED:
+                attempts[key] = attempts.get(key, 0) + 1
                 outputs[key] = {}
                 failed.discard(key)
             case EventType.HANDLED_OUTPUT if isinstance(event.data, HandledOutputData):
-                outputs.setdefault(key, {})[event.data.output_name] = event.epoch or 0
+                outputs.setdefault(key, {})[event.data.output_name] = epoch
             case EventType.STEP_SUCCESS:
                 succeeded[key] = outputs.get(key, {})
             case EventType.STEP_FAILURE if not _is_interrupt(event):
@@ -56,7 +61,12 @@ def finished_steps(logs: EventLogStorage, record: RunRecord) -> FinishedSteps:
                 skipped.add(key)
             case _:  # an interrupted step
                 pass
-    return FinishedSteps(succeeded, frozenset(failed), frozenset(skipped))
+    begun = {
+        key: count
+        for key, count in attempts.items()
+        if not (key in succeeded or key in failed or key in skipped)
+    }
+    return FinishedSteps(succeeded, frozenset(failed), frozenset(skipped), begun)
 
 
 def _is_interrupt(event: EventLogRecord) -> bool:

@@ -50,9 +50,9 @@ def execute_run(
 ) -> RunStatus:
     """Executes a run that was handed to this worker: STARTING, or STARTED and resumed, with this epoch.
 
-    Steps that former workers of the run have ended are not run again. A run that is CANCELING is ended as
-    CANCELED instead. In any other status, or when another worker has the
-    run, nothing runs. One event ends the run, and nothing is written after it.
+    Steps that former workers of the run have ended are not run again, and those that they have begun begin
+    again. A run that is CANCELING is ended as CANCELED instead. In any other status, or when another worker has
+    the run, nothing runs. One event ends the run, and nothing is written after it.
 
     Args:
         job: the job of the run.
@@ -128,7 +128,7 @@ class RunWork:
             if started is not None and started.applied:
                 fault_point("worker.after_run_start")
                 return FinishedSteps()
-        elif record.status is RunStatus.STARTED and record.resume_attempts > 0:
+        elif self._may_go_on(record):
             finished = finished_steps(self.storage.event_log_storage, record)
             log.tell_engine(
                 f"Process {os.getpid()} goes on with the run, attempt {record.resume_attempts}:"
@@ -144,6 +144,13 @@ class RunWork:
                 f" only what is {RunStatus.STARTING.value}"
             )
         return None
+
+    def _may_go_on(self, record: RunRecord) -> bool:
+        return (
+            record.status is RunStatus.STARTED
+            and record.resume_attempts > 0
+            and record.worker_epoch == self.epoch
+        )
 
     def _execute_to_end(self, log: RunLog, interrupts: Interrupts, finished: FinishedSteps) -> None:
         began = time.monotonic()
@@ -172,12 +179,12 @@ class RunWork:
         run = self.record.run
         run_config = self.job.resolve_run_config(run.run_config)
         plan = build_plan(self.job, run_config, self.job.plan(run.step_keys))
-        keys = plan.required_resource_keys if self.executor.runs_steps_here else ()
+        progress = Progress(plan, finished)
+        keys = plan.resource_keys(progress.left) if self.executor.runs_steps_here else ()
         with resources_of(self.job, run_config, keys, run.run_id, log) as resources:
             scope = RunScope(
                 run, log, self.io_manager, resources, lambda: self.instance, self.epoch
             )
-            progress = Progress(plan, finished)
             with PlannedSteps(plan, scope, progress, self.step_starter) as steps:
                 self.executor.execute(steps)
                 if not steps.is_complete:

@@ -24,9 +24,12 @@ from runwire.fault_points import fault_point
 
 
 def run_step(
-    step: ExecutionStep, scope: RunScope, given: Callable[[OutputRef], int | None]
+    step: ExecutionStep,
+    scope: RunScope,
+    given: Callable[[OutputRef], int | None],
+    attempt: int = 1,
 ) -> frozenset[str] | None:
-    """Runs a step from STEP_START to STEP_SUCCESS or STEP_FAILURE.
+    """Runs a step from STEP_START, or STEP_RESTARTED, to STEP_SUCCESS or STEP_FAILURE.
 
     When STEP_SUCCESS is written, its outputs are stored. Whatever the op raises fails the step, not the run's
     worker, and so does SystemExit.
@@ -35,6 +38,7 @@ def run_step(
         step: the step.
         scope: its run.
         given: the epoch of the worker that stored an output of an earlier step; None if it was not given.
+        attempt: the number of this attempt; the first is 1.
 
     Returns:
         The names of the outputs that it gave; None when it failed.
@@ -46,7 +50,7 @@ def run_step(
     """
     if scope.process == "step":
         fault_point("step.before_step_start")
-    scope.log.tell(EventType.STEP_START, f"Step {step.key} started", step_key=step.key)
+    _tell_start(step.key, scope, attempt)
     began = time.perf_counter()
     try:
         outputs = _run_body(step, scope, given)
@@ -66,6 +70,14 @@ def run_step(
     )
     fault_point(f"{scope.process}.after_step_success")
     return outputs
+
+
+def _tell_start(step_key: str, scope: RunScope, attempt: int) -> None:
+    if attempt == 1:
+        scope.log.tell(EventType.STEP_START, f"Step {step_key} started", step_key=step_key)
+    else:
+        message = f"Step {step_key} started again, attempt {attempt}"
+        scope.log.tell(EventType.STEP_RESTARTED, message, step_key=step_key)
 
 
 def _run_body(

@@ -47,12 +47,15 @@ GivenOutput = tuple[str, str, int]
 class StepStarter(Protocol):
     """Starts the processes of steps."""
 
-    def start(self, step_key: str, given: Sequence[GivenOutput], channel: int) -> Child:
+    def start(
+        self, step_key: str, given: Sequence[GivenOutput], attempt: int, channel: int
+    ) -> Child:
         """Starts the process of a step.
 
         Args:
             step_key: the step.
             given: the outputs that its inputs take.
+            attempt: the number of this attempt; the first is 1.
             channel: the descriptor of its end of the pipe; it gets a copy.
 
         Raises:
@@ -110,11 +113,11 @@ class StepProcesses:
         self._ended: deque[EndedStep] = deque()
         self._is_stopping = False
 
-    def start(self, step_key: str, given: Sequence[GivenOutput]) -> None:
+    def start(self, step_key: str, given: Sequence[GivenOutput], attempt: int = 1) -> None:
         """Starts the process of a step; the step fails when that cannot be done."""
         with self._killed_on_failure():
             self._events.tell_starting(step_key)
-            process = self._started(step_key, given)
+            process = self._started(step_key, given, attempt)
             if process is not None:
                 self._events.tell_started(step_key, process.child.pid)
 
@@ -182,11 +185,13 @@ class StepProcesses:
             self.kill()
             raise
 
-    def _started(self, step_key: str, given: Sequence[GivenOutput]) -> _StepProcess | None:
+    def _started(
+        self, step_key: str, given: Sequence[GivenOutput], attempt: int
+    ) -> _StepProcess | None:
         ours, theirs = socket.socketpair()
         with theirs:
             try:
-                child = self._starter.start(step_key, given, theirs.fileno())
+                child = self._starter.start(step_key, given, attempt, theirs.fileno())
             except BaseException as error:
                 ours.close()
                 if not isinstance(error, OSError):

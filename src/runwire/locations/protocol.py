@@ -89,7 +89,8 @@ class WorkerParameters(Message, frozen=True):
 class StepParameters(Message, frozen=True):
     """What a step process is handed at its start; `run` is the run, `given` the outputs that its inputs take.
 
-    An output is (step key, output name, the epoch of the worker that stored it).
+    An output is (step key, output name, the epoch of the worker that stored it). `attempt` is the number of this
+    attempt at the step; the first is 1.
     """
 
     worker: WorkerParameters
@@ -97,6 +98,7 @@ class StepParameters(Message, frozen=True):
     step_key: str
     given: tuple[tuple[str, str, int], ...]
     io_base_dir: str
+    attempt: int = 1
 
 
 # ------------------------------------------------------------------------ requests and replies

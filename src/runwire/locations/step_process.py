@@ -76,7 +76,7 @@ class StepWork:
             return
         # It has failed by it, which was told.
         with suppress(RunInterrupted, KeyboardInterrupt):
-            run_step(step, scope, self._epoch_of)
+            run_step(step, scope, self._epoch_of, self._parameters.attempt)
 
     def _prepare(self) -> tuple[ExecutionStep, RunScope]:
         """The step and what it needs; only that of its run."""

@@ -29,13 +29,16 @@ class WorkerStepStarter:
         if worker.fork_socket is not None:
             self._starter = ForkingStarter(worker.fork_socket, self._starter)
 
-    def start(self, step_key: str, given: Sequence[GivenOutput], channel: int) -> Child:
+    def start(
+        self, step_key: str, given: Sequence[GivenOutput], attempt: int, channel: int
+    ) -> Child:
         """Starts the process of a step, as `StepStarter` says."""
         parameters = StepParameters(
             worker=self._worker,
             run=self._run,
             step_key=step_key,
             given=tuple(given),
+            attempt=attempt,
             io_base_dir=self._io_base_dir,
         )
         return self._starter.start(

@@ -334,6 +334,44 @@ class EventLogStorageConformance:
         assert storage.event_log_storage.get_step_counts(run) == ended
         assert storage.get_run_record(run.run_id).counts == ended
 
+    def test_a_step_that_another_worker_begins_anew_counts_once(
+        self, storage: InstanceStorage
+    ) -> None:
+        run, get_counts = launch(storage, steps_planned=2), storage.event_log_storage.get_step_counts
+        _work(
+            storage,
+            run,
+            (None, EventType.RUN_START),
+            ("a", EventType.STEP_START),
+            ("a", EventType.STEP_SUCCESS),
+            ("b", EventType.STEP_START),
+        )
+        counts = StepCounts(planned=2, in_progress=1, succeeded=1)
+        assert get_counts(run) == counts
+        run = _resume(storage, run)
+        assert get_counts(run) == counts
+        _work(storage, run, ("b", EventType.STEP_RESTARTED))
+        assert get_counts(run) == counts
+        _work(storage, run, ("b", EventType.STEP_SUCCESS), (None, EventType.RUN_SUCCESS))
+        assert get_counts(run) == StepCounts(planned=2, succeeded=2)
+        assert storage.get_run_record(run.run_id).counts == StepCounts(planned=2, succeeded=2)
+
+    def test_a_step_that_was_interrupted_and_begins_anew_has_not_failed(
+        self, storage: InstanceStorage
+    ) -> None:
+        run = launch(storage, steps_planned=1)
+        _work(
+            storage,
+            run,
+            (None, EventType.RUN_START),
+            ("a", EventType.STEP_START),
+            ("a", EventType.STEP_FAILURE),
+        )
+        run = _resume(storage, run)
+        _work(storage, run, ("a", EventType.STEP_RESTARTED))
+        counts = StepCounts(planned=1, in_progress=1)
+        assert storage.event_log_storage.get_step_counts(run) == counts
+
     def test_planned_steps_count_though_no_event_names_them(self, storage: InstanceStorage) -> None:
         run = launch(storage, steps_planned=4)
         assert storage.event_log_storage.get_step_counts(run) == StepCounts(planned=4)

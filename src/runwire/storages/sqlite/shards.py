@@ -109,7 +109,7 @@ class Shards:
             connection.execute("INSERT INTO log VALUES (?, ?, ?, ?, ?, ?)", values)
 
         path = self.path_of(record.run_id, record.log_id)
-        with translated_files(path):
+        with current_interrupts().held(), translated_files(path):
             create_database(path, LOG, prepare)
 
     @contextmanager
@@ -134,7 +134,7 @@ class Shards:
 
     def delete(self, run_id: str, log_id: str) -> None:
         """Deletes a shard; harmless when there is none."""
-        with self._lock:
+        with current_interrupts().held(), self._lock:
             self._retire(log_id)
         path = self.path_of(run_id, log_id)
         # What a crash leaves is garbage that nobody opens, in whatever order it goes.
