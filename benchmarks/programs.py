@@ -39,18 +39,8 @@ def first_line(process: subprocess.Popen[str], prefix: str = "") -> str:
 
 
 @contextmanager
-def served(home: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """`runwire serve` on a home; the process, and the address of its endpoint once it listens."""
-    command = [
-        "-m",
-        "runwire.cli",
-        "serve",
-        "--home",
-        str(home),
-        "--host",
-        "127.0.0.1",
-        "--port",
-        "0",
-    ]
-    with program(*command) as process:
+def served(home: Path, *command: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """`runwire serve`, or another command that serves, on a home; the process, and its endpoint once it listens."""
+    place = ["--home", str(home), "--host", "127.0.0.1", "--port", "0"]
+    with program("-m", "runwire.cli", *(command or ["serve"]), *place) as process:
         yield process, first_line(process, _URL)

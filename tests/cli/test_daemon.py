@@ -136,6 +136,20 @@ def test_without_a_command_it_runs_them_and_says_where(home: Path, start: Start)
     assert process.wait(PATIENCE) == 0
 
 
+@pytest.mark.parametrize(("option", "code"), [((), 1), (("--daemons",), 0)])
+def test_serve_runs_them_only_when_it_is_asked(
+    home: Path, start: Start, option: tuple[str, ...], code: int
+) -> None:
+    process = start("serve", "--port", "0", *option)
+    wait_for_line(process, "Ctrl-C stops the server.")
+    end = time.monotonic() + PATIENCE
+    while check_liveness(home)[0] != code:
+        assert time.monotonic() < end, "they do not beat"
+    process.terminate()
+    assert process.wait(PATIENCE) == 0
+    assert check_liveness(home)[0] == 1
+
+
 def test_with_no_daemon_enabled_it_says_so_and_waits(home: Path, start: Start) -> None:
     (home / "runwire.yaml").write_text("run_monitoring: {enabled: false}")
     assert check_liveness(home) == (0, "every required daemon is live\n")

@@ -54,6 +54,7 @@ def launched_run(
     run_config: Mapping[str, Any] | None = None,
     step_keys: tuple[str, ...] | None = None,
     run_id: str = "r",
+    steps_planned: int = 0,
 ) -> RunRecord:
     """A run in STARTING, handed to a worker with epoch 1."""
     run = Run(
@@ -62,6 +63,7 @@ def launched_run(
         run_config=dict(run_config or {}),
         step_keys=step_keys,
         tags={"team": "a"},
+        steps_planned=steps_planned,
     )
     storage.run_storage.add_run(run, created_at=timestamp())
     tell(storage, run_id, EventType.RUN_STARTING, handover=True)

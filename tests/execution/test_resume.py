@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from runwire.definitions import Failure, JobDefinition, Out, Output, job, op
+from runwire.definitions import Failure, JobDefinition, Out, Output, job, op, resource
 from runwire.events.entry import EventLogEntry, EventLogRecord
 from runwire.events.payloads import HandledOutputData, StepErrorSource, StepFailureData
 from runwire.events.types import EventType
@@ -18,7 +18,7 @@ from runwire.execution.resume import finished_steps
 from runwire.executors import InProcessExecutor
 from runwire.runs.run import RunRecord
 from runwire.runs.status import RunStatus
-from runwire.runs.steps import StepAttempt, StepStatus, fold_steps
+from runwire.runs.steps import StepStatus, fold_steps
 from runwire.storages.memory import MemoryStorage
 from tests.execution.runs import events, launched_run, tell
 
@@ -118,7 +118,7 @@ def die_at(
     storage: DyingStorage, job: JobDefinition, folder: Path, event_type: EventType, key: str
 ) -> None:
     """Executes a new run until its worker would write an event of a step; the next worker has it then."""
-    launched_run(storage, job.name)
+    launched_run(storage, job.name, steps_planned=3)
     storage.dies_at = (event_type, key)
     with pytest.raises(Killed):
         go_on(storage, job, folder)
@@ -148,7 +148,7 @@ def test_finished_steps_are_not_run_again_and_their_outputs_are_read_back(
         ("STEP_SUCCESS", "three"),
     ]
     [said] = [e.message for e in events(storage) if "goes on" in e.message]
-    assert said.endswith("goes on with the run, attempt 1: 2 of 0 steps have ended")
+    assert said.endswith("goes on with the run, attempt 1: 2 of 3 steps have ended")
     record = storage.get_run_record("r")
     assert (record.resume_attempts, record.worker_epoch) == (1, 2)
     assert (record.counts.succeeded, record.counts.failed, record.counts.in_progress) == (3, 0, 0)
@@ -161,12 +161,19 @@ def test_a_step_that_had_begun_begins_again_as_another_attempt(
     die_at(storage, chain, tmp_path, E.STEP_SUCCESS, "two")
     assert go_on(storage, chain, tmp_path) is RunStatus.SUCCESS
     assert ran == ["one", "two", "two", "three of 2"]
+    assert types(storage, E.STEP_START, E.STEP_RESTARTED) == [
+        ("STEP_START", "one"),
+        ("STEP_START", "two"),
+        ("STEP_RESTARTED", "two"),
+        ("STEP_START", "three"),
+    ]
+    [said] = [e.message for e in events(storage) if e.event_type is E.STEP_RESTARTED]
+    assert said == "Step two started again, attempt 2"
     attempts = fold_steps({}, events(storage))["two"].attempts
     assert [(a.number, a.status, a.epoch) for a in attempts] == [
         (1, StepStatus.ABANDONED, 1),
         (2, StepStatus.SUCCESS, 2),
     ]
-    assert isinstance(attempts[0], StepAttempt)
 
 
 def test_a_run_whose_steps_had_all_ended_ends(
@@ -263,6 +270,36 @@ def test_a_skip_that_was_not_told_yet_is_told(storage: DyingStorage, tmp_path: P
     assert types(storage, E.STEP_SKIPPED) == [("STEP_SKIPPED", "after")]
 
 
+def test_resources_are_made_for_the_steps_that_are_left_alone(
+    storage: DyingStorage, ran: list[str], tmp_path: Path
+) -> None:
+    @resource
+    def disk() -> str:
+        ran.append("disk")
+        return "disk"
+
+    @resource
+    def net() -> str:
+        ran.append("net")
+        return "net"
+
+    @op(required_resource_keys={"disk"})
+    def load() -> int:
+        return 1
+
+    @op(required_resource_keys={"net"})
+    def send(number: int) -> None: ...
+
+    @job(resource_defs={"disk": disk, "net": net})
+    def sending() -> None:
+        send(load())
+
+    die_at(storage, sending, tmp_path, E.STEP_START, "send")
+    ran.clear()
+    assert go_on(storage, sending, tmp_path) is RunStatus.SUCCESS
+    assert ran == ["net"]
+
+
 def test_a_canceling_run_is_ended_and_nothing_runs(
     storage: DyingStorage, chain: JobDefinition, ran: list[str], tmp_path: Path
 ) -> None:
@@ -289,7 +326,7 @@ def test_a_worker_that_was_fenced_does_not_go_on(
         interrupts=Interrupts(),
     )
     assert ran == ["one"]
-    assert [e.epoch for e in events(storage)[len(before) :]] == [3]
+    assert [e.stored_type for e in events(storage)[len(before) :]] == ["RUN_WORKER_LOST"]
 
 
 def test_a_started_run_that_nobody_resumed_is_left_alone(
@@ -328,24 +365,69 @@ def test_outputs_carry_the_epoch_of_the_attempt_that_succeeded(storage: DyingSto
         (E.STEP_START, "c", None),
         epoch=2,
     )
-    assert found(storage) == FinishedSteps({"a": {"left": 1}, "b": {"kept": 2}})
+    assert found(storage) == FinishedSteps(
+        {"a": {"left": 1}, "b": {"kept": 2}}, attempts={"c": 1}
+    )
 
 
 @pytest.mark.parametrize(
-    ("source", "failed"),
+    ("source", "told"),
     [
-        (StepErrorSource.INTERRUPT, frozenset()),
-        (StepErrorSource.USER_CODE_ERROR, frozenset({"a"})),
-        (StepErrorSource.UNEXPECTED_ERROR, frozenset({"a"})),
+        (StepErrorSource.INTERRUPT, FinishedSteps(attempts={"a": 1})),
+        (StepErrorSource.USER_CODE_ERROR, FinishedSteps(failed=frozenset({"a"}))),
+        (StepErrorSource.UNEXPECTED_ERROR, FinishedSteps(failed=frozenset({"a"}))),
     ],
 )
 def test_an_interrupted_step_has_not_ended(
-    storage: DyingStorage, source: StepErrorSource, failed: frozenset[str]
+    storage: DyingStorage, source: StepErrorSource, told: FinishedSteps
 ) -> None:
     launched_run(storage)
     tell(storage, "r", E.RUN_START, epoch=1)
     write(storage, (E.STEP_START, "a", None), (E.STEP_FAILURE, "a", StepFailureData(source)))
-    assert found(storage) == FinishedSteps(failed=failed)
+    assert found(storage) == told
+
+
+def test_an_interrupted_step_that_fails_by_itself_the_next_time_has_failed(
+    storage: DyingStorage,
+) -> None:
+    launched_run(storage)
+    tell(storage, "r", E.RUN_START, epoch=1)
+    interrupt = StepFailureData(StepErrorSource.INTERRUPT)
+    write(storage, (E.STEP_START, "a", None), (E.STEP_FAILURE, "a", interrupt))
+    lose_worker(storage)
+    failure = StepFailureData(StepErrorSource.USER_CODE_ERROR)
+    write(storage, (E.STEP_RESTARTED, "a", None), (E.STEP_FAILURE, "a", failure), epoch=2)
+    lose_worker(storage)
+    assert found(storage) == FinishedSteps(failed=frozenset({"a"}))
+
+
+def test_attempts_of_all_workers_are_counted(storage: DyingStorage) -> None:
+    launched_run(storage)
+    tell(storage, "r", E.RUN_START, epoch=1)
+    write(storage, (E.STEP_START, "a", None), (E.STEP_START, "b", None))
+    lose_worker(storage)
+    write(storage, (E.STEP_RESTARTED, "a", None), epoch=2)
+    lose_worker(storage)
+    write(storage, (E.STEP_RESTARTED, "a", None), epoch=3)
+    assert found(storage) == FinishedSteps(attempts={"a": 3, "b": 1})
+
+
+def test_what_outsiders_write_of_steps_does_not_count(storage: DyingStorage) -> None:
+    """Such as an op, by its instance."""
+    launched_run(storage)
+    tell(storage, "r", E.RUN_START, epoch=1)
+    write(storage, (E.STEP_START, "a", None))
+    outside = [
+        EventLogEntry(run_id="r", event_type=event_type, message="", step_key=key, data=data)
+        for event_type, key, data in (
+            (E.HANDLED_OUTPUT, "a", output()),
+            (E.STEP_SUCCESS, "a", None),
+            (E.STEP_START, "b", None),
+            (E.STEP_SKIPPED, "c", None),
+        )
+    ]
+    storage.store_events("r", outside)
+    assert found(storage) == FinishedSteps(attempts={"a": 1})
 
 
 def test_long_logs_are_read_to_their_end(storage: DyingStorage) -> None:

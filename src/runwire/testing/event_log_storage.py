@@ -401,6 +401,22 @@ def _append(
     return storage.event_log_storage.append(run, append)
 
 
+def _work(
+    storage: InstanceStorage, run: RunRecord, *told: tuple[str | None, EventType]
+) -> None:
+    """Stores events, of a step or of none, as the run's worker."""
+    for step_key, event_type in told:
+        entry = event(run.run_id, event_type, step_key=step_key)
+        storage.store_events(run.run_id, [entry], epoch=run.worker_epoch)
+
+
+def _resume(storage: InstanceStorage, run: RunRecord) -> RunRecord:
+    """Hands a run to its next worker."""
+    lost = event(run.run_id, EventType.RUN_WORKER_LOST)
+    storage.store_events(run.run_id, [lost], handover=True)
+    return storage.get_run_record(run.run_id)
+
+
 def _walk(
     storage: InstanceStorage, run: RunRecord, limit: int, descending: bool
 ) -> list[EventLogRecord]:

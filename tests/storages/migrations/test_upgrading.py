@@ -145,6 +145,7 @@ def _make_home_of_the_first_revision(base_dir: Path) -> RunRecord:
     storage.dispose()
     _make_at_first("runs", runs_path(base_dir / "now"), runs_path(base_dir))
     _make_at_first("log", log_path(base_dir / "now", run), log_path(base_dir, run))
+    change(log_path(base_dir, run), "UPDATE log SET revision = '0001'")
     with opened(runs_path(base_dir)) as connection:
         for row in (
             ("A", "1", "box", 2.5, 1.5, '[{"message":"late"}]'),
