@@ -341,6 +341,7 @@ def test_a_process_that_ends_leaves_its_last_words_and_one_failure(
         (encode_frame(Told.of(event(EventType.RUN_SUCCESS, "a"))), "RUN_SUCCESS"),
         (encode_frame(Told.of(line("b", "of another step"))), "it told of step 'b'"),
     ],
+    ids=["torn", "an event of the run", "another step"],  # the data tells the time
 )
 def test_a_process_that_tells_what_it_cannot_is_killed_and_its_step_fails(
     processes: StepProcesses, playing: Playing, log: Log, data: bytes, problem: str

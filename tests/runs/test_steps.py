@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -107,7 +108,7 @@ def test_a_step_that_another_worker_begins_anew_has_another_attempt() -> None:
     """Whether it says so, or begins it as if it were the first to do so."""
     for again in (E.STEP_RESTARTED, E.STEP_START):
         first, second = log((1, E.STEP_START, "a"), (4, again, "a"))
-        records = [msgspec.structs.replace(first, epoch=1), msgspec.structs.replace(second, epoch=2)]
+        records = [replace(first, epoch=1), replace(second, epoch=2)]
         told = fold_steps({}, records)["a"]
         assert [(each.number, each.status, each.epoch) for each in told.attempts] == [
             (1, S.ABANDONED, 1),
