@@ -309,7 +309,9 @@ def test_the_run_ends_once_whoever_dies(point: str, place: Callable[..., Place])
     assert set(successes.values()) <= {1}
     begins = {EventType.STEP_START, EventType.STEP_RESTARTED}
     starts = Counter(e.step_key for e in events if e.event_type in begins)
-    assert Counter(tried.notes()) <= starts, [(e.position, e.epoch, e.stored_type, e.step_key, e.message[:90]) for e in events]
+    assert Counter(tried.notes()) <= starts, [
+        (e.position, e.epoch, e.stored_type, e.step_key, e.message[:90]) for e in events
+    ]
     if record.status is S.SUCCESS:
         assert len(successes) == 3
     parts = list((tried.home / "storage").rglob("*.part"))

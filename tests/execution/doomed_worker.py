@@ -60,7 +60,8 @@ def two(context: OpContext, number: int) -> Any:
         case "exceed what may be written":
             resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT, LIMIT))
             return bytes(LARGE)
-    return number + 1
+        case _:
+            return number + 1
 
 
 @op

@@ -162,7 +162,11 @@ def test_every_step_ends_once_whatever_happens(
     ended: list[str] = []
     while (key := progress.start_next()) is not None:
         outputs = data.draw(st.none() | st.sets(st.sampled_from("ab")))
-        dropped = progress.fail(key) if outputs is None else progress.succeed(key, dict.fromkeys(outputs, 1))
+        dropped = (
+            progress.fail(key)
+            if outputs is None
+            else progress.succeed(key, dict.fromkeys(outputs, 1))
+        )
         ended += [key, *(drop.step_key for drop in dropped)]
         for drop in dropped:
             assert progress.state_of(drop.step_key) is drop.state

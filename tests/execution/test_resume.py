@@ -329,6 +329,37 @@ def test_a_worker_that_was_fenced_does_not_go_on(
     assert [e.stored_type for e in events(storage)[len(before) :]] == ["RUN_WORKER_LOST"]
 
 
+def test_a_worker_that_was_fenced_makes_no_resources(
+    storage: DyingStorage, ran: list[str], tmp_path: Path
+) -> None:
+    @resource
+    def disk() -> str:
+        ran.append("disk")
+        return "disk"
+
+    @op(required_resource_keys={"disk"})
+    def load() -> None: ...
+
+    @job(resource_defs={"disk": disk})
+    def loading() -> None:
+        load()
+
+    record = launched_run(storage, loading.name)
+    tell(storage, "r", E.RUN_START, epoch=1)
+    lose_worker(storage)
+    lose_worker(storage)
+    execute_run(
+        loading,
+        record,
+        storage,
+        epoch=2,
+        executor=InProcessExecutor(),
+        io_base_dir=tmp_path,
+        interrupts=Interrupts(),
+    )
+    assert ran == []
+
+
 def test_a_started_run_that_nobody_resumed_is_left_alone(
     storage: DyingStorage, chain: JobDefinition, ran: list[str], tmp_path: Path
 ) -> None:
@@ -365,9 +396,7 @@ def test_outputs_carry_the_epoch_of_the_attempt_that_succeeded(storage: DyingSto
         (E.STEP_START, "c", None),
         epoch=2,
     )
-    assert found(storage) == FinishedSteps(
-        {"a": {"left": 1}, "b": {"kept": 2}}, attempts={"c": 1}
-    )
+    assert found(storage) == FinishedSteps({"a": {"left": 1}, "b": {"kept": 2}}, attempts={"c": 1})
 
 
 @pytest.mark.parametrize(

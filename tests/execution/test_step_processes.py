@@ -202,14 +202,14 @@ def processes(log: Log, playing: Playing) -> Iterator[StepProcesses]:
 def test_a_step_is_told_of_from_the_start_of_its_process_to_its_end(
     processes: StepProcesses, playing: Playing, log: Log
 ) -> None:
-    processes.start("a", [("load", "rows", 3)])
+    processes.start("a", [("load", "rows", 3)], 2)
     step = playing.steps["a"]
     step.tell(
         event(EventType.STEP_START, "a"), line("a", "hi"), handled("a", "x"), handled("a", "y")
     )
     step.tell(success("a"))
     assert processes.wait() == EndedStep("a", frozenset({"x", "y"}))
-    assert step.given == [("load", "rows", 3)]
+    assert (step.given, playing.attempts["a"]) == ([("load", "rows", 3)], 2)
     assert step.answers() == 2
     starting, started = log.entries[:2]
     assert (starting.event_type, starting.message) == (

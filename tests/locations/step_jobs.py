@@ -182,6 +182,14 @@ def here() -> None:
 # ------------------------------------------------------------------------------ what does not
 
 
+class Deadly:
+    """Kills the process that pickles it."""
+
+    def __reduce__(self) -> str:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return ""
+
+
 class How(BaseModel):
     """How an op ends."""
 
@@ -208,6 +216,8 @@ def end(context: OpContext, config: How) -> Any:
             # Files of this process cannot grow over this.
             rlimit.setrlimit(rlimit.RLIMIT_FSIZE, (4096, 4096))
             return "x" * 100_000
+        case "killed while it is stored":
+            return bytes(1_000_000), Deadly()
         case "printed":
             sys.stdout.write("printed after the last words\n")
             sys.stdout.flush()

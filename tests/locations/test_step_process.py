@@ -127,6 +127,20 @@ def test_a_fan_runs_its_steps_at_once_and_keeps_the_events_of_each_in_order(
     assert runs.types_of("total") == [*usual[:3], *["LOADED_INPUT"] * 98, *usual[4:]]
 
 
+def test_a_step_that_a_former_worker_had_begun_begins_again(runs: StepRuns) -> None:
+    assert runs.go_on("chain", begun="one") is RunStatus.SUCCESS
+    assert [(r.stored_type, r.epoch) for r in runs.of_step("one")] == [
+        ("STEP_START", 1),
+        ("STEP_WORKER_STARTING", 2),
+        ("STEP_WORKER_STARTED", 2),
+        ("STEP_RESTARTED", 2),
+        ("STEP_OUTPUT", 2),
+        ("HANDLED_OUTPUT", 2),
+        ("STEP_SUCCESS", 2),
+    ]
+    assert runs.types_of("add")[2] == "STEP_START"
+
+
 def test_a_step_is_skipped_when_another_process_did_not_give_its_input(runs: StepRuns) -> None:
     assert runs.execute("branches") is RunStatus.SUCCESS
     assert runs.types_of("skipped") == ["STEP_SKIPPED"]
@@ -243,6 +257,17 @@ def test_a_full_disk_fails_the_step_and_not_the_log_of_its_run(runs: StepRuns) -
     assert status is RunStatus.FAILURE
     assert "could not be stored" in runs.failure_of("end").message
     assert lines_of(runs, "end") == ["last words"]
+    assert_others_went_on(runs)
+
+
+def test_what_a_process_has_half_stored_when_it_dies_is_removed(runs: StepRuns) -> None:
+    how = {"ending": "killed while it is stored"}
+    assert runs.execute("ending", {"ops": {"end": {"config": how}}}) is RunStatus.FAILURE
+    message = "Step end failed: its process was killed by SIGKILL before the step had ended"
+    assert failures(runs) == [("end", message)]
+    folder = runs.instance.local_artifact_storage.storage_dir / "r"
+    stored = sorted(f"{path.parent.name}/{path.name}" for path in folder.glob("*/*"))
+    assert stored == ["independent/result.1", "independent_2/result.1"]
     assert_others_went_on(runs)
 
 

@@ -50,7 +50,6 @@ def finished_steps(logs: EventLogStorage, record: RunRecord) -> FinishedSteps:
             case EventType.STEP_START | EventType.STEP_RESTARTED:
                 attempts[key] = attempts.get(key, 0) + 1
                 outputs[key] = {}
-                failed.discard(key)
             case EventType.HANDLED_OUTPUT if isinstance(event.data, HandledOutputData):
                 outputs.setdefault(key, {})[event.data.output_name] = epoch
             case EventType.STEP_SUCCESS:

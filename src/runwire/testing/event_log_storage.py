@@ -337,7 +337,10 @@ class EventLogStorageConformance:
     def test_a_step_that_another_worker_begins_anew_counts_once(
         self, storage: InstanceStorage
     ) -> None:
-        run, get_counts = launch(storage, steps_planned=2), storage.event_log_storage.get_step_counts
+        run, get_counts = (
+            launch(storage, steps_planned=2),
+            storage.event_log_storage.get_step_counts,
+        )
         _work(
             storage,
             run,
@@ -401,9 +404,7 @@ def _append(
     return storage.event_log_storage.append(run, append)
 
 
-def _work(
-    storage: InstanceStorage, run: RunRecord, *told: tuple[str | None, EventType]
-) -> None:
+def _work(storage: InstanceStorage, run: RunRecord, *told: tuple[str | None, EventType]) -> None:
     """Stores events, of a step or of none, as the run's worker."""
     for step_key, event_type in told:
         entry = event(run.run_id, event_type, step_key=step_key)

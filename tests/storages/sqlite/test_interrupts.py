@@ -19,7 +19,7 @@ from runwire.interrupts import Interrupts, using_interrupts
 from runwire.storages.sqlite import SqliteStorage
 from runwire.testing.samples import launch
 
-ROUNDS = 60
+ROUNDS = 200
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def storage(tmp_path: Path) -> Iterator[SqliteStorage]:
 def use_until_interrupted(storage: SqliteStorage, run_id: str) -> RunInterrupted:
     """Uses a storage as an op would, until a signal that comes at some moment stops it."""
     interrupts = Interrupts()
-    kill = threading.Timer(random.random() * 0.02, os.kill, (os.getpid(), signal.SIGTERM))
+    kill = threading.Timer(random.random() * 0.01, os.kill, (os.getpid(), signal.SIGTERM))
     stored = EventLogEntry(run_id=run_id, event_type=EventType.ENGINE_EVENT, message="")
     mirrored = EventLogEntry(run_id=run_id, event_type=EventType.RUN_SUCCESS, message="late")
     with interrupts.captured(), using_interrupts(interrupts):
