@@ -392,6 +392,26 @@ def test_a_worker_is_stopped_while_it_loads_its_definitions(
     )
 
 
+def test_a_worker_that_is_stopped_without_a_cancel_leaves_its_run_to_be_resumed(
+    write: Write, open_workspace: Open, tmp_path: Path
+) -> None:
+    """As when its machine shuts down. Without resume attempts the run fails instead."""
+    (tmp_path / "runwire.yaml").write_text("run_monitoring: {max_resume_run_attempts: 1}")
+    with Instance.from_home(tmp_path) as instance:
+        workspace = open_workspace(write(JOBS))
+        run_id = _submit(instance, workspace, "waiting")
+        pid = _waiting_pid(tmp_path)
+        os.kill(pid, signal.SIGTERM)
+        eventually(lambda: not is_alive(pid), "the worker has ended")
+        assert _record(instance, run_id).status is RunStatus.STARTED
+        assert _events(instance, run_id)[-1].message == (
+            "The worker was stopped, but nobody canceled the run, which waits to be resumed"
+        )
+        (tmp_path / "go on").touch()
+        instance.resume_run(run_id, workspace, 1)
+        assert _wait_for_end(instance, run_id).status is RunStatus.SUCCESS
+
+
 # ---------------------------------------------------------------------------- without code server
 
 

@@ -197,12 +197,23 @@ class RunWork:
         status = self._status()
         if status is RunStatus.CANCELING:
             log.tell(EventType.RUN_CANCELED, "The run was canceled")
+        elif not status.is_terminal and self._may_be_resumed():
+            log.tell_engine(
+                "The worker was stopped, but nobody canceled the run, which waits to be resumed"
+            )
         elif not status.is_terminal:
             log.tell(
                 EventType.RUN_FAILURE,
                 "The run was interrupted unexpectedly: its worker was stopped, but nobody canceled it",
                 data=RunFailureData(RunFailureReason.RUN_EXCEPTION),
             )
+
+    def _may_be_resumed(self) -> bool:
+        """Whether monitoring goes on with the run when this worker ends."""
+        if self.instance is None:
+            return False
+        attempts = self.instance.settings.run_monitoring.max_resume_run_attempts
+        return self.record.resume_attempts < attempts
 
 
 def _tell_exception(log: RunLog, error: Exception) -> None:
