@@ -14,7 +14,6 @@ from __future__ import annotations
 import gc
 import importlib
 import os
-import selectors
 import shutil
 import signal
 import socket
@@ -23,15 +22,15 @@ import threading
 import time
 import traceback
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
 from runwire import __version__, clock
-from runwire.error_info import ErrorInfo
-from runwire.locations.protocol import CodeServerParameters, NotReady, Ready, decode_line, encode
+from runwire.locations.loading_guards import ended_with_parent, say, stack_told_when_stuck
+from runwire.locations.protocol import CodeServerParameters, Ready, decode_line
 from runwire.locations.service import CodeService, ServedDefinitions
 from runwire.locations.warm_up import warm_up
 from runwire.locations.wire import address_of, serve
@@ -74,8 +73,8 @@ def main() -> None:
     folder = Path(parameters.socket_path).parent
     try:
         with (
-            _ended_with_parent(parent, folder),
-            _stack_told_when_stuck(parameters.start_timeout_seconds, ready),
+            ended_with_parent(parent, folder),
+            stack_told_when_stuck(parameters.start_timeout_seconds, ready),
         ):
             definitions = ServedDefinitions(parameters.source)
             preload((*parameters.preload, ENTRY, STEP_ENTRY))
@@ -208,7 +207,7 @@ def _answer(server: CodeServer, fork_socket: str | None) -> None:
     service = CodeService(server.definitions, workers, info, ending)
     answering = serve(Path(server.parameters.socket_path), service.handlers())
     with suppress(BrokenPipeError):  # the parent is gone, which the other pipe tells as well
-        _say(server.ready, Ready(info))
+        say(server.ready, Ready(info))
     ending.wait()
     answering.stop(grace=1.0).wait()
     shutil.rmtree(server.folder, ignore_errors=True)
@@ -226,12 +225,6 @@ def server_info(address: str) -> CodeServerInfo:
     )
 
 
-def _say(ready: BinaryIO, message: Ready | NotReady) -> None:
-    """Tells the parent. The pipe stays open: that it closes tells the parent of this process's end."""
-    ready.write(encode(message) + b"\n")
-    ready.flush()
-
-
 def _set_at_end(descriptor: int, ending: threading.Event) -> None:
     """Whoever holds the other end of a pipe is gone when the pipe ends."""
     with suppress(OSError):
@@ -246,61 +239,6 @@ def _make_sure_of_end(ending: threading.Event, folder: Path) -> None:
     time.sleep(END_TIMEOUT_SECONDS + 2)
     shutil.rmtree(folder, ignore_errors=True)
     os._exit(1)
-
-
-# --------------------------------------------------------------------------------------- loading
-
-
-@contextmanager
-def _ended_with_parent(parent: BinaryIO, folder: Path) -> Iterator[None]:
-    """While user code is being imported, this process ends with its parent. No thread is left by it."""
-    stop, stopped = os.pipe()
-
-    def watch() -> None:
-        with selectors.DefaultSelector() as selector:
-            selector.register(parent, selectors.EVENT_READ)
-            selector.register(stop, selectors.EVENT_READ)
-            if any(key.fd == stop for key, _ in selector.select()):
-                return
-        shutil.rmtree(folder, ignore_errors=True)
-        os._exit(1)
-
-    thread = threading.Thread(target=watch, name="runwire-parent", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        os.close(stopped)
-        thread.join()
-        os.close(stop)
-
-
-@contextmanager
-def _stack_told_when_stuck(timeout_seconds: float, ready: BinaryIO) -> Iterator[None]:
-    """Where the main thread stands after a time-out is the best hint at why it does."""
-    loading = threading.get_ident()
-    done = threading.Lock()
-
-    def give_up() -> None:
-        if not done.acquire(blocking=False):
-            return
-        frame = sys._current_frames().get(loading)  # noqa: SLF001 - public in all but name
-        stack = traceback.format_stack(frame)
-        message = f"loading did not end within {timeout_seconds:g} s; the stack tells where it is"
-        _say(ready, NotReady(ErrorInfo(message, "TimeoutError", tuple(stack))))
-        os._exit(1)
-
-    timer = threading.Timer(timeout_seconds, give_up)
-    timer.name = "runwire-timeout"
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        if not done.acquire(blocking=False):
-            threading.Event().wait()  # the timer was faster: it ends this process
-        timer.join()
 
 
 if __name__ == "__main__":
