@@ -293,7 +293,7 @@ def _dead_worker(server: Server) -> Row:
         run_id = server.submit("sleeping")
         _wait_until(lambda: "STEP_START" in server.times(run_id))  # noqa: B023
         lock = server.home / "storage" / run_id / "worker.1.lock"
-        os.kill(json.loads(lock.read_text(encoding="utf-8"))["pid"], signal.SIGKILL)
+        os.kill(json.loads(lock.read_text(encoding="utf-8"))["process"]["pid"], signal.SIGKILL)
         killed = time.time()  # noqa: TID251 - compared with the instants of events
         measured.append(_seconds(server.wait(run_id)["endedAt"]) - killed)
     middle = statistics.median(measured)

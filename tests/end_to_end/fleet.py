@@ -215,13 +215,15 @@ def fleet(server: Server, jobs: str, settings: str = "") -> Iterator[Fleet]:
 def complaints(fleet: Fleet, run_id: str) -> list[str]:
     """What is wrong with a run that has ended; empty when it ended once and repeated nothing."""
     events, lines = fleet.log(run_id), fleet.lines(run_id)
+    # What a fenced worker was just writing when it was killed may stay, for nobody waits for it.
+    parts = f".*.{fleet.record(run_id).worker_epoch}.part"
     successes = Counter(e.step_key for e in events if e.event_type is EventType.STEP_SUCCESS)
     found = {
         "positions are not 1..N": [e.position for e in events] != list(range(1, len(events) + 1)),
         "it ended not once": len(endings(events)) != 1,
         "a step succeeded twice": any(count > 1 for count in successes.values()),
         f"finished steps ran again: {repeated(events, lines)}": bool(repeated(events, lines)),
-        "something is half written": any((fleet.home / "storage" / run_id).rglob("*.part")),
+        "something is half written": any((fleet.home / "storage" / run_id).rglob(parts)),
     }
     return [problem for problem, holds in found.items() if holds]
 

@@ -160,7 +160,7 @@ class Place:
     def worker(self) -> int:
         """The pid of the run's first worker."""
         file = self.home / "storage" / self.run_id / "worker.1.lock"
-        return int(json.loads(file.read_text())["pid"])
+        return int(json.loads(file.read_text())["process"]["pid"])
 
     def kill_worker(self) -> None:
         os.kill(self.worker(), signal.SIGKILL)

@@ -41,8 +41,8 @@ import sys
 import time
 
 
-def wait_at_gate():
-    while not (HERE / "gate").exists():
+def wait_at_gate(name="gate"):
+    while not (HERE / name).exists():
         time.sleep(0.01)
 
 
@@ -56,6 +56,13 @@ def first(context: OpContext) -> int:
 def gate(context: OpContext, number: int) -> int:
     tell(context)
     wait_at_gate()
+    return number
+
+
+@op
+def second_gate(context: OpContext, number: int) -> int:
+    tell(context)
+    wait_at_gate("second gate")
     return number
 
 
@@ -105,6 +112,10 @@ def gated():
     last(gate(first()))
 
 
+def twice_gated():
+    last(second_gate(gate(first())))
+
+
 def vanishing():
     vanish()
 
@@ -121,7 +132,7 @@ def unpicklable():
     give_a_generator()
 
 
-for body in (good, gated, vanishing, stubborn, spawning, unpicklable):
+for body in (good, gated, twice_gated, vanishing, stubborn, spawning, unpicklable):
     name = body.__name__
     globals()[name] = job(body)
     globals()[name + "_too"] = job(name=name + "_in_processes", executor_def=multiprocess_executor)(body)
@@ -146,8 +157,8 @@ def start(server: Server) -> Iterator[Start]:
         each.__exit__(None, None, None)
 
 
-def open_gate(made: Fleet) -> None:
-    (made.home / "gate").touch()
+def open_gate(made: Fleet, name: str = "gate") -> None:
+    (made.home / name).touch()
 
 
 def at_once(call: Callable[[], Any]) -> list[Any]:
@@ -289,24 +300,27 @@ def test_a_paused_worker_is_killed_by_the_resume(start: Start) -> None:
     assert complaints(made, run_id) == []
 
 
-@pytest.mark.parametrize("job_name", ["gated", "gated_in_processes"])
+@pytest.mark.parametrize("job_name", ["twice_gated", "twice_gated_in_processes"])
 def test_a_paused_worker_that_nobody_can_reach_is_refused_when_it_goes_on(
     server: Server, start: Start, job_name: str
 ) -> None:
-    """It would end the step, and the run: what it writes is refused, for its epoch is another one."""
+    """The run goes on meanwhile: what the old worker writes is refused, for its epoch is another one."""
     made = start_blind(server, start, LOOKS_NEVER)
-    run_id, paused, _ = replace_paused(made, job_name)
+    run_id, paused, replacing = replace_paused(made, job_name)
     open_gate(made)
-    record = made.wait_for_end(run_id)
-    log = made.log(run_id)
+    assert made.wait_for_step(run_id, "second_gate") == replacing
     assert is_alive(paused)
     os.killpg(paused, signal.SIGCONT)
     made.wait_until_gone([paused])
-    wait_until(lambda: not made.processes("worker", "step"), "the end of its steps")
-    assert (made.record(run_id), made.log(run_id)) == (record, log)
+    wait_until(
+        lambda: {each.group for each in made.processes("worker", "step")} == {replacing},
+        "the end of its steps",
+    )
+    open_gate(made, "second gate")
+    record = made.wait_for_end(run_id)
     assert (record.status, record.worker_epoch) == (RunStatus.SUCCESS, 2)
-    handover = worker_starts(log)[max(worker_starts(log), key=worker_starts(log).__getitem__)]
-    assert {event.epoch for event in log if event.position > handover} == {2}
+    began = worker_starts(made.log(run_id))[replacing]
+    assert {event.epoch for event in made.log(run_id)[began - 1 :]} == {2}
     assert complaints(made, run_id) == []
 
 

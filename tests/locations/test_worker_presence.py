@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -109,6 +110,40 @@ def test_a_fork_of_a_worker_does_not_pass_for_it(tmp_path: Path, start: Start) -
     assert not stop_workers(tmp_path, 1, grace_seconds=0, force=True)  # it kills what was left
 
 
+def test_a_worker_that_closes_what_it_has_open_is_still_found(tmp_path: Path, start: Start) -> None:
+    """As an op may that reads all files of the home, or closes all descriptors."""
+    start(body="os.closerange(3, 100); open(Path(sys.argv[1], 'worker.1.lock')).close()")
+    assert status(tmp_path) is WorkerStatus.RUNNING
+
+
+def test_elsewhere_the_lock_tells(
+    tmp_path: Path, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In another container numbers mean other processes, which are sent nothing."""
+    worker = start()
+    monkeypatch.setattr("runwire.processes.identity._place", lambda: "another")
+    assert status(tmp_path) is WorkerStatus.RUNNING
+    assert stop_workers(tmp_path, 1, grace_seconds=0, force=True)
+    worker.terminate()
+    assert worker.wait(PATIENCE) == -signal.SIGTERM
+    assert status(tmp_path) is WorkerStatus.FAILED
+
+
+def test_a_process_that_has_got_the_number_of_a_worker_is_left_alone(
+    tmp_path: Path, start: Start
+) -> None:
+    worker = start()
+    file = tmp_path / "worker.1.lock"
+    record = json.loads(file.read_bytes())
+    record["process"]["began"] -= 1
+    file.write_bytes(json.dumps(record).encode())
+    assert status(tmp_path) is WorkerStatus.FAILED
+    assert not stop_workers(tmp_path, 1, grace_seconds=0, force=True)
+    assert not stop_workers(tmp_path, 1, grace_seconds=0)
+    worker.terminate()
+    assert worker.wait(PATIENCE) == -signal.SIGTERM
+
+
 def test_two_that_look_at_once_do_not_see_each_other(tmp_path: Path, start: Start) -> None:
     worker = start()
     worker.kill()
@@ -176,7 +211,7 @@ def test_force_kills_at_once_also_one_that_is_stopped_and_spares_later_epochs(
 
 
 def test_an_empty_or_torn_file_says_nothing(tmp_path: Path) -> None:
-    for body in (b"", b'{"pid": 1, "epo'):
+    for body in (b"", b'{"process": {"pid": 1, "epo'):
         (tmp_path / "worker.1.lock").write_bytes(body)
         assert status(tmp_path) is WorkerStatus.NOT_FOUND
         assert not stop_workers(tmp_path, 1, grace_seconds=0, force=True)

@@ -1,22 +1,20 @@
 """Whether the worker of a run lives, as told by a file in the run's folder: ``worker.<epoch>.lock``.
 
-A worker holds a lock on its file for as long as its process lives, and writes there who it is. So whoever can
-read the folder can find it, whoever started it: the system frees the lock at the end of the process, and a
-number that another process has got meanwhile is never mistaken for it. The lock is of the kind that forks of the
-worker do not inherit.
+A worker writes there who it is, and holds a lock on the file, so whoever can read the folder can find it, whoever
+started it. Where its process can be looked at, that tells whether it lives. Elsewhere, as in another container, the
+lock does, which the system frees at the end of the process, and of its forks. Only a process that is the worker, or
+what is left of its group, is ever sent a signal.
 """
 
 from __future__ import annotations
 
 import fcntl
-import logging
 import os
 import signal
-import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,33 +24,27 @@ import msgspec
 from runwire import clock
 from runwire.execution.filesystem_io import make_folder
 from runwire.instance import InstanceRef, LocalArtifactStorage
+from runwire.processes.identity import ProcessIdentity
 from runwire.workspace import CheckRunHealthResult, WorkerStatus
-
-logger = logging.getLogger(__name__)
 
 LOCK_SECONDS = 5.0
 """How long a worker tries to take its lock, at which others may be looking."""
-
-_held: set[Path] = set()
-"""The files that this process holds. Opening and closing one would free its lock."""
 
 
 class WorkerRecord(msgspec.Struct, frozen=True):
     """What a worker writes into its file. `ended`: it has done its work and ends in order."""
 
-    pid: int
+    process: ProcessIdentity
     epoch: int
-    host: str
     started_at: float
     ended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerTrace:
-    """A file of a worker: whether its lock is held, and what it says; None when it says nothing yet."""
+    """A file of a worker: whether it lives, and what it says of itself; None when it says nothing yet."""
 
-    epoch: int
-    is_held: bool
+    lives: bool
     record: WorkerRecord | None
 
 
@@ -87,13 +79,12 @@ class WorkerPresence:
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             _lock(descriptor)
-            record = WorkerRecord(os.getpid(), epoch, socket.gethostname(), clock.timestamp())
+            record = WorkerRecord(ProcessIdentity.of_this(), epoch, clock.timestamp())
             presence = cls(file, descriptor, record)
             presence._write()
         except BaseException:
             os.close(descriptor)
             raise
-        _held.add(file)
         return presence
 
     def tell_end(self) -> None:
@@ -109,11 +100,11 @@ class WorkerPresence:
 
 def check_worker(run_dir: Path, epoch: int) -> CheckRunHealthResult:
     """Whether the worker of an epoch lives."""
-    trace = _look(_file(run_dir, epoch), epoch)
-    if trace is None or (trace.record is None and not trace.is_held):
+    trace = _look(_file(run_dir, epoch))
+    if trace is None or (trace.record is None and not trace.lives):
         return CheckRunHealthResult(WorkerStatus.NOT_FOUND, "No worker was seen.")
-    who = f"Its process (pid {trace.record.pid})" if trace.record else "Its process"
-    if trace.is_held:
+    who = f"Its process (pid {trace.record.process.pid})" if trace.record else "Its process"
+    if trace.lives:
         return CheckRunHealthResult(WorkerStatus.RUNNING, f"{who} runs.")
     if trace.record is not None and trace.record.ended:
         return CheckRunHealthResult(WorkerStatus.SUCCESS, f"{who} has ended in order.")
@@ -133,32 +124,27 @@ def stop_workers(
         Whether there was a live one.
     """
     found = False
-    for trace in _traces(run_dir, up_to_epoch):
-        if trace.is_held:
-            found = True
-        if trace.record is None or trace.record.host != socket.gethostname():
+    for file in _files(run_dir, up_to_epoch):
+        trace = _look(file)
+        if trace is None:
+            continue
+        found = found or trace.lives
+        if trace.record is None:
             continue
         if force:
-            kill_group(trace.record.pid)
-        elif trace.is_held:
-            _interrupt(run_dir, trace.record, grace_seconds)
+            trace.record.process.kill_group()
+        elif trace.lives:
+            _interrupt(file, trace.record.process, grace_seconds)
     return found
 
 
-def kill_group(leader: int) -> None:
-    """Kills a process with its group; or, when it is gone, what is left of its group."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(leader, signal.SIGKILL)
-
-
-def _interrupt(run_dir: Path, worker: WorkerRecord, grace_seconds: float) -> None:
+def _interrupt(file: Path, worker: ProcessIdentity, grace_seconds: float) -> None:
     def kill_if_alive() -> None:
-        trace = _look(_file(run_dir, worker.epoch), worker.epoch)
-        if trace is not None and trace.is_held:
-            kill_group(worker.pid)
+        trace = _look(file)
+        if trace is not None and trace.lives:
+            worker.kill_group()
 
-    with suppress(ProcessLookupError):
-        os.kill(worker.pid, signal.SIGTERM)
+    worker.send_signal(signal.SIGTERM)
     timer = threading.Timer(grace_seconds, kill_if_alive)
     timer.daemon = True
     timer.start()
@@ -168,23 +154,21 @@ def _file(run_dir: Path, epoch: int) -> Path:
     return run_dir / f"worker.{epoch}.lock"
 
 
-def _traces(run_dir: Path, up_to_epoch: int) -> Iterator[WorkerTrace]:
+def _files(run_dir: Path, up_to_epoch: int) -> Iterator[Path]:
     for file in run_dir.glob("worker.*.lock"):
         text = file.name.split(".")[1]
         if text.isdecimal() and int(text) <= up_to_epoch:
-            trace = _look(file, int(text))
-            if trace is not None:
-                yield trace
+            yield file
 
 
-def _look(file: Path, epoch: int) -> WorkerTrace | None:
-    if file in _held:
-        return WorkerTrace(epoch, True, None)
+def _look(file: Path) -> WorkerTrace | None:
     with _opened(file) as descriptor:
         if descriptor is None:
             return None
         is_held = _is_held(descriptor)
-        return WorkerTrace(epoch, is_held, _record(os.pread(descriptor, 4096, 0)))
+        record = _record(os.pread(descriptor, 4096, 0))
+    lives = None if record is None else record.process.lives
+    return WorkerTrace(is_held if lives is None else lives, record)
 
 
 @contextmanager
@@ -203,8 +187,8 @@ def _opened(file: Path) -> Iterator[int | None]:
 def _is_held(descriptor: int) -> bool:
     """Whether somebody has the lock; looks with a shared one, so that two who look see no worker in the other."""
     try:
-        fcntl.lockf(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
         return True
     return False
 
@@ -220,9 +204,9 @@ def _lock(descriptor: int) -> None:
     deadline = time.monotonic() + LOCK_SECONDS
     while True:
         try:
-            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
-        except (BlockingIOError, PermissionError):
+        except BlockingIOError:
             if time.monotonic() > deadline:
                 raise BlockingIOError("another process is the worker of this epoch") from None
             time.sleep(0.005)

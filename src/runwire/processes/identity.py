@@ -1,0 +1,92 @@
+"""Which process one is, so that it is known again: a number alone is given to another sooner or later."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+import msgspec
+
+_PROC = Path("/proc")
+
+
+class ProcessIdentity(msgspec.Struct, frozen=True):
+    """A process.
+
+    Attributes:
+        pid: its number.
+        place: where its number counts: the host, since its last start, and within it the space of numbers.
+        began: when it began, in ticks since the start of the host; None where that cannot be told.
+    """
+
+    pid: int
+    place: str
+    began: int | None = None
+
+    @classmethod
+    def of_this(cls) -> ProcessIdentity:
+        """This process."""
+        return cls(os.getpid(), _place(), _began(os.getpid()))
+
+    @property
+    def is_here(self) -> bool:
+        """Whether its number counts here, so that it can be looked at."""
+        return self.place == _place()
+
+    @property
+    def lives(self) -> bool | None:
+        """Whether it has not ended; None when that cannot be told for sure from here."""
+        if not self.is_here or self.began is None:
+            return None
+        return _began(self.pid) == self.began
+
+    def send_signal(self, number: int) -> None:
+        """Sends it a signal, if it lives here."""
+        if self._may_live():
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(self.pid, number)
+
+    def kill_group(self) -> None:
+        """Kills it with the process group that it leads; or, when it has ended, what is left of its group.
+
+        Nobody else gets the number of a group while the group has members. One whose leader lives, and is
+        another process, is therefore another group.
+        """
+        if self.is_here and (self._may_live() or not _exists(self.pid)):
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
+
+    def _may_live(self) -> bool:
+        return self.is_here and self.lives is not False
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _began(pid: int) -> int | None:
+    """When a process began; None when it has ended, or nobody can tell."""
+    try:
+        fields = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in {"Z", "X"} else int(fields[19])
+
+
+@cache
+def _place() -> str:
+    names = [socket.gethostname()]
+    with suppress(OSError):
+        names.append((_PROC / "sys/kernel/random/boot_id").read_text().strip())
+        names.append(str((_PROC / "self/ns/pid").readlink()))
+    return " ".join(names)
