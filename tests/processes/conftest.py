@@ -14,17 +14,18 @@ from pathlib import Path
 
 import pytest
 
+from runwire import fault_points
 from runwire.processes.fork_server import ForkServer
 from runwire.processes.forking import ForkingStarter
 from runwire.processes.spawning import SpawningStarter
 from runwire.processes.starter import ChildRequest, ChildStarter
 
-ENTRY = '''
+ENTRY = """
 import os, random, signal, subprocess, sys, threading, time
 
 def main(payload, channel):
     exec(compile(payload, "payload", "exec"), dict(globals(), channel=channel, payload=payload))
-'''
+"""
 
 
 @pytest.fixture
@@ -34,8 +35,13 @@ def folder(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def fork_server(folder: Path) -> Iterator[tuple[str, int]]:
-    """The socket and the pid of a fork server that can import what is in the folder."""
+def fork_server(
+    folder: Path, *, handles_signals: bool = False, fault: str = ""
+) -> Iterator[tuple[str, int]]:
+    """The socket and the pid of a fork server that can import what is in the folder.
+
+    It notes signals in the file ``handled`` if it is to handle them, and dies at a fault point.
+    """
     with tempfile.TemporaryDirectory(prefix="rw-") as sockets:
         path = f"{sockets}/f"
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -48,6 +54,9 @@ def fork_server(folder: Path) -> Iterator[tuple[str, int]]:
             # Not those that the test runner has put in their places.
             sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
             sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
+            if handles_signals:
+                signal.signal(signal.SIGTERM, lambda *_: (folder / "handled").touch())
+            fault_points._wanted, fault_points._marker = fault, str(folder / "died")
             ForkServer(listener).serve(lambda: False)
             os._exit(0)
         listener.close()

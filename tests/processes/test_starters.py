@@ -190,9 +190,7 @@ def test_forks_draw_other_random_numbers(request_of: Request, folder: Path) -> N
 
 
 @needs_forks
-def test_without_its_fork_server_children_are_spawned(
-    request_of: Request, folder: Path
-) -> None:
+def test_without_its_fork_server_children_are_spawned(request_of: Request, folder: Path) -> None:
     spawning = SpawningStarter(environment={"PYTHONPATH": str(folder)})
     with fork_server(folder) as (path, pid):
         starter = ForkingStarter(path, spawning)
@@ -248,3 +246,41 @@ def test_a_request_that_breaks_off_does_not_stop_the_server(
         starter = ForkingStarter(path, SpawningStarter())
         with starter.start(request_of("sys.exit(5)")) as child:
             assert child.wait(PATIENCE) == 5
+
+
+def test_a_thread_that_does_not_end_keeps_no_child(
+    starter: ChildStarter, request_of: Request, folder: Path
+) -> None:
+    """Functions that were registered for the exit are called, though."""
+    code = (
+        "import atexit\n"
+        "threading.Thread(target=time.sleep, args=(600,)).start()\n"
+        "atexit.register(lambda: open('called', 'w').close())"
+    )
+    with starter.start(request_of(code)) as child:
+        assert child.wait(PATIENCE) == 0
+    assert (folder / "called").exists()
+
+
+@needs_forks
+def test_a_signal_that_comes_at_once_is_the_child_s_own(request_of: Request, folder: Path) -> None:
+    """It does not run what the fork server does at signals."""
+    with fork_server(folder, handles_signals=True) as (path, _):
+        starter = ForkingStarter(path, SpawningStarter())
+        for _ in range(40):
+            with starter.start(request_of("time.sleep(600)", bound=True)) as child:
+                child.send_signal(signal.SIGTERM)
+                assert child.wait(PATIENCE) == -signal.SIGTERM
+    assert not (folder / "handled").exists()
+
+
+@needs_forks
+def test_a_child_of_which_nobody_was_told_does_not_begin(request_of: Request, folder: Path) -> None:
+    """The fork server dies after the fork: whoever asked asks elsewhere, and it would be there twice."""
+    spawning = SpawningStarter(environment={"PYTHONPATH": str(folder)})
+    code = "open('begun', 'a').write('x'); time.sleep(0.5)"
+    with fork_server(folder, fault="fork_server.after_fork") as (path, pid):
+        with ForkingStarter(path, spawning).start(request_of(code)) as child:
+            assert child.wait(PATIENCE) == 0
+        wait_until_gone(pid)
+    assert (folder / "begun").read_text() == "x"

@@ -14,7 +14,7 @@ from typing import Any
 
 from runwire.fault_points import fault_point
 from runwire.processes.fork_wire import MAX_DESCRIPTORS, encode_line, read_exactly, read_line
-from runwire.processes.forked import become_child
+from runwire.processes.forked import SIGNALS, become_child
 from runwire.processes.starter import ChildRequest
 
 REQUEST_SECONDS = 5.0
@@ -44,6 +44,7 @@ class ForkServer:
     def __init__(self, listener: socket.socket, private: Sequence[int] = ()) -> None:
         self._listener = listener
         self._private = tuple(private)
+        self._pid = os.getpid()
         self._selector = selectors.DefaultSelector()
         self.watch(listener.fileno(), self._accept)
 
@@ -91,14 +92,23 @@ class ForkServer:
 
     def _fork(self, connection: socket.socket, request: ChildRequest) -> None:
         fault_point("fork_server.before_fork")
+        waits, go = os.pipe()
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
             pid = os.fork()
         except OSError as error:
+            os.close(waits)
+            os.close(go)
             connection.sendall(encode_line({"problem": f"it cannot be forked: {error}"}))
             connection.close()
             return
+        finally:
+            if os.getpid() == self._pid:
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         if pid == 0:
-            become_child(request, lambda: self._forget(connection))
+            os.close(go)
+            become_child(request, waits, lambda: self._forget(connection))
+        os.close(waits)
         with suppress(PermissionError, ProcessLookupError):  # it does so itself as well
             os.setpgid(pid, request.group or pid)
         child = _Living(pid, request.group is None, request.bound, connection)
@@ -106,8 +116,11 @@ class ForkServer:
         self.watch(ended, lambda: self._reap(child, ended))
         self.watch(connection.fileno(), lambda: self._hang_up(child))
         fault_point("fork_server.after_fork")
+        # It begins only when whoever asked knows of it: else it is asked for again elsewhere, and is there twice.
         with suppress(OSError):
             connection.sendall(encode_line({"pid": pid}))
+            os.write(go, b"!")
+        os.close(go)
 
     def _hang_up(self, child: _Living) -> None:
         """Whoever asked for the child is gone: nothing else is ever said after the request."""

@@ -36,8 +36,7 @@ class ForkingStarter(ChildStarter):
         except (OSError, EOFError):
             answer = None
         if answer is None:
-            # It may have forked before it died: a bound child goes with the connection, and of two run
-            # workers with one epoch the log lets one begin.
+            # What it may have forked before it died does not begin without our being told of it.
             connection.close()
             return self._fallback.start(request)
         if "pid" not in answer:
