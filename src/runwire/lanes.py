@@ -2,7 +2,8 @@
 
 A lane is a small pool of threads for calls of one kind. On one SQLite file more threads are slower, so there
 are one or two readers and one writer; catch-up reads of streams have a lane of their own, so that they never
-starve queries. `calls` is for what may wait long on other processes, such as a code location.
+starve queries. `calls` is for what may wait long on other processes, such as a code location; `loads`
+for what waits for user code to be loaded.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ class LaneSizes:
     writers: int = 1
     catch_up: int = 1
     calls: int = 8
+    loads: int = 2
 
 
 class Lanes:
@@ -35,6 +37,7 @@ class Lanes:
         self._writers = _pool("writer", sizes.writers)
         self._catch_up = _pool("catch-up", sizes.catch_up)
         self._calls = _pool("call", sizes.calls)
+        self._loads = _pool("load", sizes.loads)
 
     async def read(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs a query of a storage."""
@@ -52,8 +55,16 @@ class Lanes:
         """Runs what may wait on another process."""
         return await _run(self._calls, fn, *args, **kwargs)
 
+    async def load(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs what waits for user code to be loaded, which may take as long as it likes."""
+        return await _run(self._loads, fn, *args, **kwargs)
+
     def close(self) -> None:
-        """Lets what runs end, cancels what waits, and frees the threads. Harmless when called twice."""
+        """Lets what runs end, cancels what waits, and frees the threads. Harmless when called twice.
+
+        Loads are not waited for: they end with the workspace.
+        """
+        self._loads.shutdown(wait=False, cancel_futures=True)
         for pool in (self._readers, self._writers, self._catch_up, self._calls):
             pool.shutdown(wait=True, cancel_futures=True)
 

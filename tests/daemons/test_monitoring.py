@@ -30,7 +30,7 @@ from tests.control.ways import WAYS, events_of, run_in, tell, types_of
 
 T, S, H = EventType, RunStatus, WorkerStatus
 GONE = [H.FAILED, H.SUCCESS, H.NOT_FOUND]
-SOON, LATER = 1.0, 4.0  # before and after a worker must have been seen
+SOON, LATER = 1.0, 16.0  # before and after a worker must have been seen
 
 
 @dataclass

@@ -265,6 +265,8 @@ CASES = {
     "code_server.after_fork": Case(run("in_process")),
     "fork_server.before_fork": Case(run("in_process")),
     "fork_server.after_fork": Case(run("in_process")),
+    "fork_server.before_bound_fork": Case(run("in_processes")),
+    "fork_server.after_bound_fork": Case(run("in_processes")),
     "worker.before_run_start": Case(run("in_process")),
     "worker.after_run_start": Case(run("in_process")),
     "worker.after_output": Case(run("in_process")),
@@ -312,6 +314,10 @@ def test_the_run_ends_once_whoever_dies(point: str, place: Callable[..., Place])
     assert Counter(tried.notes()) <= starts, [
         (e.position, e.epoch, e.stored_type, e.step_key, e.message[:90]) for e in events
     ]
+    if point.startswith("worker."):
+        died = tried.home / "storage" / tried.run_id / "worker.1.lock"
+        assert not json.loads(died.read_text())["ended"], "it was not the worker that died"
+        assert record.resume_attempts == (point != "worker.after_run_end")
     if record.status is S.SUCCESS:
         assert len(successes) == 3
     parts = list((tried.home / "storage").rglob("*.part"))

@@ -14,7 +14,12 @@ from subprocess import Popen
 
 import pytest
 
-from runwire.locations.worker_presence import WorkerPresence, check_worker, stop_workers
+from runwire.locations.worker_presence import (
+    WorkerPresence,
+    announce_worker,
+    check_worker,
+    stop_workers,
+)
 from runwire.workspace import CheckRunHealthResult, WorkerStatus
 
 PATIENCE = 30.0
@@ -142,6 +147,18 @@ def test_a_process_that_has_got_the_number_of_a_worker_is_left_alone(
     assert not stop_workers(tmp_path, 1, grace_seconds=0)
     worker.terminate()
     assert worker.wait(PATIENCE) == -signal.SIGTERM
+
+
+def test_a_worker_is_found_before_it_has_come_to_tell_of_itself(tmp_path: Path) -> None:
+    """As one that is spawned, and imports for long."""
+    with Popen([sys.executable, "-c", "import time; time.sleep(600)"], process_group=0) as process:
+        announce_worker(tmp_path, 1, process.pid)
+        announce_worker(tmp_path, 1, os.getpid())
+        runs = CheckRunHealthResult(WorkerStatus.RUNNING, f"Its process (pid {process.pid}) runs.")
+        assert check_worker(tmp_path, 1) == runs
+        assert stop_workers(tmp_path, 1, grace_seconds=PATIENCE)
+        assert process.wait(PATIENCE) == -signal.SIGTERM
+    assert status(tmp_path) is WorkerStatus.FAILED
 
 
 def test_two_that_look_at_once_do_not_see_each_other(tmp_path: Path, start: Start) -> None:

@@ -55,7 +55,7 @@ def workspace_targets(
 ) -> list[Target]:
     """The code locations of files and modules, or of a workspace file; by default of `workspace.yaml` here.
 
-    None when nothing is named, and there is no such file.
+    Empty when nothing is named, and there is no such file.
 
     Raises:
         InputInvalidError: a file is not there, or both ways are taken.

@@ -58,12 +58,14 @@ def resume_run(
 
     Raises:
         RunNotFoundError, JobNotFoundError, CodeLocationUnavailableError: nothing was changed.
-        RunStateConflictError: the run is not in progress, the attempt is not the next one, or another call
-            was faster; nothing was changed.
+        RunStateConflictError: the run is not in progress, the attempt is not the next one, another call was
+            faster, or the launcher cannot resume runs; nothing was changed.
         LaunchFailedError: no worker could be started; the run has ended, by one event.
     """
     before = storage.get_run_record(run_id)
     _check_status(before)
+    if not launcher.supports_resume_run:
+        raise _refusal(before, f"{type(launcher).__name__} cannot resume runs")
     _check_attempt(before, attempt_number)
     location_of_run(workspace, before)
     fenced = LaunchRunContext(before, workspace, instance_ref)

@@ -24,8 +24,8 @@ from runwire.workspace import (
     Workspace,
 )
 
-UNSEEN_SECONDS = 3.0
-"""How long after a hand-over there may be no trace of a worker."""
+UNSEEN_SECONDS = 15.0
+"""How long after a hand-over there may be no trace of a worker: longer than a launch waits for a code server."""
 
 _GONE = frozenset({WorkerStatus.FAILED, WorkerStatus.SUCCESS, WorkerStatus.NOT_FOUND})
 _CANCELING_EVENTS = EventFilter(event_types=frozenset({EventType.RUN_CANCELING}))

@@ -212,7 +212,7 @@ class RunWork:
         """Whether monitoring goes on with the run when this worker ends."""
         if self.instance is None:
             return False
-        attempts = self.instance.settings.run_monitoring.max_resume_run_attempts
+        attempts = self.instance.settings.run_monitoring.automatic_resumes
         return self.record.resume_attempts < attempts
 
 

@@ -80,6 +80,7 @@ class _StepProcess:
         has_succeeded: how its step ended; None while it runs.
         is_done: whether it has nothing more to tell.
         problem: why nothing that it tells is taken any more, and it is killed.
+        unsent: acknowledgements that it has not read enough to take.
     """
 
     step_key: str
@@ -90,6 +91,17 @@ class _StepProcess:
     has_succeeded: bool | None = None
     is_done: bool = False
     problem: Exception | None = None
+    unsent: bytearray = field(default_factory=bytearray)
+
+
+def _send(process: _StepProcess) -> None:
+    """Sends what the process takes; the rest goes with the next acknowledgement, for it must read to tell more."""
+    try:
+        del process.unsent[: process.pipe.send(process.unsent)]
+    except BlockingIOError:
+        pass
+    except OSError:  # it is gone, or does not listen any more: its end is seen otherwise
+        process.unsent.clear()
 
 
 class StepProcesses:
@@ -259,9 +271,8 @@ class StepProcesses:
             raise BrokenPipeMessageError("it ended its step twice")
         self._log.write(entry)
         if entry.is_durable:
-            # It is gone, or does not listen any more: its end is seen otherwise.
-            with suppress(OSError):
-                process.pipe.send(_STORED)
+            process.unsent += _STORED
+            _send(process)
         if isinstance(entry.data, HandledOutputData):
             process.outputs.add(entry.data.output_name)
         if succeeded is not None:

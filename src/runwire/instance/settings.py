@@ -114,6 +114,11 @@ class RunMonitoringSettings(_Strict):
     max_resume_run_attempts: int = Field(default=0, ge=0, le=1000)
     cancellation_thread_poll_interval_seconds: float = Field(default=1.0, gt=0)
 
+    @property
+    def automatic_resumes(self) -> int:
+        """How often a run is resumed that nobody asks to resume: never without monitoring."""
+        return self.max_resume_run_attempts if self.enabled else 0
+
 
 class DaemonSettings(_Strict):
     """How daemons tell that they live.

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 
 from runwire.config import ComponentConfig, ConfigurableClassData
 from runwire.error_info import ErrorInfo
@@ -29,7 +29,7 @@ class SubprocessRunLauncherConfig(ComponentConfig):
     executable_path: str | None = None
     """The Python that runs the workers, an absolute path; when left out, that of the run's code location."""
 
-    environment: dict[str, str] = Field(default_factory=dict)
+    environment: dict[str, SecretStr] = Field(default_factory=dict)
     """Environment variables of the workers, over those of the process that launches them."""
 
     stop_grace_seconds: float = Field(default=10.0, ge=0)
@@ -47,8 +47,9 @@ class SubprocessRunLauncherConfig(ComponentConfig):
 
     @field_validator("environment")
     @classmethod
-    def _can_be_set(cls, environment: dict[str, str]) -> dict[str, str]:
-        for name, value in environment.items():
+    def _can_be_set(cls, environment: dict[str, SecretStr]) -> dict[str, SecretStr]:
+        for name, secret in environment.items():
+            value = secret.get_secret_value()
             if not name or "=" in name or "\0" in name + value:
                 raise ValueError(
                     f"{name!r} cannot be an environment variable: a name is not empty and has no '=',"
@@ -94,7 +95,9 @@ class SubprocessRunLauncher(RunLauncher):
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> Self:
         return cls(
             executable_path=config_value.executable_path,
-            environment=config_value.environment,
+            environment={
+                name: secret.get_secret_value() for name, secret in config_value.environment.items()
+            },
             stop_grace_seconds=config_value.stop_grace_seconds,
             wait_for_processes=config_value.wait_for_processes,
         )

@@ -32,9 +32,11 @@ from runwire import __version__, clock
 from runwire.locations.loading_guards import ended_with_parent, say, stack_told_when_stuck
 from runwire.locations.protocol import CodeServerParameters, Ready, decode_line
 from runwire.locations.service import CodeService, ServedDefinitions
+from runwire.locations.step_starter import ENTRY as STEP_ENTRY
 from runwire.locations.warm_up import warm_up
 from runwire.locations.wire import address_of, serve
-from runwire.locations.workers import ENTRY, RunWorkers
+from runwire.locations.workers import ENTRY as RUN_ENTRY
+from runwire.locations.workers import RunWorkers
 from runwire.processes.fork_safety import why_not_to_fork
 from runwire.processes.fork_server import ForkServer
 from runwire.processes.forked import die_with_parent
@@ -44,8 +46,6 @@ from runwire.processes.standard_streams import show_output_at_once, take_stdin
 from runwire.snapshots import CodeServerInfo
 
 END_TIMEOUT_SECONDS = 5.0
-
-STEP_ENTRY = "runwire.locations.step_process"
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def main() -> None:
             stack_told_when_stuck(parameters.start_timeout_seconds, ready),
         ):
             definitions = ServedDefinitions(parameters.source)
-            preload((*parameters.preload, ENTRY, STEP_ENTRY))
+            preload((*parameters.preload, RUN_ENTRY, STEP_ENTRY))
         server = CodeServer(parameters, parent, ready, definitions)
         problem = why_not_to_fork()
         if problem is None:
@@ -95,7 +95,8 @@ def preload(modules: tuple[str, ...]) -> None:
         # Whatever is wrong with it is told where it is needed.
         with suppress(Exception):
             importlib.import_module(module)
-    warm_up()
+    with suppress(Exception):  # then it takes longer
+        warm_up()
 
 
 def _say_slow(location_name: str, problem: str) -> None:

@@ -12,6 +12,7 @@ from runwire.locations.wire import CodeServerCallError, CodeServerClient
 from runwire.snapshots import CodeServerInfo
 from runwire.workspace import (
     CheckRunHealthResult,
+    CodeLocationStatus,
     WorkerRef,
     WorkerStatus,
 )
@@ -36,6 +37,8 @@ class RemoteCodeLocation(ServedCodeLocation):
         request = protocol.CheckWorkerRequest(
             worker.run_id, worker.epoch, dict(worker.instance_ref)
         )
+        if self.state.status is CodeLocationStatus.UNREACHABLE:  # many may be looked at, one by one
+            raise self._unavailable(self._why_unavailable())
         reply = self._call(protocol.CHECK_WORKER, request)
         return CheckRunHealthResult(WorkerStatus[reply.status], reply.message)
 

@@ -137,7 +137,7 @@ class RunWorker:
             self._parameters.run_id,
             self._parameters.epoch,
             "It was interrupted while it loaded the definitions.",
-            max_resume_attempts=self._instance.settings.run_monitoring.max_resume_run_attempts,
+            max_resume_attempts=self._instance.settings.run_monitoring.automatic_resumes,
         )
 
     def _tell_load_failed(self, error: Exception) -> None:

@@ -11,6 +11,7 @@ from runwire.events.entry import EventLogEntry
 from runwire.events.types import EventType
 from runwire.execution.run import execute_run
 from runwire.executors.in_process import InProcessExecutor
+from runwire.fault_points import fault_points_off
 from runwire.instance import Instance
 from runwire.runs.run import Run
 
@@ -29,6 +30,7 @@ def warm_up() -> None:
         nothing()
 
     with (
+        fault_points_off(),
         tempfile.TemporaryDirectory(prefix="runwire-") as folder,
         Instance.from_home(Path(folder)) as instance,
     ):

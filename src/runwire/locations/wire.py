@@ -56,7 +56,7 @@ def answer(method: Method[Request, Reply], handle: Callable[[Request], Reply]) -
 
 
 def serve(
-    place: Path | str, handlers: Handlers, *, token: str | None = None, threads: int = 8
+    place: Path | str, handlers: Handlers, *, token: str | None = None, threads: int = 32
 ) -> grpc.Server:
     """Starts to answer.
 

@@ -98,6 +98,23 @@ class WorkerPresence:
         os.ftruncate(self._descriptor, len(body))
 
 
+def announce_worker(run_dir: Path, epoch: int, pid: int) -> None:
+    """Writes who a worker is that was just started, so that it is found before it has come to do so itself.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    record = WorkerRecord(ProcessIdentity.of(pid), epoch, clock.timestamp())
+    try:
+        descriptor = os.open(_file(run_dir, epoch), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:  # it was faster, or is the second with its epoch, which will end
+        return
+    try:
+        os.write(descriptor, msgspec.json.encode(record))
+    finally:
+        os.close(descriptor)
+
+
 def check_worker(run_dir: Path, epoch: int) -> CheckRunHealthResult:
     """Whether the worker of an epoch lives."""
     trace = _look(_file(run_dir, epoch))

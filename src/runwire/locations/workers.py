@@ -20,7 +20,7 @@ from runwire.locations.protocol import (
     WorkerParameters,
     encode,
 )
-from runwire.locations.worker_presence import check_worker, run_dir_of
+from runwire.locations.worker_presence import announce_worker, check_worker, run_dir_of
 from runwire.processes.exits import describe_exit
 from runwire.processes.starter import Child, ChildRequest, ChildStarter
 from runwire.workspace import WorkerStatus
@@ -29,8 +29,6 @@ logger = logging.getLogger(__name__)
 
 ENTRY = "runwire.locations.run_worker"
 REPORT_ATTEMPTS = 5
-PRESENCE_SECONDS = 10.0
-PRESENCE_POLL_SECONDS = 0.002
 
 
 @dataclass(frozen=True)
@@ -123,7 +121,7 @@ class RunWorkers:
                 )
             )
         fault_point("code_server.after_fork")
-        _wait_for_presence(child, run_dir, request.epoch)
+        announce_worker(run_dir, request.epoch, child.pid)
         return StartedWorker(child, request, run_dir)
 
     def _parameters(self, request: StartWorkerRequest) -> WorkerParameters:
@@ -167,14 +165,6 @@ class RunWorkers:
             self._changed.notify_all()
 
 
-def _wait_for_presence(child: Child, run_dir: Path, epoch: int) -> None:
-    """Waits until the worker can be found by others, has ended, or takes too long for the wait to be worth it."""
-    deadline = time.monotonic() + PRESENCE_SECONDS
-    while check_worker(run_dir, epoch).status is WorkerStatus.NOT_FOUND:
-        if child.wait(PRESENCE_POLL_SECONDS) is not None or time.monotonic() > deadline:
-            return
-
-
 def _report(request: StartWorkerRequest, ending: str) -> None:
     """Tells that a worker is lost. A storage that is busy is asked again."""
     ref = InstanceRef.from_dict(request.instance_ref)
@@ -186,7 +176,7 @@ def _report(request: StartWorkerRequest, ending: str) -> None:
                     request.run_id,
                     request.epoch,
                     ending,
-                    max_resume_attempts=ref.run_monitoring.max_resume_run_attempts,
+                    max_resume_attempts=ref.run_monitoring.automatic_resumes,
                 )
             return
         except StorageUnavailableError:

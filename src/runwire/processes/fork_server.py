@@ -18,7 +18,7 @@ from runwire.processes.forked import SIGNALS, become_child
 from runwire.processes.starter import ChildRequest
 
 REQUEST_SECONDS = 5.0
-"""How long a request may take to arrive; one who is slower is given up, for there is one thread."""
+"""How long a request may pause; one who is slower is given up, for there is one thread."""
 
 
 @dataclass
@@ -73,7 +73,7 @@ class ForkServer:
         connection.settimeout(REQUEST_SECONDS)
         try:
             self._answer(connection)
-        except (OSError, EOFError, ValueError, KeyError):
+        except Exception:  # noqa: BLE001 - whatever one asks wrongly, the others are served
             traceback.print_exc()
             connection.close()
 
@@ -91,7 +91,8 @@ class ForkServer:
                 os.close(descriptor)
 
     def _fork(self, connection: socket.socket, request: ChildRequest) -> None:
-        fault_point("fork_server.before_fork")
+        kind = "bound_fork" if request.bound else "fork"
+        fault_point(f"fork_server.before_{kind}")
         waits, go = os.pipe()
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
@@ -115,7 +116,7 @@ class ForkServer:
         ended = os.pidfd_open(pid)
         self.watch(ended, lambda: self._reap(child, ended))
         self.watch(connection.fileno(), lambda: self._hang_up(child))
-        fault_point("fork_server.after_fork")
+        fault_point(f"fork_server.after_{kind}")
         # It begins only when whoever asked knows of it: else it is asked for again elsewhere, and is there twice.
         with suppress(OSError):
             connection.sendall(encode_line({"pid": pid}))

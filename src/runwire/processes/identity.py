@@ -30,7 +30,12 @@ class ProcessIdentity(msgspec.Struct, frozen=True):
     @classmethod
     def of_this(cls) -> ProcessIdentity:
         """This process."""
-        return cls(os.getpid(), _place(), _began(os.getpid()))
+        return cls.of(os.getpid())
+
+    @classmethod
+    def of(cls, pid: int) -> ProcessIdentity:
+        """The process that has a number here now."""
+        return cls(pid, _place(), _began(pid))
 
     @property
     def is_here(self) -> bool:
@@ -56,9 +61,13 @@ class ProcessIdentity(msgspec.Struct, frozen=True):
         Nobody else gets the number of a group while the group has members. One whose leader lives, and is
         another process, is therefore another group.
         """
-        if self.is_here and (self._may_live() or not _exists(self.pid)):
+        if self.is_here and (self._has_its_number() or not _exists(self.pid)):
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
+
+    def _has_its_number(self) -> bool:
+        """Whether it has its number still, also when it has ended and nobody has waited for it."""
+        return self.began is None or _look(self.pid)[1] == self.began
 
     def _may_live(self) -> bool:
         return self.is_here and self.lives is not False
@@ -76,11 +85,17 @@ def _exists(pid: int) -> bool:
 
 def _began(pid: int) -> int | None:
     """When a process began; None when it has ended, or nobody can tell."""
+    state, began = _look(pid)
+    return None if state in {"Z", "X"} else began
+
+
+def _look(pid: int) -> tuple[str, int | None]:
+    """The state of a process and when it began; nothing of one that is not there, or of which nobody can tell."""
     try:
         fields = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
     except OSError:
-        return None
-    return None if fields[0] in {"Z", "X"} else int(fields[19])
+        return "", None
+    return fields[0], int(fields[19])
 
 
 @cache

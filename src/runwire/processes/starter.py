@@ -34,12 +34,12 @@ class ChildRequest:
 
 
 class Child(ABC):
-    """A child process. One thread uses it, `kill` and `pid` aside."""
+    """A child process. One thread uses it, `pid` and `send_signal` aside."""
 
     @property
     @abstractmethod
     def pid(self) -> int:
-        """Its process id, which is not given to another process before `exit_code` is known here."""
+        """Its process id."""
 
     @abstractmethod
     def fileno(self) -> int:

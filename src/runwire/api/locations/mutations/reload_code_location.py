@@ -42,7 +42,7 @@ async def reload_code_location(
     ],
 ) -> ReloadCodeLocationSuccess:
     """Loads the definitions of a code location anew."""
-    state = await info.context.lanes.call(_reload, info.context.workspace, input.name)
+    state = await info.context.lanes.load(_reload, info.context.workspace, input.name)
     return ReloadCodeLocationSuccess(code_location=state)
 
 
