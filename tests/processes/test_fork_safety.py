@@ -53,3 +53,11 @@ def test_cuda_stands_in_the_way() -> None:
         "sys.modules['torch'] = torch\n"
     )
     assert answer_after(code) == "CUDA is in use, which does not work in forks"
+
+
+def test_a_thread_that_was_joined_does_not_even_if_the_system_is_still_ending_it() -> None:
+    code = (
+        "import _thread, threading, time\n"
+        "_thread.start_new_thread(time.sleep, (0.2,))  # one of which Python does not know\n"
+    )
+    assert answer_after(code) == "None"

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
+
+ENDING_SECONDS = 1.0
 
 _TASKS = Path("/proc/self/task")
 
@@ -24,7 +27,7 @@ def why_not_to_fork() -> str | None:
         return "CUDA is in use, which does not work in forks"
     if len(os.listdir(_TASKS)) > 1:  # noqa: PTH208 - names are all that is needed
         _fork_once()
-    threads = _other_threads()
+    threads = _threads_that_stay()
     if not threads:
         return None
     return (
@@ -37,6 +40,16 @@ def _fork_once() -> None:
     if pid == 0:
         os._exit(0)
     os.waitpid(pid, 0)
+
+
+def _threads_that_stay() -> list[str]:
+    """The names of the other threads. One that Python has joined may take a moment until it has ended."""
+    deadline = time.monotonic() + ENDING_SECONDS
+    while True:
+        threads = _other_threads()
+        if not threads or threading.active_count() > 1 or time.monotonic() > deadline:
+            return threads
+        time.sleep(0.005)
 
 
 def _other_threads() -> list[str]:
