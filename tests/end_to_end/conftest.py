@@ -56,7 +56,9 @@ class Server:
             env={**os.environ, **self.environ},
         )
         log.close()
-        wait_until(self.answers, "the server to answer")
+        process = self.process
+        wait_until(lambda: self.answers() or process.poll() is not None, "the server to answer")
+        assert process.poll() is None, "the server died before it answered"
 
     def answers(self) -> bool:
         try:

@@ -6,6 +6,7 @@ import ctypes
 import os
 import resource as rlimit
 import signal
+import socket
 import sys
 import threading
 import time
@@ -29,6 +30,10 @@ from runwire import (
 )
 
 GENEROUS_SECONDS = 60.0
+
+socket.setdefaulttimeout(
+    0.3
+)  # as a library may; it is for its own sockets, not for those of the engine
 
 
 class Place(BaseModel):
@@ -56,6 +61,17 @@ class Place(BaseModel):
 @op
 def one() -> int:
     return 1
+
+
+@op
+def be_silent() -> None:
+    """For longer than the default time-out of sockets, which it finds set."""
+    time.sleep(2 * (socket.getdefaulttimeout() or GENEROUS_SECONDS))
+
+
+@job(executor_def=multiprocess_executor)
+def silent() -> None:
+    be_silent()
 
 
 @op

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -53,11 +54,18 @@ class Deeds:
         return self._done.empty()
 
 
-def control(storage: MemoryStorage, deeds: Deeds, *, grace_seconds: float = 0.02) -> RunControl:
+def control(
+    storage: MemoryStorage,
+    deeds: Deeds,
+    *,
+    grace_seconds: float = 0.02,
+    run_dir: Path = Path(__file__).parent,
+) -> RunControl:
     return RunControl(
         storage.run_storage,
         "r",
         1,
+        run_dir,
         poll_seconds=0.005,
         grace_seconds=grace_seconds,
         interrupt=deeds.interrupt,
@@ -77,6 +85,18 @@ def test_a_worker_whose_run_is_gone_is_killed_at_once(storage: MemoryStorage) ->
     with control(storage, deeds):
         storage.delete_run("r")
         assert deeds.next() == "its run is gone"
+
+
+def test_a_worker_whose_home_is_gone_is_killed_at_once(
+    storage: MemoryStorage, tmp_path: Path
+) -> None:
+    """Its database may still be open, and say that nothing has happened."""
+    deeds = Deeds()
+    run_dir = tmp_path / "r"
+    run_dir.mkdir()
+    with control(storage, deeds, run_dir=run_dir):
+        run_dir.rmdir()
+        assert deeds.next() == "its folder is gone, and its run with it"
 
 
 @pytest.mark.parametrize(

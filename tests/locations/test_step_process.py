@@ -210,6 +210,10 @@ def test_spawned_step_processes_do_the_same(instance: Instance) -> None:
     ]
 
 
+def test_a_default_time_out_of_sockets_is_not_for_ours(runs: StepRuns) -> None:
+    assert runs.execute("silent") is RunStatus.SUCCESS
+
+
 def test_no_process_is_started_for_the_in_process_executor(runs: StepRuns) -> None:
     assert runs.execute("here") is RunStatus.SUCCESS
     assert runs.types_of("one")[0] == "STEP_START"

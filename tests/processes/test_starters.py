@@ -262,6 +262,19 @@ def test_a_thread_that_does_not_end_keeps_no_child(
     assert (folder / "called").exists()
 
 
+def test_a_function_for_the_exit_that_does_not_end_keeps_no_child(
+    starter: ChildStarter, request_of: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = (
+        "import atexit, runwire.processes.entry as entry\n"
+        "entry.EXIT_SECONDS = 0.1\n"
+        "atexit.register(time.sleep, 600)\n"
+        "sys.exit(3)"
+    )
+    with starter.start(request_of(code)) as child:
+        assert child.wait(PATIENCE) == 3
+
+
 @needs_forks
 def test_a_signal_that_comes_at_once_is_the_child_s_own(request_of: Request, folder: Path) -> None:
     """It does not run what the fork server does at signals."""

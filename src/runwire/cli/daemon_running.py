@@ -17,6 +17,7 @@ from runwire.daemons.runner import DaemonRunner
 from runwire.daemons.status import LIVE_STATES, DaemonState, DaemonStatus, daemon_statuses
 from runwire.instance import Instance
 from runwire.locations.workspace_file import Target
+from runwire.processes.ending import wait_for_end
 
 
 def run_daemons(home: Path, targets: Sequence[Target]) -> None:
@@ -37,7 +38,7 @@ def run_daemons(home: Path, targets: Sequence[Target]) -> None:
         if not daemons:
             typer.echo("runwire.yaml enables no daemon; Ctrl-C ends this process.")
         with DaemonRunner(instance, daemons, on_change=_tell):
-            ending.wait()
+            wait_for_end(ending)
 
 
 def _tell(daemon_type: str, is_working: bool) -> None:

@@ -37,6 +37,7 @@ from runwire.locations.warm_up import warm_up
 from runwire.locations.wire import address_of, serve
 from runwire.locations.workers import ENTRY as RUN_ENTRY
 from runwire.locations.workers import RunWorkers
+from runwire.processes.ending import wait_for_end
 from runwire.processes.fork_safety import why_not_to_fork
 from runwire.processes.fork_server import ForkServer
 from runwire.processes.forked import die_with_parent
@@ -79,6 +80,9 @@ def main() -> None:
             definitions = ServedDefinitions(parameters.source)
             preload((*parameters.preload, RUN_ENTRY, STEP_ENTRY))
         server = CodeServer(parameters, parent, ready, definitions)
+        signal.signal(
+            signal.SIGCHLD, signal.SIG_DFL
+        )  # user code may have it ignored; then none can be waited for
         problem = why_not_to_fork()
         if problem is None:
             _fork_and_serve(server)
@@ -209,7 +213,7 @@ def _answer(server: CodeServer, fork_socket: str | None) -> None:
     answering = serve(Path(server.parameters.socket_path), service.handlers())
     with suppress(BrokenPipeError):  # the parent is gone, which the other pipe tells as well
         say(server.ready, Ready(info))
-    ending.wait()
+    wait_for_end(ending)
     answering.stop(grace=1.0).wait()
     shutil.rmtree(server.folder, ignore_errors=True)
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Self
 
-from runwire.errors import StorageUnavailableError
 from runwire.runs.run import RunRecord
 from runwire.runs.status import RunStatus
 from runwire.storage.run_storage import RunStorage
+
+logger = logging.getLogger(__name__)
 
 ENDED_GRACE_SECONDS = 5.0
 """How long a worker may go on after its run has ended, by itself or by somebody else."""
@@ -25,15 +29,16 @@ def interrupt_this_process() -> None:
 
 def kill_this_group(why: str) -> None:
     """Ends this process and its process group at once."""
-    print(f"this worker is killed: {why}", file=sys.stderr, flush=True)  # noqa: T201 - our log is a file
+    with suppress(Exception):  # user code may have closed it
+        print(f"this worker is killed: {why}", file=sys.stderr, flush=True)  # noqa: T201 - our log is a file
     os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
 class RunControl:
     """Looks at the run of this worker in the time of the block.
 
-    * Another worker has the run, or the run is gone: this process and its group are killed at once. Whatever
-      it would still do, it would do twice, or for nobody.
+    * Another worker has the run, or the run or its folder is gone: this process and its group are killed at
+      once. Whatever it would still do, it would do twice, or for nobody.
     * The run is CANCELING: this process is interrupted, in case that nobody could ask it, and after a grace
       killed.
     * The run has ended, and this worker goes on: the same, with a short grace.
@@ -46,6 +51,7 @@ class RunControl:
         runs: RunStorage,
         run_id: str,
         epoch: int,
+        run_dir: Path,
         *,
         poll_seconds: float,
         grace_seconds: float,
@@ -57,6 +63,7 @@ class RunControl:
         self._runs = runs
         self._run_id = run_id
         self._epoch = epoch
+        self._run_dir = run_dir
         self._poll_seconds = poll_seconds
         self._grace_seconds = grace_seconds
         self._over = threading.Event()
@@ -75,9 +82,13 @@ class RunControl:
 
     def _look(self) -> None:
         while not self._over.wait(self._poll_seconds):
+            if not self._run_dir.is_dir():
+                self._kill("its folder is gone, and its run with it")
+                continue
             try:
                 record = self._runs.find_run_record(self._run_id)
-            except StorageUnavailableError:
+            except Exception as error:  # noqa: BLE001 - whatever it is, looking goes on
+                logger.debug("run %s cannot be looked at: %s", self._run_id, error)
                 continue
             if not self._over.is_set():
                 self._judge(record)

@@ -68,6 +68,7 @@ def _controlled(instance: Instance, parameters: WorkerParameters) -> Iterator[No
         instance.storage.run_storage,
         parameters.run_id,
         parameters.epoch,
+        run_dir_of(parameters.instance_ref, parameters.run_id),
         poll_seconds=monitoring.cancellation_thread_poll_interval_seconds,
         grace_seconds=monitoring.cancel_timeout_seconds,
     ):

@@ -23,6 +23,7 @@ from runwire.locations.service import CodeService, ServedDefinitions
 from runwire.locations.target import LocationTarget
 from runwire.locations.wire import address_of, serve
 from runwire.locations.workers import RunWorkers
+from runwire.processes.ending import wait_for_end
 from runwire.processes.spawning import SpawningStarter
 
 CONNECT_SECONDS = 5.0
@@ -73,7 +74,7 @@ def serve_standalone(
     if ready is not None:
         reply = definitions.reply
         ready(address, reply.error if isinstance(reply, protocol.LoadFailed) else None)
-    ending.wait()
+    wait_for_end(ending)
     server.stop(grace=1.0).wait()
 
 

@@ -42,10 +42,12 @@ def main(payload: bytes, channel: int | None) -> None:
     if channel is None:
         raise ValueError("a step process needs a channel to the worker of its run")
     interrupts = Interrupts()
+    pipe = socket.socket(fileno=channel)
+    pipe.settimeout(None)  # user code may have set another default
     with (
         interrupts.captured(),
         using_interrupts(interrupts),
-        PipedEventWriter(socket.socket(fileno=channel)) as writer,
+        PipedEventWriter(pipe) as writer,
     ):
         parameters = _decode(payload)
         log = RunLog(parameters.worker.run_id, writer)

@@ -6,9 +6,13 @@ import atexit
 import importlib
 import os
 import sys
+import threading
 import traceback
 from contextlib import suppress
 from typing import NoReturn
+
+EXIT_SECONDS = 5.0
+"""How long functions that were registered for the exit may take."""
 
 
 def run_entry(entry: str, payload: bytes, channel: int | None) -> NoReturn:
@@ -30,6 +34,12 @@ def run_entry(entry: str, payload: bytes, channel: int | None) -> NoReturn:
 
 
 def _end(exit_code: int) -> NoReturn:
+    with suppress(
+        BaseException
+    ):  # functions may not end, such as those that wait for other processes
+        limit = threading.Timer(EXIT_SECONDS, os._exit, (exit_code,))
+        limit.daemon = True
+        limit.start()
     with suppress(BaseException):
         atexit._run_exitfuncs()  # noqa: SLF001 - there is no other way to call them and not wait for threads
     for stream in (sys.stdout, sys.stderr):

@@ -46,7 +46,8 @@ def become_child(request: ChildRequest, go: int, forget: Callable[[], None]) -> 
             os._exit(1)
         os.close(go)
     except BaseException:  # noqa: BLE001 - the process ends here, whatever it was
-        traceback.print_exc()
+        with suppress(Exception):
+            traceback.print_exc()
         os._exit(1)
     run_entry(request.entry, request.payload, request.channel)
 
@@ -66,7 +67,8 @@ def _take_signals_as_usual() -> None:
 
 
 def _take_descriptors(request: ChildRequest) -> None:
-    sys.stdout.flush()
+    with suppress(Exception):  # user code may have closed it, or put something else in its place
+        sys.stdout.flush()
     os.dup2(request.stdout, 1)
     os.dup2(request.stderr, 2)
     for descriptor in (request.stdout, request.stderr):
