@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from threading import Barrier
 from typing import Any
@@ -281,11 +282,30 @@ def start_blind(server: Server, start: Start, *settings: str) -> Fleet:
     return start(BLIND, *settings)
 
 
+def pause(made: Fleet, worker: int) -> None:
+    """Stops a worker between two transactions: in one it would hold the lock of its log, which nobody could write."""
+    while True:
+        os.killpg(worker, signal.SIGSTOP)
+        if all(map(is_writable, (made.home / "history").rglob("*.db"))):
+            return
+        os.killpg(worker, signal.SIGCONT)
+
+
+def is_writable(database: Path) -> bool:
+    with closing(sqlite3.connect(database, timeout=0.2, isolation_level=None)) as connection:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return False
+        connection.execute("ROLLBACK")
+        return True
+
+
 def replace_paused(made: Fleet, job_name: str) -> tuple[str, int, int]:
     """Pauses the worker of a run and hands the run to another one: the run, and both."""
     run_id = made.submit(job_name)
     paused = made.wait_for_step(run_id, "gate")
-    os.killpg(paused, signal.SIGSTOP)
+    pause(made, paused)
     answer = made.mutate("resumeRun", runId=run_id, attemptNumber=1)
     assert answer["__typename"] == "ResumeRunSuccess", answer
     return run_id, paused, made.wait_for_step(run_id, "gate", times=2)

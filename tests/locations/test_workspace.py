@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -439,8 +440,10 @@ def test_dispose_kills_a_code_server_that_cannot_react(write: Write, open_worksp
     ids=["serving", "loading"],
 )
 def test_a_code_server_ends_when_its_parent_is_gone(
-    write: Write, socket_root: Path, text: str, wait: float
+    write: Write, socket_root: Path, tmp_path: Path, text: str, wait: float
 ) -> None:
+    loading = tmp_path / "loading"
+    text = f"import pathlib; pathlib.Path({str(loading)!r}).touch()\n{textwrap.dedent(text)}"
     script = (
         "import sys\n"
         "from runwire.locations.workspace import LocalWorkspace, LocationTarget\n"
@@ -454,7 +457,7 @@ def test_a_code_server_ends_when_its_parent_is_gone(
     ) as parent:
         assert parent.stdout is not None
         assert parent.stdout.readline() == b"started\n"
-        eventually(code_servers, "the code server has been started")
+        eventually(loading.exists, "the code server loads its definitions")
         parent.kill()
     eventually(lambda: not marked_processes(), "the code server has ended")
     assert list(socket_root.iterdir()) == []

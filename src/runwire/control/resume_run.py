@@ -10,7 +10,7 @@ from runwire.control.code_location import location_of_run
 from runwire.control.failed_launch import end_unlaunched
 from runwire.control.handover import find_handover, hand_over, was_heard_from
 from runwire.control.worker_health import try_to_stop, worker_health
-from runwire.errors import RunStateConflictError, StaleWorkerError
+from runwire.errors import RunStateConflictError, StaleWorkerError, StorageUnavailableError
 from runwire.events.entry import EventLogEntry
 from runwire.events.types import EventType
 from runwire.fault_points import fault_point
@@ -72,7 +72,13 @@ def resume_run(
     if attempt_number is None:
         _check_not_just_resumed(storage, launcher, fenced, now() - start_timeout_seconds)
     attempt = before.resume_attempts + 1
-    record = _hand_over(storage, before, attempt)
+    try:
+        record = _hand_over(storage, before, attempt)
+    except StorageUnavailableError:
+        # The worker may have been stopped in the middle of a transaction, and keep everybody from its log.
+        if not try_to_stop(launcher, fenced, force=True):
+            raise
+        record = _hand_over(storage, before, attempt)
     fault_point("resume.after_handover")
     try:
         try_to_stop(launcher, fenced, force=True)
