@@ -33,7 +33,8 @@ CLIENT_OPTIONS = (
     *MESSAGE_LIMITS,
     # One that comes back is found within a second; by default that may take two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
+    # Not a wait, whatever its name says: how long one attempt to connect may take, on a busy machine as well.
+    ("grpc.min_reconnect_backoff_ms", 5000),
     ("grpc.max_reconnect_backoff_ms", 500),
     # A proxy is for the web.
     ("grpc.enable_http_proxy", 0),
