@@ -17,6 +17,7 @@ from runwire import __version__, clock
 from runwire.error_info import ErrorInfo
 from runwire.instance import Instance
 from runwire.storage import DaemonHeartbeat
+from runwire.testing.left_behind import pause
 from tests.cli.conftest import Invoke
 
 PATIENCE = 60.0
@@ -121,7 +122,7 @@ def test_it_ends_in_order_and_the_liveness_check_tells(home: Path, start: Start)
 def test_one_that_fell_silent_is_stale(home: Path, start: Start) -> None:
     process = start()
     wait_for_line(process, WORKING)
-    os.kill(process.pid, signal.SIGSTOP)
+    pause(process.pid)
     end = time.monotonic() + PATIENCE
     while "MONITORING is STALE" not in check_liveness(home)[1]:
         assert time.monotonic() < end, "it was not found to be stale"

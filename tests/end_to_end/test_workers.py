@@ -19,7 +19,7 @@ from runwire.events.payloads import RunFailureReason
 from runwire.events.types import EventType
 from runwire.runs.run import RunRecord
 from runwire.runs.status import RunStatus
-from runwire.testing.left_behind import is_alive
+from runwire.testing.left_behind import is_alive, pause
 from tests.end_to_end.conftest import Server, wait_until
 from tests.end_to_end.fleet import (
     Fleet,
@@ -282,10 +282,11 @@ def start_blind(server: Server, start: Start, *settings: str) -> Fleet:
     return start(BLIND, *settings)
 
 
-def pause(made: Fleet, worker: int) -> None:
+def pause_between_writes(made: Fleet, worker: int) -> None:
     """Stops a worker between two transactions: in one it would hold the lock of its log, which nobody could write."""
     while True:
         os.killpg(worker, signal.SIGSTOP)
+        pause(worker)
         if all(map(is_writable, (made.home / "history").rglob("*.db"))):
             return
         os.killpg(worker, signal.SIGCONT)
@@ -305,7 +306,7 @@ def replace_paused(made: Fleet, job_name: str) -> tuple[str, int, int]:
     """Pauses the worker of a run and hands the run to another one: the run, and both."""
     run_id = made.submit(job_name)
     paused = made.wait_for_step(run_id, "gate")
-    pause(made, paused)
+    pause_between_writes(made, paused)
     answer = made.mutate("resumeRun", runId=run_id, attemptNumber=1)
     assert answer["__typename"] == "ResumeRunSuccess", answer
     return run_id, paused, made.wait_for_step(run_id, "gate", times=2)

@@ -17,7 +17,8 @@ from runwire.locations.target import LocationTarget
 from runwire.locations.timeouts import LocationTimeouts
 from runwire.locations.workspace import LocalWorkspace
 from runwire.locations.workspace_file import Target
-from tests.locations.processes import GENEROUS_SECONDS, MARK, eventually, marked_processes
+from runwire.testing.left_behind import GENEROUS_SECONDS, eventually
+from tests.locations.processes import MARK, marked_processes
 
 
 class Write(Protocol):

@@ -1,37 +1,17 @@
-"""Looking at processes, and waiting for what they do."""
+"""Looking at the processes that a test of locations started."""
 
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from runwire.locations.local_location import LocalCodeLocation
+from runwire.testing.left_behind import is_alive
 from runwire.workspace import CodeLocation
 
-GENEROUS_SECONDS = 60.0
 MARK = "RUNWIRE_TEST_MARK"
 """The environment variable by which a test knows the processes that it started, directly or not."""
-
-
-def eventually(holds: Callable[[], object], what: str) -> None:
-    """Waits until something holds, under a generous time-out."""
-    deadline = time.monotonic() + GENEROUS_SECONDS
-    while not holds():
-        assert time.monotonic() < deadline, f"not within {GENEROUS_SECONDS:g} s: {what}"
-        time.sleep(0.01)
-
-
-def is_alive(pid: int) -> bool:
-    """Whether a process exists and is not just waiting to be collected."""
-    try:
-        os.kill(pid, 0)
-        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
-    except (ProcessLookupError, FileNotFoundError):
-        return False
-    return state != "Z"
 
 
 def _marked() -> list[tuple[int, str]]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.locations.processes import GENEROUS_SECONDS
+from runwire.testing.left_behind import GENEROUS_SECONDS
 
 
 @contextmanager

@@ -11,9 +11,10 @@ from runwire.control.new_run import NewRun
 from runwire.instance import Instance
 from runwire.locations.workspace import LocalWorkspace
 from runwire.runs.status import RunStatus
+from runwire.testing.left_behind import eventually, is_alive
 from runwire.workspace import CodeLocationStatus, JobSelector, WorkerRef, WorkerStatus
 from tests.locations.conftest import Open, Write
-from tests.locations.processes import code_servers, eventually, is_alive, server_pid
+from tests.locations.processes import code_servers, server_pid
 
 JOBS = """
     import time

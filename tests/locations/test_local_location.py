@@ -17,15 +17,10 @@ from runwire.errors import CodeLocationUnavailableError
 from runwire.locations import local_location
 from runwire.locations.local_location import LocalCodeLocation
 from runwire.locations.restart_delays import RestartDelays
+from runwire.testing.left_behind import GENEROUS_SECONDS, eventually, is_alive, pause
 from runwire.workspace import CodeLocation, CodeLocationState, CodeLocationStatus, Workspace
 from tests.locations.conftest import Open, Write
-from tests.locations.processes import (
-    GENEROUS_SECONDS,
-    code_servers,
-    eventually,
-    is_alive,
-    server_pid,
-)
+from tests.locations.processes import code_servers, server_pid
 
 LOADING, LOADED = CodeLocationStatus.LOADING, CodeLocationStatus.LOADED
 FAILED, UNREACHABLE = CodeLocationStatus.FAILED, CodeLocationStatus.UNREACHABLE
@@ -253,8 +248,7 @@ def test_a_server_that_does_not_answer_is_unreachable_until_it_does(
     location = _local(workspace)
     loaded, told, pid = location.state, _watched(workspace), server_pid(location)
     stopped = [int(child) for child in _children(pid)]
-    for process in stopped:
-        os.kill(process, signal.SIGSTOP)
+    pause(*stopped)
     try:
         with pytest.raises(CodeLocationUnavailableError, match=r"did not answer PlanRun within"):
             _steps(location)
@@ -412,8 +406,7 @@ def test_a_reload_mends_what_does_not_answer(write: Write, open_workspace: Open)
     location = _local(open_workspace(write(_jobs()), call_seconds=0.2, end_grace_seconds=0.2))
     pid = server_pid(location)
     stopped = [pid, *(int(child) for child in _children(pid))]
-    for process in stopped:
-        os.kill(process, signal.SIGSTOP)
+    pause(*stopped)
     with pytest.raises(CodeLocationUnavailableError):
         _steps(location)
     location.reload()

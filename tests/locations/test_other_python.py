@@ -19,9 +19,9 @@ from runwire.locations.target import LocationTarget
 from runwire.locations.workspace import LocalWorkspace
 from runwire.locations.workspace_file import read_workspace_file
 from runwire.runs.status import RunStatus
+from runwire.testing.left_behind import eventually
 from runwire.workspace import CodeLocationStatus, JobSelector
 from tests.locations.conftest import Open, Write
-from tests.locations.processes import eventually
 
 JOBS = """
     from pathlib import Path

@@ -16,6 +16,7 @@ from runwire.instance import Instance
 from runwire.locations.target import CodeServerTarget
 from runwire.locations.workspace import LocalWorkspace
 from runwire.runs.status import RunStatus
+from runwire.testing.left_behind import GENEROUS_SECONDS, eventually, pause
 from runwire.workspace import (
     CodeLocation,
     CodeLocationState,
@@ -26,7 +27,6 @@ from runwire.workspace import (
 )
 from tests.cli.served import free_port
 from tests.locations.conftest import Open, Write
-from tests.locations.processes import GENEROUS_SECONDS, eventually
 from tests.locations.standalone import code_server
 
 LOADING, LOADED = CodeLocationStatus.LOADING, CodeLocationStatus.LOADED
@@ -135,7 +135,7 @@ def test_a_pause_changes_nothing(
     with code_server(write(JOBS.format(op="load")), *_place(target)) as process:
         location = open_workspace(target).get_location("shop")
         loaded = location.state
-        os.kill(process.pid, signal.SIGSTOP)
+        pause(process.pid)
         eventually(lambda: location.state.status is UNREACHABLE, "the silence is noticed")
         assert _told(location.state) == (UNREACHABLE, "it did not answer Ping within 1 s")
         os.kill(process.pid, signal.SIGCONT)

@@ -19,6 +19,7 @@ from runwire.instance import Instance
 from runwire.locations.workspace import LocalWorkspace
 from runwire.runs.run import RunRecord
 from runwire.runs.status import RunStatus
+from runwire.testing.left_behind import GENEROUS_SECONDS, eventually, is_alive
 from runwire.workspace import (
     CodeLocationStatus,
     JobSelector,
@@ -27,7 +28,7 @@ from runwire.workspace import (
     WorkerStatus,
 )
 from tests.locations.conftest import Open, Write
-from tests.locations.processes import GENEROUS_SECONDS, eventually, is_alive, server_pid
+from tests.locations.processes import server_pid
 
 E = EventType
 

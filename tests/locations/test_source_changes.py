@@ -17,9 +17,9 @@ from runwire.locations.source_changes import (
     files_named_in,
     look_at,
 )
+from runwire.testing.left_behind import GENEROUS_SECONDS, eventually
 from runwire.workspace import CodeLocationStatus
 from tests.locations.conftest import Open, Write
-from tests.locations.processes import GENEROUS_SECONDS, eventually
 
 FIRST = "from neighbour_of_changes import sales\n"
 JOBS = "from runwire import job, op\n@op\ndef {0}(): ...\n@job\ndef sales(): {0}()\n"

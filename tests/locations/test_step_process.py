@@ -24,7 +24,7 @@ from runwire.events.payloads import (
 from runwire.events.types import EventType, LogLevel
 from runwire.instance import Instance
 from runwire.runs.status import RunStatus
-from tests.locations.processes import eventually, is_alive
+from runwire.testing.left_behind import eventually, is_alive
 from tests.locations.step_runs import StepRuns, fork_server
 
 

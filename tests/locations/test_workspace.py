@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import textwrap
@@ -23,6 +22,7 @@ from runwire.locations import server_process
 from runwire.locations.target import LocationTarget
 from runwire.locations.timeouts import LocationTimeouts
 from runwire.locations.workspace import LocalWorkspace
+from runwire.testing.left_behind import GENEROUS_SECONDS, eventually, pause
 from runwire.workspace import (
     CodeLocation,
     CodeLocationStatus,
@@ -30,13 +30,7 @@ from runwire.workspace import (
     WorkerRequest,
 )
 from tests.locations.conftest import Open, Write
-from tests.locations.processes import (
-    GENEROUS_SECONDS,
-    code_servers,
-    eventually,
-    marked_processes,
-    server_pid,
-)
+from tests.locations.processes import code_servers, marked_processes, server_pid
 
 SALES = """
     from pydantic import BaseModel
@@ -426,7 +420,7 @@ def test_dispose_ends_a_code_server_whose_user_code_would_go_on(
 
 def test_dispose_kills_a_code_server_that_cannot_react(write: Write, open_workspace: Open) -> None:
     workspace = open_workspace(write(SALES), end_grace_seconds=0.2)
-    os.kill(server_pid(workspace.get_location("jobs")), signal.SIGSTOP)
+    pause(server_pid(workspace.get_location("jobs")))
     workspace.dispose()
     assert marked_processes() == []
     state = workspace.get_location("jobs").state

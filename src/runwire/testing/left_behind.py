@@ -84,16 +84,35 @@ def is_alive(pid: int) -> bool:
     return state != "Z"
 
 
+def pause(*pids: int) -> None:
+    """Sends SIGSTOP to processes and waits until every thread of theirs has stopped.
+
+    The system tells one thread of a process of the signal, and the others work on until that one was scheduled.
+    """
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    eventually(lambda: all(map(_has_stopped, pids)), f"the threads of {pids} have stopped")
+
+
+def _has_stopped(pid: int) -> bool:
+    return all(
+        _stat(f"{pid}/task/{thread.name}")[0] in "TZ"
+        for thread in (_PROC / str(pid) / "task").iterdir()
+    )
+
+
 def _zombies() -> set[int]:
     """Children of this process that have ended and are not reaped."""
     pids = (int(folder.name) for folder in _PROC.glob("[0-9]*"))
     return {pid for pid in pids if _stat(pid) == ("Z", os.getpid())}
 
 
-def _stat(pid: int) -> tuple[str, int]:
-    """The state of a process as one letter, and its parent; an empty letter when there is none."""
+def _stat(process: int | str) -> tuple[str, int]:
+    """The state of a process or thread as one letter, and its parent; an empty letter when there is none."""
     try:
-        fields = (_PROC / str(pid) / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        fields = (
+            (_PROC / str(process) / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        )
     except OSError:
         return "", 0
     return fields[0], int(fields[1])
