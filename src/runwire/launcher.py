@@ -55,7 +55,10 @@ class RunLauncher(ConfigurableClass):
         """
 
     def resume_run(self, context: ResumeRunContext) -> None:
-        """Starts a worker that goes on with a run whose former worker is fenced, and stops that one hard.
+        """Starts a worker of the record's epoch, which goes on with a run; returns as `launch_run`.
+
+        The former worker is fenced, and whoever resumes the run (`runwire.control.resume_run`) has had it killed
+        by `terminate` with `force`, if it could be reached; so this neither looks for it nor stops it.
 
         Raises:
             LaunchFailedError, CodeLocationUnavailableError: no worker was started.
@@ -75,9 +78,11 @@ class RunLauncher(ConfigurableClass):
 
     @abstractmethod
     def terminate(self, context: LaunchRunContext, *, force: bool = False) -> bool:
-        """Asks the workers of a run, of any epoch, to stop, and kills their process groups after a grace.
+        """Asks the workers of a run to stop, and kills their process groups after a grace.
 
-        With `force` they are killed at once.
+        These are the workers of the record's epoch and of those before it; a successor that a resume has
+        started meanwhile is left alone. With `force` they are killed at once, even one that is paused: that is
+        what rids a run that is resumed of its former worker.
 
         Returns True when a live worker was asked or killed; False when the launcher knows of none.
 

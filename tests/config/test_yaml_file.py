@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from runwire.config.yaml_file import read_yaml, with_env
+from runwire.config.yaml_file import MAX_REPEATED, read_yaml, with_env
 from runwire.errors import ConfigProblem, InvalidConfigurationError
 
 
@@ -17,6 +17,7 @@ from runwire.errors import ConfigProblem, InvalidConfigurationError
         ("# nothing", {}),
         ("a: 1\nb: [x, {c: null}]", {"a": 1, "b": ["x", {"c": None}]}),
         ("1: one", {"1": "one"}),
+        ("a: &a {x: 1}\nb: *a\nc: [*a, *a]", {"a": {"x": 1}, "b": {"x": 1}, "c": [{"x": 1}] * 2}),
     ],
 )
 def test_a_file_is_its_keys_and_values(tmp_path: Path, text: str, values: object) -> None:
@@ -51,6 +52,27 @@ def test_what_is_no_mapping_in_yaml_is_refused(
     [problem] = refused.value.problems
     assert (refused.value.source, problem.path, problem.code) == (str(file), (), code)
     assert problem.message.startswith(message)
+
+
+def test_aliases_may_repeat_so_many_values_and_no_more(tmp_path: Path) -> None:
+    file = tmp_path / "f.yaml"
+    thousand = f"a: &a [{', '.join('x' * 999)}]\n"
+    file.write_text(f"{thousand}b: [{', '.join(['*a'] * (MAX_REPEATED // 1000))}]", "utf-8")
+    assert len(read_yaml(file)["b"]) == MAX_REPEATED // 1000
+    file.write_text(f"{file.read_text('utf-8')}\nc: &c y\nd: *c\n", "utf-8")
+    with pytest.raises(InvalidConfigurationError, match="more than 10000 values in all"):
+        read_yaml(file)
+
+
+def test_aliases_to_aliases_count_with_all_that_they_stand_for(tmp_path: Path) -> None:
+    file = tmp_path / "f.yaml"
+    levels = [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 20)]
+    file.write_text("\n".join(["a0: &a0 x", *levels]), "utf-8")
+    with pytest.raises(InvalidConfigurationError) as refused:
+        read_yaml(file)
+    [problem] = refused.value.problems
+    assert (problem.path, problem.code) == ((), "yaml")
+    assert "line 5" in problem.message, "it was refused where it became too much"
 
 
 def test_env_is_looked_up_with_a_problem_for_each_that_is_not_set(

@@ -34,16 +34,20 @@ class FakeLocation(CodeLocation):
     """Has jobs, and no workers; `becomes` is the status that loading ends in."""
 
     def __init__(self, name: str, *jobs: str) -> None:
-        repository = RepositorySnapshot("main", tuple(job(one) for one in jobs))
         self._loaded = CodeLocationState(
-            name=name,
-            status=CodeLocationStatus.LOADED,
-            updated_at=1.0,
-            repositories=(repository,),
+            name=name, status=CodeLocationStatus.LOADED, updated_at=1.0
         )
-        self._state = self._loaded
+        self.load(main=jobs)
         self.becomes = CodeLocationStatus.LOADED
         self.waits: list[float | None] = []
+
+    def load(self, **repositories: Sequence[str]) -> None:
+        """Has these repositories and jobs from now on, and no others."""
+        loaded = tuple(
+            RepositorySnapshot(name, tuple(job(one) for one in jobs))
+            for name, jobs in repositories.items()
+        )
+        self._state = self._loaded = replace(self._loaded, repositories=loaded)
 
     def turn(self, status: CodeLocationStatus) -> None:
         if status is CodeLocationStatus.LOADED:

@@ -21,6 +21,7 @@ from runwire.coordinator import RunCoordinator, SubmitRunContext
 from runwire.errors import (
     CodeLocationUnavailableError,
     InputInvalidError,
+    JobNotFoundError,
     LaunchFailedError,
     RunNotFoundError,
     RunStateConflictError,
@@ -203,6 +204,21 @@ def test_a_location_that_is_not_loaded_refuses_and_changes_nothing(
     with pytest.raises(CodeLocationUnavailableError):
         (start if action == "launch" else submit)()
     assert storage.get_run_record(run_id) == before
+
+
+@pytest.mark.parametrize("action", ["launch", "submit"])
+def test_a_location_that_has_lost_the_job_refuses_and_changes_nothing(
+    storage: MemoryStorage, launcher: Any, workspace: Any, action: str
+) -> None:
+    run_id = run_in(storage, workspace, RunStatus.NOT_STARTED)
+    before = storage.get_run_record(run_id)
+    workspace.get_location("here").load(main=["both"])
+    start = partial(launch, storage, launcher, workspace, run_id)
+    submit = partial(submit_run, storage, Immediate(), workspace, run_id, start)
+    with pytest.raises(JobNotFoundError):
+        (start if action == "launch" else submit)()
+    assert storage.get_run_record(run_id) == before
+    assert launcher.launched == []
 
 
 @pytest.mark.parametrize("status", sorted(set(RunStatus) - {RunStatus.NOT_STARTED}, key=str))

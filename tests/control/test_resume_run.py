@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from threading import Barrier
 from typing import Any
 
 import pytest
 
 from runwire import clock
+from runwire.config import ConfigurableClassData
 from runwire.control import report_lost_worker, resume_run
 from runwire.errors import (
     CodeLocationUnavailableError,
@@ -26,6 +28,8 @@ from runwire.runs.status import IN_PROGRESS_STATUSES, TERMINAL_STATUSES
 from runwire.storage import InstanceStorage
 from runwire.storages.memory import MemoryStorage
 from runwire.storages.sqlite import SqliteStorage
+from runwire.testing.launcher_place import launcher_place
+from runwire.testing.left_behind import is_alive, nothing_left_behind
 from runwire.workspace import CodeLocationStatus, WorkerStatus, Workspace
 from tests.control.ways import WAYS, events_of, run_in, tell, types_of
 
@@ -116,7 +120,8 @@ def test_a_run_in_another_status_is_not_resumed(
     with pytest.raises(RunStateConflictError) as refused:
         resume(storage, launcher, workspace, run_id, attempt)
     assert refused.value.expected == ("STARTING", "STARTED", "CANCELING")
-    assert ("reexecuteRun" in str(refused.value)) is (status in TERMINAL_STATUSES)
+    hint = "it has ended; submit its job again"
+    assert str(refused.value).endswith(hint) is (status in TERMINAL_STATUSES)
     assert (storage.get_run_record(run_id), events_of(storage, run_id)) == (before, events)
     assert (launcher.checked, launcher.stopped, launcher.resumed) == ([], [], [])
 
@@ -305,7 +310,7 @@ def test_a_run_that_ends_while_it_is_to_be_resumed_stays_so(
         return store(*args, **options)
 
     monkeypatch.setattr(storage, "store_events", end_then_store)
-    with pytest.raises(RunStateConflictError, match="reexecuteRun"):
+    with pytest.raises(RunStateConflictError, match="submit its job again"):
         resume(storage, launcher, workspace, run_id, attempt)
     assert types_of(storage, run_id) == [T.RUN_STARTING, T.RUN_START, T.RUN_SUCCESS]
     assert (launcher.stopped, launcher.resumed) == ([], [])
@@ -345,21 +350,58 @@ def test_an_old_worker_that_cannot_be_reached_does_not_keep_the_run_from_being_r
     assert (launcher.stopped, launcher.resumed) == ([], [(run_id, 2, 1)])
 
 
-@pytest.mark.parametrize("place", ["not loaded", "not there"])
-def test_a_location_that_cannot_be_used_refuses_and_changes_nothing(
-    storage: MemoryStorage, launcher: Any, workspace: Any, place: str
+@pytest.mark.parametrize("attempt", [None, 1])
+@pytest.mark.parametrize("health", [WorkerStatus.RUNNING, WorkerStatus.FAILED])
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        (
+            lambda locations: locations["here"].turn(CodeLocationStatus.UNREACHABLE),
+            CodeLocationUnavailableError,
+        ),
+        (lambda locations: locations.pop("here"), JobNotFoundError),
+        (lambda locations: locations["here"].load(other=["etl"]), JobNotFoundError),
+        (lambda locations: locations["here"].load(main=["other"]), JobNotFoundError),
+    ],
+    ids=["not loaded", "no location", "no repository", "no job"],
+)
+def test_a_run_whose_job_cannot_be_had_is_not_resumed_and_keeps_its_worker(
+    storage: MemoryStorage,
+    launcher: Any,
+    workspace: Any,
+    change: Callable[[Any], object],
+    error: type[Exception],
+    health: WorkerStatus,
+    attempt: int | None,
 ) -> None:
     run_id = run_in(storage, workspace, RunStatus.STARTED)
+    launcher.health = health
     before, events = storage.get_run_record(run_id), events_of(storage, run_id)
-    if place == "not loaded":
-        workspace.get_location("here").turn(CodeLocationStatus.UNREACHABLE)
-    else:
-        del workspace.locations["here"]
-    error = CodeLocationUnavailableError if place == "not loaded" else JobNotFoundError
+    change(workspace.locations)
     with pytest.raises(error):
-        resume(storage, launcher, workspace, run_id)
+        resume(storage, launcher, workspace, run_id, attempt)
     assert (storage.get_run_record(run_id), events_of(storage, run_id)) == (before, events)
     assert (launcher.stopped, launcher.resumed) == ([], [])
+
+
+def test_a_worker_goes_on_when_its_job_is_gone_and_a_resume_is_refused(tmp_path: Path) -> None:
+    """With a real code server and a real worker."""
+    launcher = ConfigurableClassData("runwire.launchers.default", "DefaultRunLauncher")
+    with nothing_left_behind(), launcher_place(tmp_path, launcher) as place:
+        run_id = place.launch("two_steps")
+        pid = place.wait_for_note("second of 2")
+        jobs = place.folder / "jobs.py"
+        jobs.write_text(jobs.read_text(encoding="utf-8").replace("two_steps", "renamed"))
+        [location] = place.workspace.list_locations()
+        location.reload()
+        before = place.record(run_id)
+        with pytest.raises(JobNotFoundError, match="there are: cleaning, ignoring, renamed"):
+            place.instance.resume_run(run_id, place.workspace)
+        assert place.record(run_id) == before
+        assert is_alive(pid)
+        place.go_on()
+        assert place.wait_for_end(run_id) is RunStatus.SUCCESS
+        assert place.endings(run_id) == [(T.RUN_SUCCESS, True, 1)]
 
 
 def test_an_unknown_run_is_told(

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from runwire import clock, fault_points
+from runwire.config import MAX_SECONDS
 from runwire.control import report_lost_worker, resume_run
 from runwire.daemons import run_monitor
 from runwire.daemons.monitoring import PAGE_SIZE, MonitoringDaemon
@@ -326,15 +327,59 @@ def test_a_loss_that_somebody_else_told_of_is_picked_up(make_world: MakeWorld) -
     assert world.launcher.resumed == [(run_id, 2, 1)]
 
 
+def _unreachable(world: World) -> None:
+    world.workspace.locations["here"].turn(CodeLocationStatus.UNREACHABLE)
+
+
+def _loading(world: World) -> None:
+    """Waiting for it does not change that."""
+    location = world.workspace.locations["here"]
+    location.becomes = CodeLocationStatus.LOADING
+    location.turn(CodeLocationStatus.LOADING)
+
+
+def _without_location(world: World) -> None:
+    del world.workspace.locations["here"]
+
+
+def _without_repository(world: World) -> None:
+    world.workspace.locations["here"].load(other=["etl"])
+
+
+def _without_job(world: World) -> None:
+    world.workspace.locations["here"].load(main=["other"])
+
+
+@pytest.mark.parametrize("lose_job", [_without_repository, _without_job])
+@pytest.mark.parametrize("status", [S.STARTING, S.STARTED])
+def test_a_live_worker_whose_job_is_gone_is_left_alone(
+    make_world: MakeWorld, status: RunStatus, lose_job: Callable[[World], None]
+) -> None:
+    world = make_world(max_resume_run_attempts=1)
+    run_id = world.run_in(status)
+    lose_job(world)
+    before = world.everything(run_id)
+    world.look(after=LATER)
+    assert world.everything(run_id) == before
+    assert (world.launcher.stopped, world.launcher.resumed, world.errors) == ([], [], [])
+
+
 @pytest.mark.parametrize(
-    "place", [CodeLocationStatus.UNREACHABLE, CodeLocationStatus.LOADING, None]
+    ("break_place", "told"),
+    [
+        (_unreachable, "code location 'here' is not available: it is UNREACHABLE"),
+        (_loading, "code location 'here' is not available: it is LOADING"),
+        (_without_location, "the workspace has no code location 'here'"),
+        (_without_repository, "there is no job 'etl' in repository 'main' of code location 'here'"),
+        (_without_job, "there is no job 'etl' in repository 'main' of code location 'here'"),
+    ],
 )
-def test_a_location_that_cannot_be_used_is_tried_again_until_it_takes_too_long(
-    make_world: MakeWorld, place: CodeLocationStatus | None
+def test_a_job_that_cannot_be_had_is_tried_again_until_it_takes_too_long(
+    make_world: MakeWorld, break_place: Callable[[World], None], told: str
 ) -> None:
     world = make_world(max_resume_run_attempts=1, start_timeout_seconds=60)
     run_id = world.run_in(S.STARTED)
-    _break(world, place)
+    break_place(world)
     world.launcher.health = H.FAILED
     waiting = [*WAYS[S.STARTED], T.RUN_WORKER_LOST]
     for seconds in (0, 30, 29):
@@ -344,29 +389,32 @@ def test_a_location_that_cannot_be_used_is_tried_again_until_it_takes_too_long(
     assert world.types(run_id) == [*waiting, T.RUN_FAILURE]
     assert world.reason(run_id) is RunFailureReason.WORKER_LOST
     assert world.last(run_id).message.startswith(
-        "The run lost its worker and could not be resumed: "
+        f"The run lost its worker and could not be resumed: {told}"
     )
+    assert world.record(run_id).worker_epoch == 1
     assert (world.launcher.resumed, world.errors) == ([], [])
-
-
-def _break(world: World, place: CodeLocationStatus | None) -> None:
-    """Turns the location of the runs into a status, which waiting does not change, or removes it."""
-    location = world.workspace.locations["here"]
-    if place is None:
-        del world.workspace.locations["here"]
-    else:
-        location.becomes = place
-        location.turn(place)
 
 
 def test_a_location_that_comes_back_in_time_resumes_the_run(make_world: MakeWorld) -> None:
     world = make_world(max_resume_run_attempts=1)
     run_id = world.run_in(S.STARTED)
-    _break(world, CodeLocationStatus.LOADING)
+    _loading(world)
     world.launcher.health = H.FAILED
     world.look()
     assert world.workspace.locations["here"].waits == []
     world.workspace.locations["here"].turn(CodeLocationStatus.LOADED)
+    world.look()
+    assert world.launcher.resumed == [(run_id, 2, 1)]
+
+
+def test_a_job_that_comes_back_in_time_is_resumed(make_world: MakeWorld) -> None:
+    world = make_world(max_resume_run_attempts=1)
+    run_id = world.run_in(S.STARTED)
+    _without_job(world)
+    world.launcher.health = H.FAILED
+    world.look()
+    assert world.types(run_id) == [*WAYS[S.STARTED], T.RUN_WORKER_LOST]
+    world.workspace.locations["here"].load(main=["etl"])
     world.look()
     assert world.launcher.resumed == [(run_id, 2, 1)]
 
@@ -536,6 +584,8 @@ def test_the_reaper_of_a_worker_that_took_too_long_adds_nothing(make_world: Make
         ("50", 10, 49, False),
         ("50", 1000, 51, True),
         ("1e3", 10, 999, False),
+        ("1e300", 10, MAX_SECONDS - 1, False),
+        ("1e300", None, MAX_SECONDS + 1, True),
     ],
 )
 def test_the_tag_of_a_run_holds_over_the_instance(

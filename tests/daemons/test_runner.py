@@ -13,6 +13,7 @@ import pytest
 
 from runwire import clock
 from runwire.daemons.daemon import Daemon
+from runwire.daemons.loop import DaemonLoop
 from runwire.daemons.runner import DaemonRunner
 from runwire.errors import RunInterrupted, StorageUnavailableError
 from runwire.instance import Instance
@@ -96,6 +97,20 @@ def test_it_works_again_and_again_and_beats(instance: Instance) -> None:
         eventually(lambda: heartbeat(instance).progress_at > first.progress_at)
         assert (first.daemon_id, first.errors, first.stopped) == ("one", (), False)
         assert lease(instance).daemon_id == "one"
+
+
+@pytest.mark.parametrize("interval_seconds", [1e300, float("inf")])
+def test_an_interval_that_the_system_cannot_wait_for_ends_no_loop(
+    interval_seconds: float,
+) -> None:
+    daemon = Working(interval_seconds=interval_seconds)
+    loop = DaemonLoop(daemon, now=clock.timestamp, monotonic=time.monotonic)
+    loop.start()
+    loop.work_until(float("inf"))
+    daemon.wait_for_iteration()
+    assert not loop.join(0.2)
+    loop.stop()
+    assert loop.join(PATIENCE)
 
 
 def test_stopping_gives_back_the_lease_and_tells_so(instance: Instance) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runwire.launcher import LaunchRunContext, ResumeRunContext
+from runwire.launcher import LaunchRunContext
 from runwire.launchers.default import DefaultRunLauncher
 
 
@@ -10,9 +10,6 @@ class BlindRunLauncher(DefaultRunLauncher):
     """Neither knows whether workers live nor stops them."""
 
     supports_check_run_worker_health = False
-
-    def resume_run(self, context: ResumeRunContext) -> None:
-        self.launch_run(context)
 
     def terminate(self, context: LaunchRunContext, *, force: bool = False) -> bool:
         return False

@@ -162,11 +162,20 @@ class Place:
         return found
 
     def stop(self) -> None:
+        wait_until(  # those that were started just now would die of it
+            lambda: all(map(_handles_sigterm, self.daemons)), "the daemons to be ready to stop"
+        )
         for each in self.daemons:
             each.terminate()
         for each in self.daemons:
             assert each.wait(60) == 0
         assert self.server.stop() == 0
+
+
+def _handles_sigterm(process: subprocess.Popen[bytes]) -> bool:
+    status = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
+    [caught] = [line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:")]
+    return bool(int(caught, 16) >> (signal.SIGTERM - 1) & 1)
 
 
 @pytest.fixture

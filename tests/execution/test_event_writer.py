@@ -80,6 +80,19 @@ def test_a_durable_entry_is_stored_with_all_before_it_in_one_call(
     assert (stored.position, stored.event_type, stored.epoch) == (4, EventType.STEP_START, 1)
 
 
+@pytest.mark.usefixtures("slow_groups")
+def test_a_durable_entry_may_be_stored_with_the_next(
+    storage: ScriptedStorage, writer: EventWriter
+) -> None:
+    assert writer.write(event(EventType.STEP_FAILURE), with_next=True) is None
+    assert storage.batches == []
+    assert writer.write(event(EventType.STEP_START)) is not None
+    assert storage.batches == [["STEP_FAILURE", "STEP_START"]]
+    writer.write(event(EventType.STEP_FAILURE), with_next=True)
+    writer.flush()
+    assert storage.batches[1:] == [["STEP_FAILURE"]]
+
+
 def test_other_entries_are_stored_soon_by_themselves(
     storage: ScriptedStorage, record: RunRecord, writer: EventWriter
 ) -> None:

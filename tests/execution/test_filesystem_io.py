@@ -68,8 +68,8 @@ def test_what_was_stored_is_loaded(tmp_path: Path, log: UserLog, value: Any) -> 
     stored = output(log)
     manager.handle_output(stored, value)
     assert manager.load_input(input_of(log)) == value
-    path = tmp_path / "storage" / "r" / "load" / "rows.1"
-    assert files(tmp_path) == ["storage/r/load/rows.1"]
+    path = tmp_path / "storage" / "r" / "outputs" / "load,rows.1"
+    assert files(tmp_path) == ["storage/r/outputs/load,rows.1"]
     assert stored.metadata == [MetadataEntry("path", TextMetadata(str(path), "PATH"))]
 
 
@@ -94,8 +94,8 @@ def test_a_value_is_synced_and_renamed_into_place_and_every_folder_on_the_way_sy
     manager.handle_output(output(log), 1)
     assert steps == [
         "sync file",
-        "rename to rows.1",
-        "sync load",
+        "rename to load,rows.1",
+        "sync outputs",
         "sync r",
         f"sync {tmp_path.name}",
     ]
@@ -129,13 +129,13 @@ def test_a_failure_leaves_the_old_value_and_no_part_of_the_new_one(
     with pytest.raises(OSError, match="No space left"):
         manager.handle_output(output(log), "new")
     assert manager.load_input(input_of(log)) == "old"
-    assert files(tmp_path) == ["r/load/rows.1"]
+    assert files(tmp_path) == ["r/outputs/load,rows.1"]
 
 
 def test_what_is_not_stored_is_told_with_its_names(tmp_path: Path, log: UserLog) -> None:
     with pytest.raises(InputLoadError) as raised:
         FilesystemIOManager(tmp_path).load_input(input_of(log))
-    path = tmp_path / "r" / "load" / "rows.1"
+    path = tmp_path / "r" / "outputs" / "load,rows.1"
     assert str(raised.value) == (
         f"input 'raw' of step 'clean': output 'rows' of step 'load' is not stored at {path}; was it"
         " deleted?"
@@ -148,24 +148,23 @@ def test_what_one_epoch_stored_another_does_not_overwrite(tmp_path: Path, log: U
     manager.handle_output(replace(output(log), epoch=2), "new")
     manager.handle_output(output(log), "old")
     assert manager.load_input(replace(input_of(log), upstream_epoch=2)) == "new"
-    assert files(tmp_path) == ["r/load/rows.1", "r/load/rows.2"]
+    assert files(tmp_path) == ["r/outputs/load,rows.1", "r/outputs/load,rows.2"]
 
 
-def leave_parts(folder: Path) -> None:
-    """Leaves what workers of some epochs have half written, and what is not ours."""
+def leave_parts(tmp_path: Path, *names: str) -> Path:
+    """Leaves what was half written, and what is not ours; returns their folder."""
+    folder = tmp_path / "r" / "outputs"
     folder.mkdir(parents=True)
-    for name in (".abc.1.part", ".def.2.part", ".ghi.10.part", ".mine.part", ".a.b.part"):
+    for name in names:
         (folder / name).write_bytes(b"half")
+    return folder
 
 
 def test_what_a_former_worker_left_half_written_is_removed(tmp_path: Path, log: UserLog) -> None:
-    manager = FilesystemIOManager(tmp_path)
-    leave_parts(tmp_path / "load")
-    leave_parts(tmp_path / "r" / "load")
-    manager.handle_output(replace(output(log), epoch=2), "new")
-    kept = [".a.b.part", ".def.2.part", ".ghi.10.part", ".mine.part", "rows.2"]
-    assert files(tmp_path / "r") == [f"load/{name}" for name in kept]
-    assert len(files(tmp_path / "load")) == 5
+    others = [".load,rows.3.part", ".load,rows.part", ".load,sums.1.part", ".loader,rows.1.part"]
+    folder = leave_parts(tmp_path, ".load,rows.1.part", ".load,rows.2.part", *others)
+    FilesystemIOManager(tmp_path).handle_output(replace(output(log), epoch=2), "new")
+    assert files(folder) == [*others, "load,rows.2"]
 
 
 def test_what_a_failed_step_left_half_written_is_removed_with_that_of_former_workers(
@@ -174,11 +173,12 @@ def test_what_a_failed_step_left_half_written_is_removed_with_that_of_former_wor
     manager = FilesystemIOManager(tmp_path)
     manager.clear_away("r", "load", 2)
     assert files(tmp_path) == []
-    leave_parts(tmp_path / "r" / "load")
-    manager.handle_output(output(log), "kept")
+    others = [".load,rows.10.part", ".load,rows.part", ".loader,rows.1.part"]
+    folder = leave_parts(tmp_path, ".load,rows.1.part", ".load,sums.2.part", *others)
+    manager.handle_output(output(log, "loader"), "kept")
+    (folder / ".loader,rows.1.part").touch()
     manager.clear_away("r", "load", 2)
-    kept = [".a.b.part", ".ghi.10.part", ".mine.part", "rows.1"]
-    assert files(tmp_path) == [f"r/load/{name}" for name in kept]
+    assert files(folder) == [*others, "loader,rows.1"]
 
 
 ODD_NAMES = [
@@ -210,7 +210,7 @@ def test_odd_names_stay_below_the_folder_and_apart(tmp_path: Path, log: UserLog)
         assert manager.load_input(input_of(log, name, name)) == name
     stored = files(tmp_path)
     assert len(stored) == len(ODD_NAMES)
-    assert all(path.startswith("storage/r/") and path.count("/") == 3 for path in stored)
+    assert all(path.startswith("storage/r/outputs/") and path.count("/") == 3 for path in stored)
 
 
 def test_usual_names_are_kept_as_they_are() -> None:

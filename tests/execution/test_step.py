@@ -139,7 +139,7 @@ def test_a_step_that_succeeds_tells_everything_in_order(tmp_path: Path) -> None:
         StepOutputData("result", type_check=OK, metadata=(unit, source)),
         StepOutputData("result", type_check=OK),
     ]
-    place = TextMetadata(str(tmp_path / "r" / "load" / "result.1"), "PATH")
+    place = TextMetadata(str(tmp_path / "r" / "outputs" / "load,result.1"), "PATH")
     assert ran.data("HANDLED_OUTPUT")[0] == HandledOutputData(
         "result", "io_manager", (MetadataEntry("path", place),)
     )
@@ -553,7 +553,7 @@ def test_an_input_that_cannot_be_loaded_fails_the_step_with_the_reason(tmp_path:
 
     @op
     def damage(context: OpContext, rows: int) -> int:
-        (tmp_path / "r" / "damages" / "result.1").write_bytes(b"damaged")
+        (tmp_path / "r" / "outputs" / "damages,result.1").write_bytes(b"damaged")
         return rows
 
     @job

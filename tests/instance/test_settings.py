@@ -1,12 +1,20 @@
 """`runwire.yaml` is strict, tells everything at once, and never prints a secret."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from runwire.config import MAX_SECONDS
 from runwire.errors import InvalidConfigurationError
-from runwire.instance.settings import effective_configuration, read_settings
+from runwire.instance.settings import (
+    DaemonSettings,
+    RunMonitoringSettings,
+    Settings,
+    effective_configuration,
+    read_settings,
+)
 
 
 def problems_of(home: Path, text: str) -> dict[str, str]:
@@ -54,7 +62,7 @@ local_artifact_storage: {module: runwire.instance.ref, class: InstanceRef}
     }
     assert "NOT_SET_ANYWHERE is not set" in problems["auth.token"]
     assert "is not a LocalArtifactStorage" in problems["local_artifact_storage.class"]
-    assert "exactly one of sqlite and custom" in problems["storage"]
+    assert "only one of sqlite and custom" in problems["storage"]
 
 
 @pytest.mark.parametrize(
@@ -118,3 +126,110 @@ def test_a_token_that_no_header_could_carry_is_refused(tmp_path: Path, token: st
     assert list(problems) == ["auth.token"]
     assert "a token" in problems["auth.token"]
     assert token.strip() == "" or token.strip() not in problems["auth.token"]
+
+
+# ------------------------------------------------------------------------------ values and sections
+
+
+def durations() -> Iterator[str]:
+    """The key path of each duration that a file can hold, by the fields of the models."""
+    yield "run_launcher.config.stop_grace_seconds"
+    yield "storage.sqlite.busy_timeout_seconds"
+    for section, model in (("run_monitoring", RunMonitoringSettings), ("daemons", DaemonSettings)):
+        for name in model.model_fields:
+            if name.endswith("_seconds"):
+                yield f"{section}.{name}"
+
+
+def at(path: str, value: str) -> str:
+    """A file with one value, and the class that the key path needs."""
+    *sections, key = path.split(".")
+    text = f"{key}: {value}"
+    if sections[0] == "run_launcher":
+        launcher = "module: runwire.launchers.subprocess, class: SubprocessRunLauncher"
+        return f"run_launcher: {{{launcher}, config: {{{text}}}}}"
+    for section in reversed(sections):
+        text = f"{section}: {{{text}}}"
+    return text
+
+
+@pytest.mark.parametrize("path", list(durations()))
+@pytest.mark.parametrize("value", ["1e300", "1.0e+300", "31622401", ".inf", ".nan", "-1", "true"])
+def test_no_duration_is_without_bounds(tmp_path: Path, path: str, value: str) -> None:
+    bound = "86400" if path.startswith("storage") else "31622400"
+    problems = problems_of(tmp_path, at(path, value))
+    assert list(problems) == [path]
+    if value not in {".nan", "-1", "true"}:
+        assert problems[path] == f"Input should be less than or equal to {bound}"
+
+
+def test_the_longest_durations_are_taken(tmp_path: Path) -> None:
+    (tmp_path / "runwire.yaml").write_text(
+        "run_monitoring: {poll_interval_seconds: 31622400, max_runtime_seconds: null}\n"
+        "storage: {sqlite: {busy_timeout_seconds: 86400}}"
+    )
+    settings, components, _ = read_settings(tmp_path)
+    assert settings.run_monitoring.poll_interval_seconds == MAX_SECONDS
+    assert settings.run_monitoring.max_runtime_seconds is None
+    assert components["storage"].config_dict["busy_timeout_seconds"] == 86400
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["run_monitoring.max_resume_run_attempts", "server.port", "storage.sqlite.max_open_logs"],
+)
+@pytest.mark.parametrize("value", ["true", "false", "yes"])
+def test_a_boolean_is_no_number(tmp_path: Path, path: str, value: str) -> None:
+    assert problems_of(tmp_path, at(path, value)) == {path: "must be a number, not true or false"}
+
+
+@pytest.mark.parametrize("key", sorted(set(Settings.model_fields) - {"name"}))
+def test_an_empty_section_means_its_defaults(tmp_path: Path, key: str) -> None:
+    defaults = read_settings(tmp_path)[:2]
+    (tmp_path / "runwire.yaml").write_text(f"{key}:\n")
+    assert read_settings(tmp_path)[:2] == defaults
+
+
+@pytest.mark.parametrize("text", ["storage: {}", "storage: {sqlite: }", "storage: {custom: }"])
+def test_a_storage_without_keys_is_sqlite(tmp_path: Path, text: str) -> None:
+    _, defaults, _ = read_settings(tmp_path)
+    (tmp_path / "runwire.yaml").write_text(text)
+    settings, components, written = read_settings(tmp_path)
+    assert components == defaults
+    assert effective_configuration(settings, components, written)["storage"]["config"] == {
+        "base_dir": str(tmp_path),
+        "busy_timeout_seconds": 30.0,
+        "max_open_logs": 64,
+    }
+
+
+def test_sections_within_sections_may_be_empty_too(tmp_path: Path) -> None:
+    (tmp_path / "runwire.yaml").write_text(
+        "server: {allowed_hosts: , allowed_origins: }\n"
+        "run_launcher: {module: runwire.launchers.subprocess, class: SubprocessRunLauncher,"
+        " config: {environment: }}\n"
+        "run_coordinator:\n"
+        "  module: runwire.coordinators.default\n"
+        "  class: DefaultRunCoordinator\n"
+        "  config:\n"
+    )
+    settings, components, _ = read_settings(tmp_path)
+    assert (settings.server.allowed_hosts, settings.server.allowed_origins) == ((), ())
+    launcher = components["run_launcher"].info_dict()["config"]
+    assert (launcher["environment"], launcher["stop_grace_seconds"]) == ({}, 10.0)
+    assert components["run_coordinator"].config_dict == {}
+
+
+@pytest.mark.parametrize("value", ["a text", "[a, list]", "7"])
+def test_what_is_no_section_is_told_without_a_class_of_ours(tmp_path: Path, value: str) -> None:
+    sections = sorted(set(Settings.model_fields) - {"name"})
+    problems = problems_of(tmp_path, "\n".join(f"{key}: {value}" for key in sections))
+    assert problems == dict.fromkeys(sections, "must be a mapping of keys to values")
+
+
+def test_problems_of_a_storage_of_ones_own_have_their_key_path(tmp_path: Path) -> None:
+    custom = "{module: runwire.storages.sqlite, class: SqliteStorage, config: {base_dri: x}}"
+    assert set(problems_of(tmp_path, f"storage: {{custom: {custom}}}")) == {
+        "storage.custom.config.base_dir",
+        "storage.custom.config.base_dri",
+    }

@@ -52,15 +52,14 @@ def test_launching_asks_the_run_s_location_for_a_worker_of_its_epoch() -> None:
     assert location.asked == [WorkerRequest("run", "sales", "main", 3, INSTANCE_REF)]
 
 
-def test_resuming_kills_the_former_workers_and_asks_for_one_of_the_run_s_epoch() -> None:
+def test_resuming_asks_for_a_worker_of_the_run_s_epoch_and_leaves_the_former_to_who_resumes() -> (
+    None
+):
     location = NotingLocation()
     DefaultRunLauncher().resume_run(
         ResumeRunContext(record(), OneLocation(location), INSTANCE_REF, resume_attempt_number=2)
     )
-    assert location.asked == [
-        ("stop", WorkerRef("run", 2, INSTANCE_REF), True),
-        WorkerRequest("run", "sales", "main", 3, INSTANCE_REF),
-    ]
+    assert location.asked == [WorkerRequest("run", "sales", "main", 3, INSTANCE_REF)]
 
 
 @pytest.mark.parametrize("run", [record(location=None), record(repository=None)])

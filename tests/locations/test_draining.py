@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,12 +10,13 @@ import pytest
 
 from runwire.control.new_run import NewRun
 from runwire.instance import Instance
+from runwire.locations.worker_presence import stop_workers
 from runwire.locations.workspace import LocalWorkspace
 from runwire.runs.status import RunStatus
 from runwire.testing.left_behind import eventually, is_alive
 from runwire.workspace import CodeLocationStatus, JobSelector, WorkerRef, WorkerStatus
 from tests.locations.conftest import Open, Write
-from tests.locations.processes import code_servers, server_pid
+from tests.locations.processes import code_servers, marked_processes, server_pid
 
 JOBS = """
     import time
@@ -37,6 +39,18 @@ JOBS = """
     def working():
         work()
 """
+
+
+@pytest.fixture(autouse=True)
+def workers_end(nothing_left: None, tmp_path: Path) -> Iterator[None]:
+    """Run workers outlive the workspace; here they end with the test, also when it fails before it lets them go on."""
+    yield
+    (tmp_path / "gate").touch()
+    try:
+        eventually(lambda: not marked_processes(), "the run workers have ended")
+    finally:
+        for run_dir in (tmp_path / "home" / "storage").glob("*"):
+            stop_workers(run_dir, sys.maxsize, grace_seconds=0, force=True)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from runwire.events.metadata import MetadataEntry, MetadataValue
 from runwire.events.payloads import EngineEventData, RunFailureReason
 from runwire.events.types import TERMINAL_RUN_EVENTS, EventType
 from runwire.instance import Instance
+from runwire.locations.target import LocationTarget
 from runwire.locations.workspace import LocalWorkspace
 from runwire.runs.run import RunRecord
 from runwire.runs.status import RunStatus
@@ -317,6 +318,40 @@ def test_a_worker_that_cannot_be_started_is_told_to_who_launched(
         RunFailureReason.LAUNCH_FAILED,
     )
     assert _types(instance, record.run_id) == [E.RUN_STARTING, E.RUN_FAILURE]
+
+
+def test_a_worker_is_not_started_where_the_folder_of_its_definitions_is_gone(
+    write: Write, open_workspace: Open, instance: Instance, tmp_path: Path
+) -> None:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    target = LocationTarget(python_file=write(JOBS), working_directory=folder)
+    workspace = open_workspace(target)
+    folder.rmdir()
+    record, _ = instance.create_run(NewRun(job=JobSelector("good")), workspace)
+    with pytest.raises(LaunchFailedError, match="is not there any more; put it back"):
+        instance.submit_run(record.run_id, workspace)
+    assert _record(instance, record.run_id).status is RunStatus.FAILURE
+    failure = _events(instance, record.run_id)[-1]
+    assert failure.event_type is E.RUN_FAILURE
+    assert f"the folder {folder}, in which" in failure.message
+
+
+@both_ways
+def test_a_worker_of_a_run_that_was_deleted_leaves_no_folder(
+    write: Write, open_workspace: Open, instance: Instance, jobs: str
+) -> None:
+    workspace = open_workspace(write(jobs))
+    run_id = _submit(instance, workspace, "good")
+    _wait_for_end(instance, run_id)
+    instance.delete_run(run_id, workspace)
+    run_dir = instance.local_artifact_storage.run_dir(run_id)
+    assert not run_dir.exists()
+    ref = instance.get_ref().to_dict()
+    request = WorkerRequest(run_id, "good", "__repository__", 1, ref)
+    pid = workspace.get_location("jobs").start_worker(request)
+    eventually(lambda: not is_alive(pid) and not run_dir.exists(), "its folder is gone")
+    assert [path.name for path in run_dir.parent.iterdir()] == []
 
 
 def test_a_second_worker_with_an_old_epoch_does_nothing(

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from runwire.events.metadata import normalize_metadata
@@ -25,6 +26,7 @@ from runwire.events.types import EventType, LogLevel
 from runwire.instance import Instance
 from runwire.runs.status import RunStatus
 from runwire.testing.left_behind import eventually, is_alive
+from tests.locations import step_runs
 from tests.locations.step_runs import StepRuns, fork_server
 
 
@@ -270,8 +272,8 @@ def test_what_a_process_has_half_stored_when_it_dies_is_removed(runs: StepRuns) 
     message = "Step end failed: its process was killed by SIGKILL before the step had ended"
     assert failures(runs) == [("end", message)]
     folder = runs.instance.local_artifact_storage.storage_dir / "r"
-    stored = sorted(f"{path.parent.name}/{path.name}" for path in folder.glob("*/*"))
-    assert stored == ["independent/result.1", "independent_2/result.1"]
+    stored = sorted(path.name for path in (folder / "outputs").iterdir())
+    assert stored == ["independent,result.1", "independent_2,result.1"]
     assert_others_went_on(runs)
 
 
@@ -378,6 +380,7 @@ WORKER = """
 import sys
 from pathlib import Path
 from runwire.instance import Instance
+from tests.locations import step_runs
 from tests.locations.step_runs import StepRuns
 
 home, fork_socket, folder = sys.argv[1:]
@@ -445,3 +448,55 @@ def test_a_worker_that_is_not_the_runs_any_more_kills_its_step_processes(
     assert [is_alive(pid_in(marks / name)) for name in ("a", "tell")] == [False, False]
     assert not (marks / "told").exists()
     assert runs.events()[-1].event_type is EventType.RUN_CANCELED
+
+
+def test_how_a_step_ended_is_not_made_up_when_nobody_can_tell(
+    instance: Instance, tmp_path: Path, marks: Path
+) -> None:
+    with fork_server(tmp_path) as path:
+        runs = StepRuns(instance, path)
+
+        def kill_fork_server_and_step() -> None:
+            step = pid_in(marks / "pid")
+            server = int(Path(f"/proc/{step}/stat").read_text().rpartition(")")[2].split()[1])
+            os.kill(server, signal.SIGKILL)
+            eventually(lambda: not is_alive(server), "the fork server has ended")
+            os.kill(step, signal.SIGSEGV)
+
+        ops = {"ops": {"wait_for_go": {"config": {"folder": str(marks)}}}}
+        status = runs.execute("waiting", ops, meanwhile=kill_fork_server_and_step)
+    assert status is RunStatus.FAILURE
+    message = "Step wait_for_go failed: its process ended before the step had ended"
+    assert failures(runs) == [("wait_for_go", message)]
+
+
+# ------------------------------------------------------- a directory that is removed meanwhile
+
+
+@pytest.fixture
+def removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The directory of the worker, which is not there any more."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    monkeypatch.setattr(
+        step_runs, "SOURCE", msgspec.structs.replace(step_runs.SOURCE, directory=str(folder))
+    )
+    return folder
+
+
+def test_a_step_for_which_there_is_no_directory_any_more_names_it(
+    runs: StepRuns, removed: Path
+) -> None:
+    assert runs.execute("chain") is RunStatus.FAILURE
+    [(step, message)] = failures(runs)
+    assert step == "one"
+    told = "Step one failed: no process could be started for it: the folder"
+    assert message.startswith(f"{told} {removed}, in which")
+    assert "put it back" in message
+
+
+def test_a_step_runs_in_a_directory_that_was_made_anew(runs: StepRuns, removed: Path) -> None:
+    removed.mkdir()
+    assert runs.execute("chain") is RunStatus.SUCCESS

@@ -18,8 +18,10 @@ from runwire.locations.worker_presence import (
     WorkerPresence,
     announce_worker,
     check_worker,
+    remove_traces,
     stop_workers,
 )
+from runwire.testing.left_behind import pause
 from runwire.workspace import CheckRunHealthResult, WorkerStatus
 
 PATIENCE = 30.0
@@ -94,7 +96,7 @@ def test_one_that_was_killed_has_failed(tmp_path: Path, start: Start) -> None:
 
 
 def test_one_that_was_stopped_by_a_signal_still_runs(tmp_path: Path, start: Start) -> None:
-    os.kill(start().pid, signal.SIGSTOP)
+    pause(start().pid)
     assert status(tmp_path) is WorkerStatus.RUNNING
 
 
@@ -161,6 +163,11 @@ def test_a_worker_is_found_before_it_has_come_to_tell_of_itself(tmp_path: Path) 
     assert status(tmp_path) is WorkerStatus.FAILED
 
 
+def test_one_of_a_run_that_was_deleted_meanwhile_is_not_announced(tmp_path: Path) -> None:
+    announce_worker(tmp_path / "deleted", 1, os.getpid())
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_two_that_look_at_once_do_not_see_each_other(tmp_path: Path, start: Start) -> None:
     worker = start()
     worker.kill()
@@ -220,7 +227,7 @@ def test_force_kills_at_once_also_one_that_is_stopped_and_spares_later_epochs(
     tmp_path: Path, start: Start
 ) -> None:
     first, second, third = start(1), start(2), start(3)
-    os.kill(first.pid, signal.SIGSTOP)
+    pause(first.pid)
     assert stop_workers(tmp_path, 2, grace_seconds=PATIENCE, force=True)
     assert first.wait(PATIENCE) == second.wait(PATIENCE) == -signal.SIGKILL
     assert third.poll() is None
@@ -232,6 +239,20 @@ def test_an_empty_or_torn_file_says_nothing(tmp_path: Path) -> None:
         (tmp_path / "worker.1.lock").write_bytes(body)
         assert status(tmp_path) is WorkerStatus.NOT_FOUND
         assert not stop_workers(tmp_path, 1, grace_seconds=0, force=True)
+
+
+def test_the_traces_of_starts_are_removed_and_nothing_else(tmp_path: Path) -> None:
+    started, worked = tmp_path / "started", tmp_path / "worked"
+    for run_dir in (started, worked):
+        run_dir.mkdir()
+        for name in ("worker.out", "worker.err", "worker.1.lock", "worker.2.lock"):
+            (run_dir / name).touch()
+    (worked / "worker.3.lock").touch()
+    (worked / "load").mkdir()
+    for run_dir in (started, worked, tmp_path / "none"):
+        remove_traces(run_dir, 2)
+    assert [path.name for path in tmp_path.iterdir()] == ["worked"]
+    assert sorted(path.name for path in worked.iterdir()) == ["load", "worker.3.lock"]
 
 
 def _wait_until_gone(pid: int) -> None:

@@ -453,5 +453,45 @@ def test_a_code_server_ends_when_its_parent_is_gone(
         assert parent.stdout.readline() == b"started\n"
         eventually(loading.exists, "the code server loads its definitions")
         parent.kill()
+    eventually(lambda: not list(socket_root.iterdir()), "the code server has removed its files")
     eventually(lambda: not marked_processes(), "the code server has ended")
-    assert list(socket_root.iterdir()) == []
+
+
+WARMING = """
+    import threading
+    from pathlib import Path
+    from runwire.locations import warm_up
+
+    def write(*_, io_base_dir, **__):
+        number = 0
+        while True:
+            folder = Path(io_base_dir) / str(number % 100)
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / str(number)).touch()
+            Path(__file__).with_name("warming").touch()
+            number += 1
+
+    warm_up.execute_run = write
+"""
+"""Definitions with which the warm-up makes files for ever."""
+
+
+@pytest.mark.parametrize("end", ["dispose", "kill"])
+def test_a_code_server_that_ends_while_it_warms_up_leaves_no_files(
+    write: Write, socket_root: Path, tmp_path: Path, end: str
+) -> None:
+    script = (
+        "import sys\n"
+        "from runwire.locations.workspace import LocalWorkspace, LocationTarget\n"
+        f"workspace = LocalWorkspace([LocationTarget(python_file={str(write(WARMING))!r})])\n"
+        "sys.stdin.read()\n"
+        "workspace.dispose()\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE) as parent:
+        eventually((tmp_path / "warming").exists, "the code server warms up")
+        assert parent.stdin is not None
+        if end == "kill":
+            parent.kill()
+        parent.stdin.close()
+    eventually(lambda: not list(socket_root.iterdir()), "the code server has removed its files")
+    eventually(lambda: not marked_processes(), "the code server has ended")

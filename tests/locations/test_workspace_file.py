@@ -178,7 +178,12 @@ def test_two_locations_of_one_name_are_told(file: Path) -> None:
     ("text", "path", "message"),
     [
         ("", "load_from", "a value is needed here"),
-        ("load_from:", "load_from", "Input should be a valid list"),
+        ("load_from:", "load_from", "must be a list of values"),
+        (
+            "load_from: [grpc_server: {port: true}]",
+            "load_from.0.grpc_server.port",
+            "must be a number, not true or false",
+        ),
         ("- python_file: a.py", "", "must be a mapping of keys to values"),
         ("load_from: [", "", "is not YAML: "),
         ("load_from: []\nload_from: []", "", "is not YAML: the key 'load_from' is written twice"),

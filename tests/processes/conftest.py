@@ -97,10 +97,10 @@ def starter(
     if sys.platform != "linux":
         pytest.skip("forks are for Linux")
     with fork_server(folder) as (path, _):
-        yield ForkingStarter(path, _Refusing())
+        yield ForkingStarter(path, Refusing())
 
 
-class _Refusing(ChildStarter):
+class Refusing(ChildStarter):
     """What must not be needed."""
 
     def start(self, request: ChildRequest) -> None:  # type: ignore[override]

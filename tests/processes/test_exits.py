@@ -2,7 +2,7 @@
 
 import pytest
 
-from runwire.processes.exits import describe_exit
+from runwire.processes.exits import UNKNOWN_EXIT, describe_exit
 
 
 @pytest.mark.parametrize(
@@ -13,6 +13,7 @@ from runwire.processes.exits import describe_exit
         (-9, "was killed by SIGKILL"),
         (-11, "was killed by SIGSEGV"),
         (-200, "was killed by signal 200"),
+        (UNKNOWN_EXIT, "ended"),
     ],
 )
 def test_an_exit_code_is_told_in_words(exit_code: int, told: str) -> None:

@@ -7,15 +7,18 @@ import select
 import signal
 import socket
 import sys
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from runwire.processes.exits import UNKNOWN_EXIT
 from runwire.processes.forking import ForkingStarter
 from runwire.processes.spawning import SpawningStarter
 from runwire.processes.starter import Child, ChildStarter
-from tests.processes.conftest import Request, fork_server
+from tests.processes.conftest import Refusing, Request, fork_server
 
 PATIENCE = 30.0
 
@@ -215,7 +218,7 @@ def test_a_child_outlives_its_fork_server_and_its_end_is_still_seen(
         assert child.wait(0.05) is None
         assert not is_gone(alive)
         child.send_signal(signal.SIGTERM)
-        assert child.wait(PATIENCE) == -signal.SIGKILL
+        assert child.wait(PATIENCE) == UNKNOWN_EXIT
         child.close()
 
 
@@ -239,13 +242,46 @@ def test_a_request_that_breaks_off_does_not_stop_the_server(
     request_of: Request, folder: Path
 ) -> None:
     with fork_server(folder) as (path, _):
-        for garbage in (b"", b"nonsense\n", b'{"size": 10}\nabc', b"{}\n"):
+        for garbage in (
+            b"",
+            b"nonsense\n",
+            b'{"size": 10}\nabc',
+            b"{}\n",
+            b"[]\n",
+            b'{"size": null}\n',
+            b'{"size": 0}\n',
+        ):
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as broken:
                 broken.connect(path)
                 broken.sendall(garbage)
         starter = ForkingStarter(path, SpawningStarter())
         with starter.start(request_of("sys.exit(5)")) as child:
             assert child.wait(PATIENCE) == 5
+
+
+@needs_forks
+def test_a_request_that_is_slow_does_not_hold_up_others(
+    request_of: Request, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runwire.processes.fork_server.REQUEST_SECONDS", 0.3)
+    over = threading.Event()
+
+    def drip(slow: socket.socket) -> None:
+        with suppress(OSError):  # it is given up
+            while not over.wait(0.05):
+                slow.send(b"x")
+
+    with fork_server(folder) as (path, _), socket.socket(socket.AF_UNIX) as slow:
+        slow.connect(path)
+        slow.send(b"x")
+        thread = threading.Thread(target=drip, args=(slow,))
+        thread.start()
+        try:
+            with ForkingStarter(path, Refusing()).start(request_of("sys.exit(5)")) as child:
+                assert child.wait(PATIENCE) == 5
+        finally:
+            over.set()
+            thread.join()
 
 
 def test_a_thread_that_does_not_end_keeps_no_child(

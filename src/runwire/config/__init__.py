@@ -1,4 +1,4 @@
-"""Configuration: pluggable components, `env:` references, redaction, problems with their paths."""
+"""Configuration: pluggable components, types of fields, `env:` references, redaction, problems with their paths."""
 
 from runwire.config.configurable import (
     ComponentConfig,
@@ -7,15 +7,27 @@ from runwire.config.configurable import (
     NoConfig,
 )
 from runwire.config.environment import resolve_env
+from runwire.config.fields import (
+    MAX_SECONDS,
+    PositiveSeconds,
+    Seconds,
+    Section,
+    WholeNumber,
+)
 from runwire.config.problems import pydantic_problems
 from runwire.config.redaction import REDACTED, redacted
 
 __all__ = [
+    "MAX_SECONDS",
     "REDACTED",
     "ComponentConfig",
     "ConfigurableClass",
     "ConfigurableClassData",
     "NoConfig",
+    "PositiveSeconds",
+    "Seconds",
+    "Section",
+    "WholeNumber",
     "pydantic_problems",
     "redacted",
     "resolve_env",

@@ -6,9 +6,16 @@ from pydantic import ValidationError
 
 from runwire.errors import ConfigProblem
 
+_MAPPING = "must be a mapping of keys to values"
+_LIST = "must be a list of values"
+
 _MESSAGES = {
     "missing": "a value is needed here",
     "extra_forbidden": "there is no such key; remove it or mend its name",
+    "model_type": _MAPPING,
+    "dict_type": _MAPPING,
+    "list_type": _LIST,
+    "tuple_type": _LIST,
 }
 
 

@@ -1,4 +1,4 @@
-"""Reading YAML files strictly: a mapping of keys, no key twice."""
+"""Reading YAML files strictly: a mapping of keys, no key twice, and no more than a file's worth of values."""
 
 from __future__ import annotations
 
@@ -11,9 +11,43 @@ import yaml
 from runwire.config.environment import resolve_env
 from runwire.errors import ConfigProblem, InvalidConfigurationError
 
+MAX_REPEATED = 10_000
+"""How many values the aliases of a file may repeat in all."""
+
 
 class _StrictLoader(yaml.SafeLoader):
-    """Refuses a key that is written twice, which YAML's default quietly lets win."""
+    """Refuses a key that is written twice, which YAML's default quietly lets win, and aliases that repeat too much.
+
+    A few lines of aliases to values with aliases stand for billions of values, which whoever walks through
+    them would visit one by one. So a node counts with all that its aliases repeat, before any is built.
+    """
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self._nodes = 0
+        self._repeated = 0
+        self._sizes: dict[yaml.Node, int] = {}
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        is_alias = self.check_event(yaml.AliasEvent)
+        before = self._nodes
+        node = super().compose_node(parent, index)
+        if node is None:
+            return None
+        if is_alias:
+            self._repeat(node)
+        else:
+            self._nodes += 1
+            self._sizes[node] = self._nodes - before
+        return node
+
+    def _repeat(self, node: yaml.Node) -> None:
+        size = self._sizes.get(node, 1)  # one that is not whole yet refers to itself
+        self._nodes += size
+        self._repeated += size
+        if self._repeated > MAX_REPEATED:
+            problem = f"aliases repeat this and others, more than {MAX_REPEATED} values in all; write them out"
+            raise yaml.composer.ComposerError(None, None, problem, node.start_mark)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[Any] = set()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from runwire.errors import CodeLocationNotFoundError, CodeLocationUnavailableError, JobNotFoundError
 from runwire.runs.run import RunRecord
-from runwire.workspace import CodeLocation, CodeLocationStatus, Workspace
+from runwire.workspace import CodeLocation, CodeLocationState, CodeLocationStatus, Workspace
 
 LOADING_SECONDS = 10.0
 """How long an action waits for a code location that is being loaded."""
@@ -17,6 +17,39 @@ def loaded_location(workspace: Workspace, name: str) -> CodeLocation:
         CodeLocationNotFoundError: the workspace has none of this name.
         CodeLocationUnavailableError: it is not loaded.
     """
+    location, _ = _loaded(workspace, name)
+    return location
+
+
+def location_of_run(workspace: Workspace, record: RunRecord) -> CodeLocation:
+    """The loaded code location that has a run's job.
+
+    Raises:
+        JobNotFoundError: the run does not name where its job is, the workspace does not have the location, or
+            the location does not have the job in the run's repository.
+        CodeLocationUnavailableError: it is not loaded.
+    """
+    run = record.run
+    if run.location_name is None or run.repository_name is None:
+        raise JobNotFoundError(run.job_name)
+    place = f"repository {run.repository_name!r} of code location {run.location_name!r}"
+    try:
+        location, state = _loaded(workspace, run.location_name)
+    except CodeLocationNotFoundError:
+        raise JobNotFoundError(run.job_name, place=place) from None
+    jobs = {
+        job.name
+        for repository in state.repositories
+        if repository.name == run.repository_name
+        for job in repository.jobs
+    }
+    if run.job_name not in jobs:
+        raise JobNotFoundError(run.job_name, jobs, place)
+    return location
+
+
+def _loaded(workspace: Workspace, name: str) -> tuple[CodeLocation, CodeLocationState]:
+    """A code location with the state in which it is loaded; raises as `loaded_location`."""
     location = workspace.get_location(name)
     if location.state.status is CodeLocationStatus.LOADING:
         location.wait_until_settled(LOADING_SECONDS)
@@ -26,19 +59,4 @@ def loaded_location(workspace: Workspace, name: str) -> CodeLocation:
         if state.load_error is not None:
             problem += f" ({state.load_error.message})"
         raise CodeLocationUnavailableError(name, problem)
-    return location
-
-
-def location_of_run(workspace: Workspace, record: RunRecord) -> CodeLocation:
-    """The loaded code location of a run's job.
-
-    Raises:
-        JobNotFoundError: the workspace does not have the location, or the run has none.
-        CodeLocationUnavailableError: it is not loaded.
-    """
-    if record.run.location_name is None:
-        raise JobNotFoundError(record.run.job_name)
-    try:
-        return loaded_location(workspace, record.run.location_name)
-    except CodeLocationNotFoundError:
-        raise JobNotFoundError(record.run.job_name) from None
+    return location, state

@@ -123,7 +123,8 @@ class DaemonLoop:
         while not self._stopping.is_set():
             if self.may_work():
                 self._iterate()
-                self._stopping.wait(self._daemon.interval_seconds)
+                # A wait for longer than the system can ends the thread.
+                self._stopping.wait(min(self._daemon.interval_seconds, threading.TIMEOUT_MAX))
             else:
                 with self._may_begin:
                     self._may_begin.wait_for(lambda: self._stopping.is_set() or self.may_work())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from runwire.config import MAX_SECONDS
 from runwire.events.entry import EventLogEntry
 from runwire.events.types import EventType, LogLevel
 from runwire.runs.run import RunRecord
@@ -20,7 +21,8 @@ def max_runtime_of(
 ) -> float | None:
     """For how many seconds a run may be STARTED: what its tag says, or as usual; None for ever.
 
-    A tag that is not a positive number is told in the run's log, once.
+    A tag of more than `MAX_SECONDS` counts as that. One that is not a positive number is told in the run's
+    log, once.
 
     Raises:
         RunStateConflictError, RunNotFoundError: the run is not STARTED any more, and the tag is malformed.
@@ -41,7 +43,7 @@ def _positive(text: str) -> float | None:
         number = float(text)
     except ValueError:
         return None
-    return number if math.isfinite(number) and number > 0 else None
+    return min(number, MAX_SECONDS) if math.isfinite(number) and number > 0 else None
 
 
 def _warn(

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from runwire.daemons.daemon import Daemon
 from runwire.daemons.monitoring import MonitoringDaemon
 from runwire.instance import Instance
 from runwire.workspace import Workspace
 
-DAEMON_TYPES = (MonitoringDaemon.daemon_type,)
-"""All kinds of daemons that this version has."""
+DAEMON_TYPES: Mapping[str, Callable[[Instance, Workspace], Daemon]] = {
+    MonitoringDaemon.daemon_type: MonitoringDaemon
+}
+"""All kinds of daemons that this version has, with their classes."""
 
 
 def required_daemon_types(instance: Instance) -> tuple[str, ...]:
@@ -20,5 +24,4 @@ def required_daemon_types(instance: Instance) -> tuple[str, ...]:
 
 def daemons_of(instance: Instance, workspace: Workspace) -> list[Daemon]:
     """The daemons that the configuration of an instance needs."""
-    required = required_daemon_types(instance)
-    return [MonitoringDaemon(instance, workspace) for each in required if each == "MONITORING"]
+    return [DAEMON_TYPES[each](instance, workspace) for each in required_daemon_types(instance)]

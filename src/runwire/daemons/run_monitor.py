@@ -146,13 +146,17 @@ class RunMonitor:
         )
 
     def _resume(self, record: RunRecord, lost: EventLogRecord) -> None:
-        """Resumes a run; if its code location cannot be used, that is tried again for a while."""
+        """Resumes a run; if its code location or job cannot be used, that is tried again for a while."""
         try:
             self._check_loaded(record)
             fault_point("monitoring.before_resume")
             attempt = record.resume_attempts + 1
             self._instance.resume_run(record.run_id, self._workspace, attempt)
-        except (CodeLocationUnavailableError, JobNotFoundError) as error:
+        except (
+            CodeLocationNotFoundError,
+            CodeLocationUnavailableError,
+            JobNotFoundError,
+        ) as error:
             if self._age(lost.timestamp) > self._settings.start_timeout_seconds:
                 message = f"The run lost its worker and could not be resumed: {error}"
                 self._fail(record, RunFailureReason.WORKER_LOST, message)
@@ -162,12 +166,9 @@ class RunMonitor:
     def _check_loaded(self, record: RunRecord) -> None:
         """Refuses a location that is only being loaded, for which `resume_run` would wait."""
         name = record.run.location_name or ""
-        try:
-            state = self._workspace.get_location(name).state
-        except CodeLocationNotFoundError:
-            raise JobNotFoundError(record.run.job_name) from None
-        if state.status is CodeLocationStatus.LOADING:
-            raise CodeLocationUnavailableError(name, f"it is {state.status.value}")
+        status = self._workspace.get_location(name).state.status
+        if status is CodeLocationStatus.LOADING:
+            raise CodeLocationUnavailableError(name, f"it is {status.value}")
 
     # ------------------------------------------------------------ ending
 

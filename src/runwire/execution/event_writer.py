@@ -14,6 +14,7 @@ from runwire import clock
 from runwire.errors import RunFinishedError, StorageUnavailableError
 from runwire.events.entry import EventLogEntry, EventLogRecord
 from runwire.events.types import TERMINAL_RUN_EVENTS, EventType, LogLevel
+from runwire.fault_points import fault_point
 from runwire.runs.run import RunRecord
 from runwire.storage.instance_storage import InstanceStorage
 
@@ -60,8 +61,13 @@ class EventWriter:
         )
         self._thread.start()
 
-    def write(self, entry: EventLogEntry) -> EventLogRecord | None:
+    def write(self, entry: EventLogEntry, *, with_next: bool = False) -> EventLogRecord | None:
         """Writes an entry of the run.
+
+        Args:
+            entry: the entry.
+            with_next: store it, though it is durable, in one with the next durable entry, or when `flush` is
+                called, or after 20 ms.
 
         Returns:
             The stored record of a durable entry; None for others, which need not be stored yet.
@@ -73,7 +79,8 @@ class EventWriter:
         if os.getpid() != self._pid:
             write_in_fork(entry)
             return None
-        if entry.is_durable or (self._unavailable and entry.event_type is not None):
+        at_once = entry.is_durable and not with_next
+        if at_once or (self._unavailable and entry.event_type is not None):
             return self._store(entry)[-1]
         with self._lock:
             while len(self._buffer) >= MAX_BUFFERED and self._is_open:
@@ -151,6 +158,8 @@ class EventWriter:
             with self._lock:
                 self._unavailable = False
                 self._lost_lines -= lost_lines
+            if any(entry.event_type is EventType.STEP_SUCCESS for entry in batch):
+                fault_point("worker.after_step_success")
             return records
 
     def _take(self, last: EventLogEntry | None) -> tuple[list[EventLogEntry], int]:

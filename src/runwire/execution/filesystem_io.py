@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
 import pickle
-import uuid
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,26 +15,29 @@ from runwire.errors import InputLoadError, OutputHandleError
 from runwire.events.metadata import MetadataValue
 from runwire.execution.io import InputContext, IOManager, OutputContext
 
-MAX_NAME_CHARS = 200
+MAX_NAME_CHARS = 110
+"""Of a run, a step or an output in the name of a file; two of them, an epoch and a suffix must fit into 255 bytes."""
 
 
 class FilesystemIOManager(IOManager):
-    """Keeps each output in a file of its own, pickled: ``<base_dir>/<run id>/<step>/<output>.<epoch>``.
+    """Keeps each output in a file of its own, pickled: ``<base_dir>/<run id>/outputs/<step>,<output>.<epoch>``.
 
     So a worker that was paused and goes on does not overwrite what its successor has stored.
 
     A file is complete or not there: it is written beside its place, synced, and renamed; then the folders are
-    synced.
+    synced. One folder for all outputs of a run, for each folder that is made costs another sync.
     """
 
     def __init__(self, base_dir: Path) -> None:
         self._base_dir = base_dir.absolute()
 
     def handle_output(self, context: OutputContext, value: Any) -> None:
-        path = self._path(context.run_id, context.step_key, context.output_name, context.epoch)
-        grown = _make_folder(path.parent)
-        _remove_parts(path.parent, before_epoch=context.epoch)
-        part = path.parent / f".{uuid.uuid4().hex}.{context.epoch}.part"
+        folder = self._folder(context.run_id)
+        grown = _make_folder(folder)
+        name = _output_name(context.step_key, context.output_name)
+        for earlier in range(1, context.epoch):
+            _part(folder, name, earlier).unlink(missing_ok=True)  # its worker is fenced
+        path, part = _place(folder, name, context.epoch), _part(folder, name, context.epoch)
         try:
             _write(part, value, context)
             part.replace(path)
@@ -42,17 +45,13 @@ class FilesystemIOManager(IOManager):
             with suppress(OSError):
                 part.unlink()
             raise
-        for folder in (path.parent, *grown):
-            _sync(folder)
+        for changed in (folder, *grown):
+            _sync(changed)
         context.add_metadata({"path": MetadataValue.path(path)})
 
     def load_input(self, context: InputContext) -> Any:
-        path = self._path(
-            context.run_id,
-            context.upstream_step_key,
-            context.upstream_output_name,
-            context.upstream_epoch,
-        )
+        name = _output_name(context.upstream_step_key, context.upstream_output_name)
+        path = _place(self._folder(context.run_id), name, context.upstream_epoch)
         try:
             with path.open("rb") as file:
                 return pickle.load(file)  # noqa: S301 - a step of this run has written it
@@ -65,14 +64,27 @@ class FilesystemIOManager(IOManager):
             ) from error
 
     def clear_away(self, run_id: str, step_key: str, epoch: int) -> None:
-        with suppress(OSError):
-            _remove_parts(self._folder(run_id, step_key), before_epoch=epoch + 1)
+        folder = self._folder(run_id)
+        for part in folder.glob(glob.escape(f".{file_name(step_key)},") + "*.part"):
+            number = part.name.split(".")[-2]
+            if number.isdecimal() and int(number) <= epoch:
+                with suppress(OSError):
+                    part.unlink()
 
-    def _folder(self, run_id: str, step_key: str) -> Path:
-        return self._base_dir / file_name(run_id) / file_name(step_key)
+    def _folder(self, run_id: str) -> Path:
+        return self._base_dir / file_name(run_id) / "outputs"
 
-    def _path(self, run_id: str, step_key: str, output_name: str, epoch: int) -> Path:
-        return self._folder(run_id, step_key) / f"{file_name(output_name)}.{epoch}"
+
+def _output_name(step_key: str, output_name: str) -> str:
+    return f"{file_name(step_key)},{file_name(output_name)}"
+
+
+def _place(folder: Path, name: str, epoch: int) -> Path:
+    return folder / f"{name}.{epoch}"
+
+
+def _part(folder: Path, name: str, epoch: int) -> Path:
+    return folder / f".{name}.{epoch}.part"
 
 
 def file_name(text: str) -> str:
@@ -86,16 +98,8 @@ def file_name(text: str) -> str:
     return name
 
 
-def _remove_parts(folder: Path, *, before_epoch: int) -> None:
-    """Removes what workers of earlier epochs, which are fenced, left half written."""
-    for part in folder.glob(".*.*.part"):
-        epoch = part.name.split(".")[-2]
-        if epoch.isdecimal() and int(epoch) < before_epoch:
-            part.unlink(missing_ok=True)
-
-
 def _write(path: Path, value: Any, context: OutputContext) -> None:
-    with path.open("xb") as file:
+    with path.open("wb") as file:
         try:
             pickle.dump(value, file, protocol=pickle.HIGHEST_PROTOCOL)
         except OSError:

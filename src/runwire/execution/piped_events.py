@@ -36,8 +36,8 @@ class PipedEventWriter(EntryWriter):
         self._is_done = False
         threading.Thread(target=self._listen, name="runwire-worker-answers", daemon=True).start()
 
-    def write(self, entry: EventLogEntry) -> None:
-        """Writes an entry of the run; a durable one is stored when this returns.
+    def write(self, entry: EventLogEntry, *, with_next: bool = False) -> None:
+        """Writes an entry of the run; a durable one is stored when this returns, with or without a next one.
 
         Raises:
             RuntimeError: it is an event, and is written in a fork of this process or after its end.

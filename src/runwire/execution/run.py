@@ -191,6 +191,8 @@ class RunWork:
                     raise RuntimeError(
                         f"{type(self.executor).__name__} returned before all steps had ended"
                     )
+            if keys:
+                log.flush()  # what steps have ended with is there before the user's code tears down
         return steps.failed
 
     def _tell_interrupted(self, log: RunLog) -> None:

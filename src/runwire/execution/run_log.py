@@ -19,12 +19,15 @@ MAX_MESSAGE_CHARS = 100_000
 class EntryWriter(Protocol):
     """Writes the entries of one run in the order in which they are given."""
 
-    def write(self, entry: EventLogEntry) -> EventLogRecord | None:
-        """Writes an entry; a durable one is stored when this returns.
+    def write(self, entry: EventLogEntry, *, with_next: bool = False) -> EventLogRecord | None:
+        """Writes an entry; a durable one is stored when this returns, unless it may be stored with the next.
 
         Returns:
             The stored record of a durable entry; None for others, and where another process stores them.
         """
+
+    def flush(self) -> None:
+        """Stores all that was written before."""
 
 
 class RunLog:
@@ -46,9 +49,11 @@ class RunLog:
         level: LogLevel | None = None,
         error: ErrorInfo | None = None,
         data: AnyPayload | None = None,
+        with_next: bool = False,
     ) -> EventLogRecord | None:
         """Writes an event, or a line of user code when it has no type; a very long message is cut.
 
+        An event that is durable may be stored with the next one, where nothing of the user's runs in between.
         Returns the stored record of a durable event; None in a step process.
         """
         entry = EventLogEntry(
@@ -60,12 +65,17 @@ class RunLog:
             error=error,
             data=data,
         )
-        return self.write(entry)
+        return self.write(entry, with_next=with_next)
 
-    def write(self, entry: EventLogEntry) -> EventLogRecord | None:
+    def write(self, entry: EventLogEntry, *, with_next: bool = False) -> EventLogRecord | None:
         """Writes an entry of the run as it is."""
         with current_interrupts().held():
-            return self._writer.write(entry)
+            return self._writer.write(entry, with_next=with_next)
+
+    def flush(self) -> None:
+        """Stores all that was written before."""
+        with current_interrupts().held():
+            self._writer.flush()
 
     def tell_engine(
         self,

@@ -31,8 +31,9 @@ def run_step(
 ) -> frozenset[str] | None:
     """Runs a step from STEP_START, or STEP_RESTARTED, to STEP_SUCCESS or STEP_FAILURE.
 
-    When STEP_SUCCESS is written, its outputs are stored. Whatever the op raises fails the step, not the run's
-    worker, and so does SystemExit.
+    When STEP_SUCCESS is written, its outputs are stored. In the worker's process it is itself stored with the
+    STEP_START of the next step, or when the caller flushes the log: one sync less a step. Whatever the op
+    raises fails the step, not the run's worker, and so does SystemExit.
 
     Args:
         step: the step.
@@ -67,8 +68,10 @@ def run_step(
         f"Step {step.key} succeeded in {describe_duration(seconds)}",
         step_key=step.key,
         data=StepSuccessData(round(seconds * 1000, 3)),
+        with_next=scope.process == "worker",
     )
-    fault_point(f"{scope.process}.after_step_success")
+    if scope.process == "step":
+        fault_point("step.after_step_success")
     return outputs
 
 

@@ -19,6 +19,9 @@ from pydantic import (
 from runwire.config import (
     ConfigurableClass,
     ConfigurableClassData,
+    PositiveSeconds,
+    Section,
+    WholeNumber,
     pydantic_problems,
     redacted,
 )
@@ -41,19 +44,19 @@ class ComponentSettings(_Strict):
 
     module: str
     class_name: str = Field(alias="class")
-    config: dict[str, Any] = {}
+    config: Section[dict[str, Any]] = {}
 
 
 class StorageSettings(_Strict):
-    """Where runs and events are kept: exactly one of the keys."""
+    """Where runs and events are kept: one of the keys at most, SQLite without any."""
 
     sqlite: dict[str, Any] | None = None
     custom: ComponentSettings | None = None
 
     @model_validator(mode="after")
-    def _exactly_one(self) -> StorageSettings:
-        if (self.sqlite is None) == (self.custom is None):
-            raise ValueError("name exactly one of sqlite and custom")
+    def _at_most_one(self) -> StorageSettings:
+        if self.sqlite is not None and self.custom is not None:
+            raise ValueError("name only one of sqlite and custom")
         return self
 
 
@@ -65,9 +68,9 @@ class ServerSettings(_Strict):
     """
 
     host: str = "127.0.0.1"
-    port: int = Field(default=3333, ge=0, le=65535)
-    allowed_hosts: tuple[str, ...] = ()
-    allowed_origins: tuple[str, ...] = ()
+    port: WholeNumber = Field(default=3333, ge=0, le=65535)
+    allowed_hosts: Section[tuple[str, ...]] = ()
+    allowed_origins: Section[tuple[str, ...]] = ()
 
 
 def _check_token(token: SecretStr) -> SecretStr:
@@ -106,13 +109,13 @@ class RunMonitoringSettings(_Strict):
     """
 
     enabled: bool = True
-    poll_interval_seconds: float = Field(default=0.5, gt=0)
-    start_timeout_seconds: float = Field(default=60.0, gt=0)
-    cancel_timeout_seconds: float = Field(default=20.0, gt=0)
-    max_runtime_seconds: float | None = Field(default=None, gt=0)
-    not_started_timeout_seconds: float | None = Field(default=None, gt=0)
-    max_resume_run_attempts: int = Field(default=0, ge=0, le=1000)
-    cancellation_thread_poll_interval_seconds: float = Field(default=1.0, gt=0)
+    poll_interval_seconds: PositiveSeconds = 0.5
+    start_timeout_seconds: PositiveSeconds = 60.0
+    cancel_timeout_seconds: PositiveSeconds = 20.0
+    max_runtime_seconds: PositiveSeconds | None = None
+    not_started_timeout_seconds: PositiveSeconds | None = None
+    max_resume_run_attempts: WholeNumber = Field(default=0, ge=0, le=1000)
+    cancellation_thread_poll_interval_seconds: PositiveSeconds = 1.0
 
     @property
     def automatic_resumes(self) -> int:
@@ -131,10 +134,10 @@ class DaemonSettings(_Strict):
             heartbeat; after it another process may take over.
     """
 
-    heartbeat_interval_seconds: float = Field(default=3.0, gt=0)
-    heartbeat_tolerance_seconds: float = Field(default=15.0, gt=0)
-    stuck_after_seconds: float = Field(default=60.0, gt=0)
-    lease_seconds: float = Field(default=10.0, gt=0)
+    heartbeat_interval_seconds: PositiveSeconds = 3.0
+    heartbeat_tolerance_seconds: PositiveSeconds = 15.0
+    stuck_after_seconds: PositiveSeconds = 60.0
+    lease_seconds: PositiveSeconds = 10.0
 
     @model_validator(mode="after")
     def _beats_in_time(self) -> DaemonSettings:
@@ -149,13 +152,13 @@ class Settings(_Strict):
 
     name: str = Field(default="runwire", min_length=1, max_length=100)
     local_artifact_storage: ComponentSettings | None = None
-    storage: StorageSettings | None = None
+    storage: Section[StorageSettings] = StorageSettings()
     run_launcher: ComponentSettings | None = None
     run_coordinator: ComponentSettings | None = None
-    run_monitoring: RunMonitoringSettings = RunMonitoringSettings()
-    daemons: DaemonSettings = DaemonSettings()
-    server: ServerSettings = ServerSettings()
-    auth: AuthSettings = AuthSettings()
+    run_monitoring: Section[RunMonitoringSettings] = RunMonitoringSettings()
+    daemons: Section[DaemonSettings] = DaemonSettings()
+    server: Section[ServerSettings] = ServerSettings()
+    auth: Section[AuthSettings] = AuthSettings()
 
 
 COMPONENT_KINDS: dict[str, type[ConfigurableClass]] = {
@@ -216,7 +219,7 @@ def read_settings(
     for key in COMPONENT_KINDS:
         if isinstance(written.get(key), Mapping) and not _below(problems, key):
             components[key] = _component(home, key, written[key], values[key])
-            problems += _component_problems(key, components[key])
+            problems += _component_problems(key, written[key], components[key])
     if problems:
         raise InvalidConfigurationError(str(source), problems)
     return settings, components, written
@@ -227,18 +230,29 @@ def _component(
 ) -> ConfigurableClassData:
     """The component as written; its module and class looked up, its config not."""
     if key == "storage":
-        if "sqlite" in values:
-            return sqlite_storage(home, written["sqlite"])
+        if values.get("custom") is None:
+            return sqlite_storage(home, written.get("sqlite") or {})
         written, values = written["custom"], values["custom"]
     return ConfigurableClassData(values["module"], values["class"], written.get("config") or {})
 
 
-def _component_problems(key: str, data: ConfigurableClassData) -> list[ConfigProblem]:
+def _component_problems(
+    key: str, written: Mapping[str, Any], data: ConfigurableClassData
+) -> list[ConfigProblem]:
     try:
         data.validated(data.load_class(COMPONENT_KINDS[key]))
     except InvalidConfigurationError as error:
-        return [problem._replace(path=(key, *problem.path)) for problem in error.problems]
+        return [p._replace(path=_path(key, written, p.path)) for p in error.problems]
     return []
+
+
+def _path(key: str, written: Mapping[str, Any], path: tuple[str, ...]) -> tuple[str, ...]:
+    """Where in the file that is which a component names by a path of its own."""
+    if key != "storage":
+        return (key, *path)
+    if written.get("custom") is None:
+        return (key, "sqlite", *path[1:])
+    return (key, "custom", *path)
 
 
 def _below(problems: list[ConfigProblem], key: str) -> bool:

@@ -62,13 +62,23 @@ class DefaultRunLauncher(RunLauncher):
         return cls(wait_for_processes=config_value.wait_for_processes)
 
     def launch_run(self, context: LaunchRunContext) -> None:
-        self._start(context, self._place(context))
+        run, location = context.record.run, _location(context)
+        if location is None or run.repository_name is None:
+            raise LaunchFailedError(run.run_id, "it does not name the code location of its job")
+        location.start_worker(
+            WorkerRequest(
+                run_id=run.run_id,
+                job_name=run.job_name,
+                repository_name=run.repository_name,
+                epoch=context.record.worker_epoch,
+                instance_ref=context.instance_ref,
+            )
+        )
+        if self._launched is not None:
+            self._launched.add(location, _worker(context))
 
     def resume_run(self, context: ResumeRunContext) -> None:
-        location = self._place(context)
-        # Its writes are refused by now; what it does besides must not go on beside its successor.
-        location.stop_worker(_worker(context, context.record.worker_epoch - 1), force=True)
-        self._start(context, location)
+        self.launch_run(context)
 
     def check_run_worker_health(self, context: LaunchRunContext) -> CheckRunHealthResult:
         location = _location(context)
@@ -84,28 +94,6 @@ class DefaultRunLauncher(RunLauncher):
         if self._launched is not None:
             self._launched.wait_until_ended()
 
-    def _place(self, context: LaunchRunContext) -> CodeLocation:
-        location = _location(context)
-        if location is None or context.record.run.repository_name is None:
-            raise LaunchFailedError(
-                context.record.run_id, "it does not name the code location of its job"
-            )
-        return location
-
-    def _start(self, context: LaunchRunContext, location: CodeLocation) -> None:
-        run = context.record.run
-        location.start_worker(
-            WorkerRequest(
-                run_id=run.run_id,
-                job_name=run.job_name,
-                repository_name=run.repository_name or "",
-                epoch=context.record.worker_epoch,
-                instance_ref=context.instance_ref,
-            )
-        )
-        if self._launched is not None:
-            self._launched.add(location, _worker(context))
-
 
 def _location(context: LaunchRunContext) -> CodeLocation | None:
     """The code location of the run; None when the run has none, and so never had a worker of ours."""
@@ -113,11 +101,8 @@ def _location(context: LaunchRunContext) -> CodeLocation | None:
     return None if name is None else context.workspace.get_location(name)
 
 
-def _worker(context: LaunchRunContext, epoch: int | None = None) -> WorkerRef:
-    record = context.record
-    return WorkerRef(
-        record.run_id, record.worker_epoch if epoch is None else epoch, context.instance_ref
-    )
+def _worker(context: LaunchRunContext) -> WorkerRef:
+    return WorkerRef(context.record.run_id, context.record.worker_epoch, context.instance_ref)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from pydantic import Field, SecretStr, field_validator
 
-from runwire.config import ComponentConfig, ConfigurableClassData
+from runwire.config import ComponentConfig, ConfigurableClassData, Seconds, Section
 from runwire.error_info import ErrorInfo
 from runwire.errors import InvalidConfigurationError, LaunchFailedError
 from runwire.launcher import LaunchRunContext, ResumeRunContext, RunLauncher
@@ -29,10 +29,10 @@ class SubprocessRunLauncherConfig(ComponentConfig):
     executable_path: str | None = None
     """The Python that runs the workers, an absolute path; when left out, that of the run's code location."""
 
-    environment: dict[str, SecretStr] = Field(default_factory=dict)
+    environment: Section[dict[str, SecretStr]] = Field(default_factory=dict)
     """Environment variables of the workers, over those of the process that launches them."""
 
-    stop_grace_seconds: float = Field(default=10.0, ge=0)
+    stop_grace_seconds: Seconds = 10.0
     """How long a worker that is asked to stop may take, until it is killed."""
 
     wait_for_processes: bool = False
@@ -103,15 +103,23 @@ class SubprocessRunLauncher(RunLauncher):
         )
 
     def launch_run(self, context: LaunchRunContext) -> None:
-        self._start(context, _origin(context))
+        run, origin = context.record.run, _origin(context)
+        request = StartWorkerRequest(
+            run_id=run.run_id,
+            job_name=run.job_name,
+            repository_name=run.repository_name or "",
+            epoch=context.record.worker_epoch,
+            instance_ref=dict(context.instance_ref),
+        )
+        try:
+            self._workers_of(origin).start(request)
+        except (OSError, InvalidConfigurationError) as error:
+            raise LaunchFailedError(
+                run.run_id, str(error), ErrorInfo.from_exception(error)
+            ) from error
 
     def resume_run(self, context: ResumeRunContext) -> None:
-        origin = _origin(context)
-        # Its writes are refused by now; what it does besides must not go on beside its successor.
-        stop_workers(
-            _run_dir(context), context.record.worker_epoch - 1, grace_seconds=0, force=True
-        )
-        self._start(context, origin)
+        self.launch_run(context)
 
     def check_run_worker_health(self, context: LaunchRunContext) -> CheckRunHealthResult:
         return check_worker(_run_dir(context), context.record.worker_epoch)
@@ -132,22 +140,6 @@ class SubprocessRunLauncher(RunLauncher):
                 workers.wait_until_ended()
         except KeyboardInterrupt:
             logger.warning("run workers are not waited for any longer; they go on")
-
-    def _start(self, context: LaunchRunContext, origin: CodeOrigin) -> None:
-        run = context.record.run
-        request = StartWorkerRequest(
-            run_id=run.run_id,
-            job_name=run.job_name,
-            repository_name=run.repository_name or "",
-            epoch=context.record.worker_epoch,
-            instance_ref=dict(context.instance_ref),
-        )
-        try:
-            self._workers_of(origin).start(request)
-        except (OSError, InvalidConfigurationError) as error:
-            raise LaunchFailedError(
-                run.run_id, str(error), ErrorInfo.from_exception(error)
-            ) from error
 
     def _workers_of(self, origin: CodeOrigin) -> RunWorkers:
         with self._lock:

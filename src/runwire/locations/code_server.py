@@ -78,7 +78,7 @@ def main() -> None:
             stack_told_when_stuck(parameters.start_timeout_seconds, ready),
         ):
             definitions = ServedDefinitions(parameters.source)
-            preload((*parameters.preload, RUN_ENTRY, STEP_ENTRY))
+            preload((*parameters.preload, RUN_ENTRY, STEP_ENTRY), folder)
         server = CodeServer(parameters, parent, ready, definitions)
         signal.signal(
             signal.SIGCHLD, signal.SIG_DFL
@@ -93,14 +93,14 @@ def main() -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def preload(modules: tuple[str, ...]) -> None:
-    """Imports what children will need, and lets it do once what takes longer the first time."""
+def preload(modules: tuple[str, ...], folder: Path) -> None:
+    """Imports what children will need, and lets it do once, in a folder, what takes longer the first time."""
     for module in modules:
         # Whatever is wrong with it is told where it is needed.
         with suppress(Exception):
             importlib.import_module(module)
     with suppress(Exception):  # then it takes longer
-        warm_up()
+        warm_up(folder)
 
 
 def _say_slow(location_name: str, problem: str) -> None:

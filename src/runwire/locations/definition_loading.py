@@ -76,6 +76,20 @@ def find_job(
     )
 
 
+def check_directory(directory: str) -> None:
+    """Makes sure that the folder is there in which the processes of a source run.
+
+    Raises:
+        FileNotFoundError: it is not.
+    """
+    if not Path(directory).is_dir():
+        raise FileNotFoundError(
+            f"the folder {directory}, in which the processes of these definitions run, is not there any more;"
+            " put it back, or reload the code location from where its definitions are now, and submit the"
+            " run again"
+        )
+
+
 def imported_files(source: DefinitionSource) -> tuple[str, ...]:
     """The files of the user that are imported now: those below the folder of the definitions."""
     folder = Path(source.working_directory or Path(source.python_file or "").parent)

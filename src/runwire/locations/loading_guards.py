@@ -12,12 +12,14 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
 from runwire.error_info import ErrorInfo
 from runwire.locations.protocol import NotReady, Ready, encode
+
+_REMOVAL = "import shutil, sys; shutil.rmtree(sys.argv[1], ignore_errors=True); sys.exit(1)"
 
 
 def say(ready: BinaryIO, message: Ready | NotReady) -> None:
@@ -37,8 +39,7 @@ def ended_with_parent(parent: BinaryIO, folder: Path) -> Iterator[None]:
             selector.register(stop, selectors.EVENT_READ)
             if any(key.fd == stop for key, _ in selector.select()):
                 return
-        shutil.rmtree(folder, ignore_errors=True)
-        os._exit(1)
+        _end_and_remove(folder)
 
     thread = threading.Thread(target=watch, name="runwire-parent", daemon=True)
     thread.start()
@@ -48,6 +49,15 @@ def ended_with_parent(parent: BinaryIO, folder: Path) -> Iterator[None]:
         os.close(stopped)
         thread.join()
         os.close(stop)
+
+
+def _end_and_remove(folder: Path) -> NoReturn:
+    """Ends this process by another program, which removes a folder: other threads could still write into it."""
+    with suppress(OSError):
+        arguments = [sys.executable, "-I", "-S", "-c", _REMOVAL, str(folder)]
+        os.execv(sys.executable, arguments)  # noqa: S606 - a shell would add nothing
+    shutil.rmtree(folder, ignore_errors=True)
+    os._exit(1)
 
 
 @contextmanager

@@ -52,9 +52,16 @@ def main(payload: bytes, _channel: int | None) -> None:
         try:
             with _controlled(instance, parameters):
                 RunWorker(parameters, instance, interrupts).work()
-        except (StaleWorkerError, RunFinishedError, RunNotFoundError) as error:
-            print(f"nothing to do: {error}", file=sys.stderr)  # noqa: T201 - our log is a file
+        except (StaleWorkerError, RunFinishedError) as error:
+            _say_nothing_to_do(error)
+        except RunNotFoundError as error:
+            _say_nothing_to_do(error)
+            return  # not in order: whoever started it looks why, and removes what this has made
         presence.tell_end()
+
+
+def _say_nothing_to_do(why: Exception) -> None:
+    print(f"nothing to do: {why}", file=sys.stderr)  # noqa: T201 - our log is a file
 
 
 @contextmanager

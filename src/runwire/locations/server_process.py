@@ -23,6 +23,7 @@ from runwire.locations.other_python import why_unusable
 from runwire.locations.protocol import CodeServerParameters, NotReady, Ready, encode
 from runwire.locations.target import LocationTarget
 from runwire.processes.exits import describe_exit
+from runwire.processes.reaping import ReapedProcess
 
 MAX_SOCKET_PATH = 100
 """What every system takes as the path of a unix socket; Linux takes 107 characters, macOS 103."""
@@ -80,7 +81,7 @@ class CodeServerProcess:
         self._output = os.fdopen(output, "rb", buffering=0)
         try:
             parameters = self._parameters(target, ready)
-            self._process = Popen(
+            process = Popen(
                 # The name is there for people who list processes. -P: the working directory must
                 # not shadow the modules that the server itself needs.
                 [self._executable, "-P", "-m", "runwire.locations.code_server", target.name],
@@ -96,7 +97,8 @@ class CodeServerProcess:
             raise
         finally:
             os.close(ready)
-        self._input = cast("IO[bytes]", self._process.stdin)
+        self._process = ReapedProcess(process)
+        self._input = cast("IO[bytes]", process.stdin)
         with suppress(BrokenPipeError):
             self._input.write(encode(parameters) + b"\n")
             self._input.flush()
@@ -108,8 +110,8 @@ class CodeServerProcess:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the process has not ended."""
-        return self._process.poll() is None
+        """Whether the process has not ended, as far as `end_group` has seen."""
+        return not self.wait_for_end(0)
 
     def wait_until_ready(self) -> Ready:
         """Waits until the server serves its definitions, or the error that they failed to load with. Once.
@@ -133,7 +135,7 @@ class CodeServerProcess:
         if not self.wait_for_end(STUCK_MARGIN_SECONDS):
             problem = "it closed the pipe by which it tells that it is ready"
             return CodeServerNotReadyError(ErrorInfo(problem, "ChildProcessError"))
-        exit_code = self._process.wait()
+        exit_code = self._process.exit_code()
         problem = f"{self.describe_end()} while it loaded the definitions"
         if exit_code > 0 and self._executable != sys.executable:
             unusable = why_unusable(self._executable)
@@ -142,28 +144,21 @@ class CodeServerProcess:
             ErrorInfo(problem, "ChildProcessError"), is_killed=exit_code < 0
         )
 
-    def wait_for_end(self, timeout_seconds: float) -> bool:
+    def wait_for_end(self, timeout_seconds: float | None = None) -> bool:
         """Waits for the process to end; returns whether it has."""
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(timeout_seconds)
-        return not self.is_alive
+        return self._process.wait_for_end(timeout_seconds)
 
     def describe_end(self) -> str:
         """How the process ended; waits for it."""
-        exit_code = self._process.wait()
-        return f"its process (pid {self.pid}) {describe_exit(exit_code)}"
+        return f"its process (pid {self.pid}) {describe_exit(self._process.exit_code())}"
 
     def end_group(self) -> None:
         """Waits for the process to end, and kills what is left of its group: the process that answers for it,
         if that is stopped or stuck, and what user code has started. Run workers have groups of their own.
+
+        One thread calls this, from the start of the process on; nobody sees the end without it.
         """
-        if hasattr(os, "waitid"):
-            # While it is not reaped, nobody else can get its number.
-            with suppress(ChildProcessError):
-                os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.pid, signal.SIGKILL)
-        self._process.wait()
+        self._process.reap(with_group=True)
 
     def let_go(self) -> None:
         """Lets the process know that it is not wanted any more; returns at once. Harmless when called twice."""
@@ -176,12 +171,11 @@ class CodeServerProcess:
         Its run workers go on. Harmless when called twice.
         """
         self.let_go()
-        for harder in (self._process.terminate, self._process.kill):
-            try:
-                self._process.wait(grace_seconds)
-            except subprocess.TimeoutExpired:
-                harder()
-        self._process.wait()
+        for harder in (signal.SIGTERM, signal.SIGKILL):
+            if self.wait_for_end(grace_seconds):
+                return
+            self._process.send_signal(harder)
+        self.wait_for_end()
 
     def clean_up(self) -> None:
         """Removes the sockets of a process that has ended. Harmless when called twice."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from runwire.execution.step_processes import GivenOutput
+from runwire.locations.definition_loading import check_directory
 from runwire.locations.protocol import StepParameters, WorkerParameters, encode
 from runwire.processes.forking import ForkingStarter
 from runwire.processes.spawning import SpawningStarter
@@ -46,7 +47,7 @@ class WorkerStepStarter:
                 entry=ENTRY,
                 payload=encode(parameters),
                 title=step_key,
-                directory=str(Path.cwd()),
+                directory=self._directory(),
                 stdout=1,
                 stderr=2,
                 channel=channel,
@@ -54,3 +55,11 @@ class WorkerStepStarter:
                 bound=True,
             )
         )
+
+    def _directory(self) -> str:
+        """The directory of this worker; when it was removed, and made anew, the new one."""
+        try:
+            return str(Path.cwd())
+        except FileNotFoundError:
+            check_directory(self._worker.source.directory)
+            return self._worker.source.directory

@@ -16,10 +16,13 @@ from runwire.instance import Instance
 from runwire.runs.run import Run
 
 
-def warm_up() -> None:
+def warm_up(folder: Path) -> None:
     """Executes a run of one step in an instance that is thrown away.
 
     Statements are compiled, decoders made and modules imported by that; no file and no thread stays open.
+
+    Args:
+        folder: where its home is made and removed.
     """
 
     @op
@@ -31,8 +34,8 @@ def warm_up() -> None:
 
     with (
         fault_points_off(),
-        tempfile.TemporaryDirectory(prefix="runwire-") as folder,
-        Instance.from_home(Path(folder)) as instance,
+        tempfile.TemporaryDirectory(dir=folder) as home,
+        Instance.from_home(Path(home)) as instance,
     ):
         storage = instance.storage
         run = Run(job_name=warm.name)

@@ -14,7 +14,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,9 @@ from runwire.execution.filesystem_io import make_folder
 from runwire.instance import InstanceRef, LocalArtifactStorage
 from runwire.processes.identity import ProcessIdentity
 from runwire.workspace import CheckRunHealthResult, WorkerStatus
+
+OUT, ERR = "worker.out", "worker.err"
+"""The files of a run's folder with what its workers print."""
 
 LOCK_SECONDS = 5.0
 """How long a worker tries to take its lock, at which others may be looking."""
@@ -109,10 +112,20 @@ def announce_worker(run_dir: Path, epoch: int, pid: int) -> None:
         descriptor = os.open(_file(run_dir, epoch), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:  # it was faster, or is the second with its epoch, which will end
         return
+    except FileNotFoundError:  # its run was deleted meanwhile, as it will find
+        return
     try:
         os.write(descriptor, msgspec.json.encode(record))
     finally:
         os.close(descriptor)
+
+
+def remove_traces(run_dir: Path, up_to_epoch: int) -> None:
+    """Removes what starting workers left in the folder of a run that is deleted, and the folder if that was all."""
+    for file in (run_dir / OUT, run_dir / ERR, *_files(run_dir, up_to_epoch)):
+        file.unlink(missing_ok=True)
+    with suppress(OSError):  # there is more in it, or it is gone
+        run_dir.rmdir()
 
 
 def check_worker(run_dir: Path, epoch: int) -> CheckRunHealthResult:
@@ -126,7 +139,7 @@ def check_worker(run_dir: Path, epoch: int) -> CheckRunHealthResult:
     if trace.record is not None and trace.record.ended:
         return CheckRunHealthResult(WorkerStatus.SUCCESS, f"{who} has ended in order.")
     return CheckRunHealthResult(
-        WorkerStatus.FAILED, f"{who} is gone; {run_dir / 'worker.err'} has its last words."
+        WorkerStatus.FAILED, f"{who} is gone; {run_dir / ERR} has its last words."
     )
 
 

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,13 +15,21 @@ from runwire.errors import StorageUnavailableError
 from runwire.execution.filesystem_io import make_folder
 from runwire.fault_points import fault_point
 from runwire.instance import Instance, InstanceRef
+from runwire.locations.definition_loading import check_directory
 from runwire.locations.protocol import (
     DefinitionSource,
     StartWorkerRequest,
     WorkerParameters,
     encode,
 )
-from runwire.locations.worker_presence import announce_worker, check_worker, run_dir_of
+from runwire.locations.worker_presence import (
+    ERR,
+    OUT,
+    announce_worker,
+    check_worker,
+    remove_traces,
+    run_dir_of,
+)
 from runwire.processes.exits import describe_exit
 from runwire.processes.starter import Child, ChildRequest, ChildStarter
 from runwire.workspace import WorkerStatus
@@ -105,11 +114,12 @@ class RunWorkers:
             return self._changed.wait_for(lambda: not self._live, timeout_seconds)
 
     def _start(self, request: StartWorkerRequest) -> StartedWorker:
+        check_directory(self._source.directory)
         run_dir = run_dir_of(request.instance_ref, request.run_id)
         make_folder(run_dir)
         fault_point("code_server.before_fork")
         # Files, not pipes: nobody need be there to read them, and they never fill.
-        with (run_dir / "worker.out").open("ab") as out, (run_dir / "worker.err").open("ab") as err:
+        with (run_dir / OUT).open("ab") as out, (run_dir / ERR).open("ab") as err:
             child = self._starter.start(
                 ChildRequest(
                     entry=ENTRY,
@@ -153,11 +163,10 @@ class RunWorkers:
         if health.status is WorkerStatus.SUCCESS or health.status is WorkerStatus.RUNNING:
             return  # RUNNING: the fork server is gone, the worker is not; monitoring looks after it
         how = "ended" if exit_code is None else describe_exit(exit_code)
-        words = worker.run_dir / "worker.err"
-        _report(
-            worker.request,
-            f"Its process (pid {worker.child.pid}) {how}; {words} has its last words.",
-        )
+        words = worker.run_dir / ERR
+        ending = f"Its process (pid {worker.child.pid}) {how}; {words} has its last words."
+        if not _report(worker.request, ending):
+            remove_traces(worker.run_dir, worker.request.epoch)
 
     def _count_end(self) -> None:
         with self._changed:
@@ -165,21 +174,23 @@ class RunWorkers:
             self._changed.notify_all()
 
 
-def _report(request: StartWorkerRequest, ending: str) -> None:
-    """Tells that a worker is lost. A storage that is busy is asked again."""
+def _report(request: StartWorkerRequest, ending: str) -> bool:
+    """Tells that a worker is lost; returns whether there still is its run. A storage that is busy is asked again."""
+    for attempt in range(REPORT_ATTEMPTS - 1):
+        with suppress(StorageUnavailableError):
+            return _report_once(request, ending)
+        time.sleep(2**attempt)
+    return _report_once(request, ending)
+
+
+def _report_once(request: StartWorkerRequest, ending: str) -> bool:
     ref = InstanceRef.from_dict(request.instance_ref)
-    for attempt in range(REPORT_ATTEMPTS):
-        try:
-            with Instance.from_ref(ref) as instance:
-                report_lost_worker(
-                    instance.storage,
-                    request.run_id,
-                    request.epoch,
-                    ending,
-                    max_resume_attempts=ref.run_monitoring.automatic_resumes,
-                )
-            return
-        except StorageUnavailableError:
-            if attempt + 1 == REPORT_ATTEMPTS:
-                raise
-            time.sleep(2**attempt)
+    with Instance.from_ref(ref) as instance:
+        report_lost_worker(
+            instance.storage,
+            request.run_id,
+            request.epoch,
+            ending,
+            max_resume_attempts=ref.run_monitoring.automatic_resumes,
+        )
+        return instance.storage.run_storage.find_run_record(request.run_id) is not None

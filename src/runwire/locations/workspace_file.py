@@ -36,7 +36,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from runwire.config import pydantic_problems
+from runwire.config import WholeNumber, pydantic_problems
 from runwire.config.yaml_file import read_yaml, with_env
 from runwire.errors import ConfigProblem, InvalidConfigurationError
 from runwire.instance.settings import Token
@@ -101,7 +101,7 @@ class GrpcServer(_Strict):
     """A code server that somebody else runs: exactly one of port and socket."""
 
     host: str = Field(default="127.0.0.1", min_length=1)
-    port: int | None = Field(default=None, ge=1, le=65535)
+    port: WholeNumber | None = Field(default=None, ge=1, le=65535)
     socket: str | None = Field(default=None, min_length=1)
     token: Token | None = None
     location_name: str = ""

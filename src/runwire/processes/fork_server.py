@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from runwire.fault_points import fault_point
-from runwire.processes.fork_wire import MAX_DESCRIPTORS, encode_line, read_exactly, read_line
+from runwire.processes.fork_wire import encode_line, read_request
 from runwire.processes.forked import SIGNALS, become_child
 from runwire.processes.starter import ChildRequest
 
-REQUEST_SECONDS = 5.0
-"""How long a request may pause; one who is slower is given up, for there is one thread."""
+REQUEST_SECONDS = 2.0
+"""How long all of a request may take to come; one who is slower is given up, for there is one thread."""
 
 
 @dataclass
@@ -70,7 +70,6 @@ class ForkServer:
             connection, _ = self._listener.accept()
         except OSError:
             return
-        connection.settimeout(REQUEST_SECONDS)
         try:
             self._answer(connection)
         except Exception:  # noqa: BLE001 - whatever one asks wrongly, the others are served
@@ -78,14 +77,14 @@ class ForkServer:
             connection.close()
 
     def _answer(self, connection: socket.socket) -> None:
-        begun, descriptors, _, _ = socket.recv_fds(connection, 1, MAX_DESCRIPTORS)
+        descriptors: list[int] = []
         try:
-            request = read_line(connection, begun) if begun else None
+            request = read_request(connection, descriptors, REQUEST_SECONDS)
             if request is None:  # somebody who only looked whether it is there
                 connection.close()
                 return
-            payload = read_exactly(connection, int(request["size"]))
-            self._fork(connection, _child_request(request, payload, descriptors))
+            connection.setblocking(False)  # what it is told from here on is short
+            self._fork(connection, _child_request(*request, descriptors))
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)

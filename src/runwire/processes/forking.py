@@ -8,7 +8,8 @@ import signal
 import socket
 from contextlib import suppress
 
-from runwire.processes.fork_wire import encode_line, read_line
+from runwire.processes.exits import UNKNOWN_EXIT
+from runwire.processes.fork_wire import read_line, send_request
 from runwire.processes.starter import Child, ChildRequest, ChildStarter
 
 ANSWER_SECONDS = 10.0
@@ -46,21 +47,17 @@ class ForkingStarter(ChildStarter):
 
 
 def _ask(connection: socket.socket, request: ChildRequest) -> None:
-    line = encode_line(
-        {
-            "entry": request.entry,
-            "title": request.title,
-            "directory": request.directory,
-            "group": request.group,
-            "bound": request.bound,
-            "size": len(request.payload),
-        }
-    )
     descriptors = [request.stdout, request.stderr]
     if request.channel is not None:
         descriptors.append(request.channel)
-    sent = socket.send_fds(connection, [line], descriptors)
-    connection.sendall(line[sent:] + request.payload)
+    message = {
+        "entry": request.entry,
+        "title": request.title,
+        "directory": request.directory,
+        "group": request.group,
+        "bound": request.bound,
+    }
+    send_request(connection, message, request.payload, descriptors)
 
 
 class ForkedChild(Child):
@@ -92,7 +89,7 @@ class ForkedChild(Child):
                 line = read_line(self._connection)
             except OSError:
                 line = None
-            self._exit_code = -signal.SIGKILL if line is None else int(line["exit_code"])
+            self._exit_code = UNKNOWN_EXIT if line is None else int(line["exit_code"])
         return self._exit_code
 
     def send_signal(self, number: int) -> None:

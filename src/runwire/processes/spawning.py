@@ -12,6 +12,7 @@ from contextlib import suppress
 from subprocess import Popen
 from typing import IO, cast
 
+from runwire.processes.reaping import ReapedProcess
 from runwire.processes.starter import Child, ChildRequest, ChildStarter
 
 
@@ -56,11 +57,11 @@ class SpawnedChild(Child):
     """A child that this process spawned. A thread waits for it and closes a pipe at its end."""
 
     def __init__(self, process: Popen[bytes], *, leads: bool, bound: bool) -> None:
-        self._process = process
+        self._process = ReapedProcess(process)
         self._leads = leads
         self._bound = bound
         self._end, self._told = os.pipe()
-        threading.Thread(target=self._wait, name=f"runwire-wait-{process.pid}", daemon=True).start()
+        threading.Thread(target=self._reap, name=f"runwire-wait-{process.pid}", daemon=True).start()
 
     @property
     def pid(self) -> int:
@@ -70,10 +71,8 @@ class SpawnedChild(Child):
         return self._end
 
     def wait(self, timeout_seconds: float | None = None) -> int | None:
-        try:
-            return self._process.wait(timeout_seconds)
-        except subprocess.TimeoutExpired:
-            return None
+        ended = self._process.wait_for_end(timeout_seconds)
+        return self._process.exit_code() if ended else None
 
     def send_signal(self, number: int) -> None:
         self._process.send_signal(number)
@@ -81,17 +80,11 @@ class SpawnedChild(Child):
     def close(self) -> None:
         if self._end < 0:
             return
-        if self._bound and self._process.poll() is None:
-            self._process.kill()
+        if self._bound:
+            self._process.send_signal(signal.SIGKILL)
         os.close(self._end)
         self._end = -1
 
-    def _wait(self) -> None:
-        if self._leads and hasattr(os, "waitid"):
-            # While it is not reaped, nobody else can get its number: what it left in its group is its own.
-            with suppress(ChildProcessError):
-                os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.pid, signal.SIGKILL)
-        self._process.wait()
+    def _reap(self) -> None:
+        self._process.reap(with_group=self._leads)
         os.close(self._told)

@@ -49,7 +49,7 @@ class Child(ABC):
     def wait(self, timeout_seconds: float | None = None) -> int | None:
         """Waits for its end: the exit code as `subprocess` tells it, negative for a signal.
 
-        None when the time is up. When whoever could tell how it ended is gone itself, -SIGKILL.
+        None when the time is up; `UNKNOWN_EXIT` when whoever could tell how it ended is gone, or does not answer.
         """
 
     @abstractmethod

@@ -228,13 +228,13 @@ class RunLauncherConformance:
     def test_a_resumed_run_goes_on_in_another_worker_without_the_former_one(
         self, place: LauncherPlace, is_stopped: bool
     ) -> None:
-        launcher = _with_resume(place)
+        """The resume has the launcher kill the former worker, then start another one."""
+        _with_resume(place)
         run_id = place.launch("two_steps")
         former = place.wait_for_note("second of 2")
         if is_stopped:
             os.kill(former, signal.SIGSTOP)
-        context = place.hand_over(run_id, E.RUN_WORKER_LOST)
-        launcher.resume_run(_to_resume(context))
+        place.instance.resume_run(run_id, place.workspace, 1)
         latter = place.wait_for_note("second of 2", times=2)
         eventually(lambda: not is_alive(former), "the former worker has ended")
         place.go_on()
@@ -243,7 +243,25 @@ class RunLauncherConformance:
         assert place.noted("second of 2") == [former, latter]
         assert place.endings(run_id) == [(E.RUN_SUCCESS, True, 2)]
 
-    def test_the_workers_of_all_epochs_are_stopped(self, place: LauncherPlace) -> None:
+    def test_stopping_a_former_worker_leaves_its_successor_alone(
+        self, place: LauncherPlace
+    ) -> None:
+        launcher = _with_resume(place)
+        run_id = place.launch("two_steps")
+        former = place.wait_for_note("second of 2")
+        os.kill(former, signal.SIGSTOP)  # so that it does not find out that it is fenced
+        fenced = place.context(run_id)
+        resumed = place.hand_over(run_id, E.RUN_WORKER_LOST)
+        assert launcher.terminate(fenced, force=True) is True
+        eventually(lambda: not is_alive(former), "the former worker has ended")
+        launcher.resume_run(_to_resume(resumed))
+        place.wait_for_note("second of 2", times=2)
+        assert launcher.terminate(fenced, force=True) is False
+        place.go_on()
+        assert place.wait_for_end(run_id) is RunStatus.SUCCESS
+        assert place.endings(run_id) == [(E.RUN_SUCCESS, True, 2)]
+
+    def test_the_workers_of_the_epochs_before_are_stopped_too(self, place: LauncherPlace) -> None:
         _with_resume(place)
         run_id = place.launch("cleaning")
         former = place.wait_for_note("working")

@@ -72,6 +72,25 @@ def test_follow_shows_its_events_to_the_end(
     assert f"run {run_id} ended in SUCCESS after " in result.stdout.splitlines()[-1]
 
 
+def test_a_run_whose_job_is_gone_is_refused_with_2_and_keeps_its_worker(
+    server: Served, invoke: Invoke, tmp_path: Path
+) -> None:
+    gate, jobs = tmp_path / "gate", server.folder / "jobs.py"
+    with RunwireClient(server.url) as client:
+        run_id = submit_gated(client, gate)
+        jobs.write_text(jobs.read_text(encoding="utf-8").replace("def gated()", "def renamed()"))
+        client.execute("ReloadCodeLocation", {"input": {"name": "jobs"}})
+        result = invoke("run", "resume", run_id, "--url", server.url)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr.startswith("error: there is no job 'gated' in repository ")
+        assert result.stderr.endswith(" of code location 'jobs'; there are: bad, good, renamed\n")
+        gate.touch()
+        list(client.follow_run(run_id))
+        run = client.get_run(run_id)
+    assert run is not None
+    assert (run.status, run.stats.resume_attempts) == (RunStatus.SUCCESS, 0)
+
+
 @pytest.mark.parametrize("attempt", ["2", "7"])
 def test_an_attempt_that_is_not_the_next_is_refused_with_1(
     at_server: Invoke, client: RunwireClient, tmp_path: Path, attempt: str

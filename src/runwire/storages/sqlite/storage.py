@@ -7,11 +7,19 @@ from typing import Any, Self
 
 from pydantic import Field
 
-from runwire.config import ComponentConfig, ConfigurableClassData
+from runwire.config import (
+    ComponentConfig,
+    ConfigurableClassData,
+    PositiveSeconds,
+    WholeNumber,
+)
 from runwire.storage import InstanceStorage
 from runwire.storages.migrations import HEAD_REVISION
 from runwire.storages.sqlite.event_log_storage import SqliteEventLogStorage
 from runwire.storages.sqlite.run_storage import SqliteRunStorage
+
+MAX_BUSY_SECONDS = 24 * 60 * 60
+"""SQLite counts milliseconds in 32 bits: it would not wait at all for 25 days."""
 
 
 class SqliteStorageConfig(ComponentConfig):
@@ -19,9 +27,9 @@ class SqliteStorageConfig(ComponentConfig):
 
     base_dir: str
     """The folder below which all files are kept, in ``history``."""
-    busy_timeout_seconds: float = Field(default=30.0, gt=0)
+    busy_timeout_seconds: PositiveSeconds = Field(default=30.0, le=MAX_BUSY_SECONDS)
     """How long a writer waits for another process that writes the same file."""
-    max_open_logs: int = Field(default=64, ge=1)
+    max_open_logs: WholeNumber = Field(default=64, ge=1)
     """How many event logs a process keeps open when they are not in use."""
 
 

@@ -99,14 +99,22 @@ async def test_a_location_that_is_not_loaded_is_told_of(api: Api, started: str) 
     assert facts(api, started) == before
 
 
-async def test_a_location_that_the_workspace_lost_is_an_error_of_the_edge(
-    api: Api, started: str
+@pytest.mark.parametrize("alive", [False, True], ids=["dead", "alive"])
+@pytest.mark.parametrize("gone", ["location", "job"])
+async def test_a_run_whose_job_is_gone_is_refused(
+    api: Api, started: str, gone: str, alive: bool
 ) -> None:
-    api.workspace.remove("here")
+    if gone == "location":
+        api.workspace.remove("here")
+    else:
+        api.workspace.get_location("here").change(repositories=())
+    api.launcher.alive = alive
     before = facts(api, started)
-    code, message = await api.refusal(load_document("ResumeRun"), input={"runId": started})
-    assert code == "UNAVAILABLE"
-    assert message.startswith("run 'r1' has nowhere to go on: there is no job 'etl'")
+    assert await resume(api, started) == {
+        "__typename": "JobNotFound",
+        "message": "there is no job 'etl' in repository 'main' of code location 'here';"
+        " no job is loaded there",
+    }
     assert facts(api, started) == before
 
 

@@ -8,11 +8,10 @@ import strawberry
 from strawberry import ID, UNSET
 
 from runwire.api.context import ApiInfo
-from runwire.api.locations.errors import CodeLocationUnavailable
+from runwire.api.locations.errors import CodeLocationUnavailable, JobNotFound
 from runwire.api.rows import given, result
 from runwire.api.runs.errors import LaunchFailed, RunNotFound, RunStateConflict
 from runwire.api.runs.types import Run
-from runwire.errors import JobNotFoundError, UnavailableError
 from runwire.events.entry import storable_text
 from runwire.runs.run import RunRecord
 
@@ -39,7 +38,12 @@ class ResumeRunSuccess:
 
 
 ResumeRunResult = Annotated[
-    ResumeRunSuccess | RunNotFound | RunStateConflict | CodeLocationUnavailable | LaunchFailed,
+    ResumeRunSuccess
+    | RunNotFound
+    | RunStateConflict
+    | JobNotFound
+    | CodeLocationUnavailable
+    | LaunchFailed,
     strawberry.union("ResumeRunResult", description="How `resumeRun` ended."),
 ]
 
@@ -51,10 +55,7 @@ async def resume_run(
     """Resumes a run."""
     context = info.context
     run_id, attempt_number = storable_text(input.run_id), given(input.attempt_number)
-    try:
-        record = await context.lanes.call(
-            context.instance.resume_run, run_id, context.workspace, attempt_number
-        )
-    except JobNotFoundError as error:  # there is no code location left that could be told of
-        raise UnavailableError(f"run {run_id!r} has nowhere to go on: {error}") from error
+    record = await context.lanes.call(
+        context.instance.resume_run, run_id, context.workspace, attempt_number
+    )
     return ResumeRunSuccess(run=record)

@@ -1,0 +1,40 @@
+"""Types of the fields of configurations, so that each kind of value is bounded and refused alike."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeAlias, TypeVar
+
+from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError, PydanticUseDefault
+
+MAX_SECONDS = 366 * 24 * 60 * 60
+"""The longest duration. Threads, sockets and databases can wait for so long; not for any time at all."""
+
+T = TypeVar("T")
+
+
+def _no_boolean(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise PydanticCustomError("number", "must be a number, not true or false")
+    return value
+
+
+def _default_when_empty(value: Any) -> Any:
+    if value is None:
+        raise PydanticUseDefault
+    return value
+
+
+Seconds: TypeAlias = Annotated[float, BeforeValidator(_no_boolean), Field(ge=0, le=MAX_SECONDS)]
+"""A duration that may be zero."""
+
+PositiveSeconds: TypeAlias = Annotated[
+    float, BeforeValidator(_no_boolean), Field(gt=0, le=MAX_SECONDS)
+]
+"""A duration."""
+
+WholeNumber: TypeAlias = Annotated[int, BeforeValidator(_no_boolean)]
+"""An integer; YAML's ``true`` is none."""
+
+Section: TypeAlias = Annotated[T, BeforeValidator(_default_when_empty)]
+"""A mapping or list under a key that may have no value, which stands for the default as leaving it out does."""

@@ -1,0 +1,46 @@
+"""Which daemons an instance needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from runwire.daemons import required
+from runwire.daemons.daemon import Daemon
+from runwire.daemons.monitoring import MonitoringDaemon
+from runwire.daemons.required import DAEMON_TYPES, daemons_of, required_daemon_types
+from runwire.instance import Instance
+from tests.control.fakes import FakeWorkspace
+
+
+class Idle(MonitoringDaemon):
+    daemon_type = "IDLE"
+
+
+def test_each_class_is_there_under_its_type() -> None:
+    assert list(DAEMON_TYPES.items()) == [("MONITORING", MonitoringDaemon)]
+
+
+@pytest.mark.parametrize(
+    ("monitoring", "wanted"), [(True, [MonitoringDaemon]), (False, [])], ids=["on", "off"]
+)
+def test_monitoring_runs_where_it_is_on(
+    tmp_path: Path, monitoring: bool, wanted: list[type[Daemon]]
+) -> None:
+    text = f"run_monitoring: {{enabled: {str(monitoring).lower()}}}"
+    (tmp_path / "runwire.yaml").write_text(text)
+    with Instance.from_home(tmp_path) as instance:
+        daemons = daemons_of(instance, FakeWorkspace())
+        assert [type(daemon) for daemon in daemons] == wanted
+        assert required_daemon_types(instance) == tuple(each.daemon_type for each in wanted)
+
+
+def test_every_type_that_is_required_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(required, "DAEMON_TYPES", {**DAEMON_TYPES, "IDLE": Idle})
+    monkeypatch.setattr(required, "required_daemon_types", lambda _: ("IDLE", "MONITORING"))
+    with Instance.from_home(tmp_path) as instance:
+        daemons = daemons_of(instance, FakeWorkspace())
+        assert [type(daemon) for daemon in daemons] == [Idle, MonitoringDaemon]
