@@ -29,7 +29,7 @@ RUN_START_COMMITS = 4
 RUN_SUCCESS_COMMITS = 9
 """Synced commits from the request to the event: of the row, of mirrored events (two each), of the step's."""
 
-STEP_COMMITS = 4
+STEP_COMMITS = 3
 """Those of a step: its start, its output and the folder of that, its end."""
 
 ROUNDS = 3
