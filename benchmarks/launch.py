@@ -30,7 +30,7 @@ RUN_SUCCESS_COMMITS = 9
 """Synced commits from the request to the event: of the row, of mirrored events (two each), of the step's."""
 
 STEP_COMMITS = 3
-"""Those of a step: its start, its output and the folder of that, its end."""
+"""Those of a step: its output, the folder of that, and its end with the start of the next."""
 
 ROUNDS = 3
 

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import msgspec
 
+from runwire.errors import RunFinishedError, StaleWorkerError
 from runwire.events.entry import EventLogEntry, EventLogRecord, encode_storable, storable_text
 from runwire.events.types import TERMINAL_RUN_EVENTS, LogLevel
 from runwire.runs.run import Run, RunRecord
@@ -64,6 +65,19 @@ EventColumns = tuple[
 They are what a driver takes without converting, hence no enums.
 """
 
+EVENT_COLUMNS = (
+    "position",
+    "timestamp",
+    "level",
+    "event_type",
+    "step_key",
+    "message",
+    "applied",
+    "epoch",
+    "body",
+)
+"""The names of the columns of a stored event, in order."""
+
 
 def stored_events(append: Append, head: int) -> list[EventColumns]:
     """The columns of the events that an append stores after the head of the log."""
@@ -109,6 +123,21 @@ def event_record(run_id: str, columns: Sequence[Any]) -> EventLogRecord:
         body=body,
     )
     return record
+
+
+def check_guards(record: RunRecord, append: Append, epoch: int, *, has_ended: bool) -> None:
+    """Checks an append against the log's own copies of what guards it: its epoch, and whether it has ended.
+
+    Raises:
+        StaleWorkerError: another worker has the run.
+        RunFinishedError: a worker writes something other than a run event after the end.
+    """
+    if append.epoch is None:
+        return
+    if append.epoch != epoch:
+        raise StaleWorkerError(record.run_id, append.epoch, epoch)
+    if has_ended and not all(entry.is_run_event for entry in append.entries):
+        raise RunFinishedError(record.run_id)
 
 
 def end_of_run(append: Append, records: Sequence[EventLogRecord]) -> int | None:

@@ -113,7 +113,9 @@ def test_a_log_keeps_its_revision_in_its_own_table(tmp_path: Path) -> None:
 
 
 def test_a_home_of_the_first_revision_is_migrated_losing_nothing(tmp_path: Path) -> None:
-    """Heartbeats are by process since the second; there are leases. Logs did not change."""
+    """Heartbeats are by process since the second; there are leases. Since the third the head of
+    the instance-wide log is a row. Logs did not change.
+    """
     run = _make_home_of_the_first_revision(tmp_path)
     log, log_before = log_path(tmp_path, run), log_path(tmp_path, run).read_bytes()
     rows_before = _rows_of(runs_path(tmp_path))
@@ -125,6 +127,7 @@ def test_a_home_of_the_first_revision_is_migrated_losing_nothing(tmp_path: Path)
 
     rows = _rows_of(runs_path(tmp_path))
     assert rows.pop("daemon_leases") == []
+    assert rows.pop("instance_head") == [(1, len(rows_before["instance_log"]), 0)]
     assert rows.pop("daemon_heartbeats") == [
         (*beat, 0) for beat in rows_before.pop("daemon_heartbeats")
     ]

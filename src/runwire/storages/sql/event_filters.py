@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from sqlalchemy import ColumnElement, and_, or_
+from sqlalchemy import ColumnElement, Table, and_, or_
 
 from runwire.events.entry import storable_text
 from runwire.events.filters import EventFilter, EventRecordsFilter
 from runwire.storage.event_log_storage import InstanceEventKind
 from runwire.storages.sql.rows import as_json
-from runwire.storages.sql.tables import events, instance_log
+from runwire.storages.sql.tables import instance_log
 
 HoldsText = Callable[[ColumnElement[str], str], ColumnElement[bool]]
 """Makes the condition that a column holds a text, given in lower case, in any case: a dialect's matter."""
 
 
 def event_conditions(
-    filter: EventFilter | None, holds_text: HoldsText
+    events: Table,
+    filter: EventFilter | None,
+    holds_text: HoldsText,
 ) -> list[ColumnElement[bool]]:
-    """The conditions, joined by and, under which a record of a run's log matches."""
+    """The conditions, joined by and, under which a record of a run's log, in this table, matches."""
     if filter is None:
         return []
     conditions: list[ColumnElement[bool]] = []

@@ -7,11 +7,10 @@ from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Select, bindparam, func, literal, select
+from sqlalchemy import ColumnElement, Connection, select
 
 from runwire.events.entry import EventLogRecord, storable_text
 from runwire.events.filters import EventFilter, EventRecordsFilter
-from runwire.events.types import MIRRORED_EVENTS
 from runwire.runs.run import RunRecord, StepCounts
 from runwire.storage.event_log_storage import (
     MAX_PAGE,
@@ -22,43 +21,26 @@ from runwire.storage.event_log_storage import (
     LogHead,
 )
 from runwire.storage.run_storage import HeldRun
-from runwire.storages.sql.event_filters import entry_conditions, event_conditions
+from runwire.storages.sql.event_filters import entry_conditions
+from runwire.storages.sql.log_statements import LOG_KEY, LogStatements, span
 from runwire.storages.sql.rows import instance_log_record
-from runwire.storages.sql.tables import INSTANCE_LOG_ID, batches, events, instance_log, log, meta
-from runwire.storages.step_tally import COUNTED_TYPES, StepTally
+from runwire.storages.sql.tables import INSTANCE_LOG_ID, instance_log, meta
+from runwire.storages.step_tally import StepTally
 from runwire.storages.stored_form import event_record
 from runwire.storages.watcher import LogWatcher
 
-_LAST_POSITION = select(func.coalesce(func.max(events.c.position), 0)).scalar_subquery()
-_HEAD = select(_LAST_POSITION, log.c.terminal_position)
-_MIRRORED_POSITION = select(log.c.mirrored_position)
-_MIRRORED = (
-    select(events)
-    .where(
-        events.c.position > bindparam("after"),
-        events.c.event_type.in_(sorted(event_type.value for event_type in MIRRORED_EVENTS)),
-    )
-    .order_by(events.c.position)
-)
-_BATCH = (
-    select(events)
-    .join(batches, events.c.position.between(batches.c.first_position, batches.c.last_position))
-    .where(batches.c.key == bindparam("key"))
-    .order_by(events.c.position)
-)
-_COUNTED = (
-    select(events.c.event_type, events.c.step_key)
-    .where(events.c.event_type.in_(sorted(COUNTED_TYPES)))
-    .order_by(events.c.position)
-)
-_STEPS_NAMED = select(func.count(events.c.step_key.distinct()))
 _INSTANCE_LOG_ID = select(meta.c.value).where(meta.c.key == INSTANCE_LOG_ID)
 
 
 class SqlEventLogStorage(EventLogStorage):
-    """Everything but connections, writing and heads, for logs that have a database each."""
+    """Everything but connections, writing and heads.
 
-    def __init__(self) -> None:
+    Args:
+        statements: about logs, as the tables are.
+    """
+
+    def __init__(self, statements: LogStatements) -> None:
+        self._statements = statements
         self._watcher = LogWatcher(self)
 
     @abstractmethod
@@ -84,7 +66,8 @@ class SqlEventLogStorage(EventLogStorage):
         with self.run_connection(record, held) as connection:
             if connection is None:
                 return None
-            rows = connection.execute(_BATCH, {"key": storable_text(idempotency_key)}).all()
+            wanted = {LOG_KEY: record.storage_id, "key": storable_text(idempotency_key)}
+            rows = connection.execute(self._statements.batch, wanted).all()
         return [event_record(record.run_id, row) for row in rows] or None
 
     def get_records(
@@ -98,44 +81,55 @@ class SqlEventLogStorage(EventLogStorage):
         filter: EventFilter | None = None,
     ) -> EventLogPage:
         limit = min(limit, MAX_PAGE)
-        statement = select(events).where(*event_conditions(filter, self.holds_text))
-        statement = _span(statement, events.c.position, after, before, descending).limit(limit + 1)
+        statement = self._statements.records(
+            filter,
+            self.holds_text,
+            after=after,
+            before=before,
+            descending=descending,
+            limit=limit + 1,
+        )
         with self.run_connection(record) as connection:
-            rows = [] if connection is None else connection.execute(statement).all()
+            rows = [] if connection is None else connection.execute(statement, _key(record)).all()
         run_id = record.run_id
         return EventLogPage([event_record(run_id, row) for row in rows[:limit]], len(rows) > limit)
 
     def get_records_count(
         self, record: RunRecord, filter: EventFilter | None = None, *, limit: int | None = None
     ) -> int:
-        conditions = event_conditions(filter, self.holds_text)
-        matching = select(literal(1)).select_from(events).where(*conditions).limit(limit)
-        statement = select(func.count()).select_from(matching.subquery())
+        statement = self._statements.count(filter, self.holds_text, limit)
         with self.run_connection(record) as connection:
-            return 0 if connection is None else connection.execute(statement).scalar_one()
+            if connection is None:
+                return 0
+            count: int = connection.execute(statement, _key(record)).scalar_one()
+        return count
 
     def get_head(self, record: RunRecord) -> LogHead:
         with self.run_connection(record) as connection:
-            row = None if connection is None else connection.execute(_HEAD).one()
-        return LogHead(0, None) if row is None else LogHead(*row)
+            return LogHead(0, None) if connection is None else self._head(connection, record)
 
     def get_mirrored_records(
         self, record: RunRecord, after: int, held: HeldRun | None = None
     ) -> list[EventLogRecord]:
         with self.run_connection(record, held) as connection:
-            if connection is None or connection.execute(_MIRRORED_POSITION).scalar_one() <= after:
+            if connection is None:
                 return []
-            rows = connection.execute(_MIRRORED, {"after": after}).all()
+            last = connection.execute(self._statements.mirrored_position, _key(record)).scalar()
+            if last is None or last <= after:
+                return []
+            wanted = _key(record) | {"after": after}
+            rows = connection.execute(self._statements.mirrored, wanted).all()
         return [event_record(record.run_id, row) for row in rows]
 
     def get_step_counts(self, record: RunRecord, held: HeldRun | None = None) -> StepCounts:
         tally, steps_named, has_ended = StepTally(), 0, False
         with self.run_connection(record, held) as connection:
             if connection is not None:
-                has_ended = connection.execute(_HEAD).one().terminal_position is not None
-                for stored_type, step_key in connection.execute(_COUNTED):
+                statements, key = self._statements, _key(record)
+                has_ended = self._head(connection, record).terminal_position is not None
+                for stored_type, step_key in connection.execute(statements.counted, key):
                     tally.count(stored_type, step_key)
-                steps_named = connection.execute(_STEPS_NAMED).scalar_one()
+                steps_named = connection.execute(statements.steps_named, key).scalar_one()
         return tally.counts(record, steps_named=steps_named, has_ended=has_ended)
 
     def get_event_records(
@@ -151,7 +145,7 @@ class SqlEventLogStorage(EventLogStorage):
         limit = min(limit, MAX_PAGE)
         statement = select(instance_log).where(*entry_conditions(filter, kinds))
         position = instance_log.c.position
-        statement = _span(statement, position, after, before, descending).limit(limit + 1)
+        statement = span(statement, position, after, before, descending).limit(limit + 1)
         with self.index_connection() as connection:
             rows = connection.execute(statement).all()
         return InstanceLogPage(
@@ -174,15 +168,10 @@ class SqlEventLogStorage(EventLogStorage):
     def dispose(self) -> None:
         self._watcher.dispose()
 
+    def _head(self, connection: Connection, record: RunRecord) -> LogHead:
+        row = connection.execute(self._statements.head, _key(record)).first()
+        return LogHead(0, None) if row is None else LogHead(*row)
 
-def _span(
-    statement: Select[Any],
-    position: Column[int],
-    after: int,
-    before: int | None,
-    descending: bool,
-) -> Select[Any]:
-    statement = statement.where(position > after)
-    if before is not None:
-        statement = statement.where(position < before)
-    return statement.order_by(position.desc() if descending else position)
+
+def _key(record: RunRecord) -> dict[str, Any]:
+    return {LOG_KEY: record.storage_id}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, update
 
 from runwire.events.entry import EventLogRecord
 from runwire.events.payloads import AssetEventData
@@ -14,9 +14,13 @@ from runwire.events.types import EventType
 from runwire.runs.run import RunRecord
 from runwire.storage.event_log_storage import InstanceEventKind, InstanceLogRecord
 from runwire.storages.sql.rows import as_json, entry_values
-from runwire.storages.sql.tables import assets, instance_log
+from runwire.storages.sql.tables import assets, instance_head, instance_log
 
-_HEAD = select(func.coalesce(func.max(instance_log.c.position), 0))
+_RAISE_HEAD = (
+    update(instance_head)
+    .values(head=instance_head.c.head + bindparam("count"))
+    .returning(instance_head.c.head)
+)
 _ADD = insert(instance_log)
 
 _POINTERS = {
@@ -29,12 +33,13 @@ _POINTERS = {
 def add_entries(connection: Connection, entries: Sequence[InstanceLogRecord]) -> None:
     """Appends entries, with positions that follow the head, and points assets at them.
 
-    Whatever serialises the writers of the log must be held already.
+    Other writers of the log wait until the transaction ends, so that its positions commit in order.
     """
     if not entries:
         return
-    head = connection.execute(_HEAD).scalar_one()
-    placed = [replace(entry, position=head + n) for n, entry in enumerate(entries, 1)]
+    head = connection.execute(_RAISE_HEAD, {"count": len(entries)}).scalar_one()
+    first = head - len(entries) + 1
+    placed = [replace(entry, position=position) for position, entry in enumerate(entries, first)]
     for entry in placed:
         connection.execute(_ADD, entry_values(entry))
         if entry.event is not None and entry.event.applied:

@@ -52,6 +52,7 @@ from runwire.storages.sql.tables import (
     RUNS,
     daemon_heartbeats,
     daemon_leases,
+    instance_head,
     meta,
     run_tags,
     runs,
@@ -112,7 +113,7 @@ class SqlRunStorage(RunStorage):
 
     def find_run_record(self, run_id: str) -> RunRecord | None:
         with self.reading() as connection:
-            return _find_run(connection, run_id)
+            return find_run(connection, run_id)
 
     def get_run_records(
         self,
@@ -148,7 +149,7 @@ class SqlRunStorage(RunStorage):
     @contextmanager
     def hold_run(self, run_id: str) -> Iterator[HeldRun]:
         with self.writing() as connection:
-            record = _find_run(connection, run_id, lock=True)
+            record = find_run(connection, run_id, lock=True)
             if record is None:
                 raise RunNotFoundError(run_id)
             yield SqlHeldRun(connection, record)
@@ -259,9 +260,11 @@ class SqlRunStorage(RunStorage):
 def set_up(connection: Connection) -> None:
     """Writes the rows that an empty storage of runs has."""
     connection.execute(insert(meta), {"key": INSTANCE_LOG_ID, "value": new_log_id()})
+    connection.execute(insert(instance_head), {"id": 1, "head": 0, "purged_position": 0})
 
 
-def _find_run(connection: Connection, run_id: str, *, lock: bool = False) -> RunRecord | None:
+def find_run(connection: Connection, run_id: str, *, lock: bool = False) -> RunRecord | None:
+    """The run of an id, with its row locked if so asked; None when there is none."""
     statement = _BY_RUN_ID.with_for_update() if lock else _BY_RUN_ID
     row = connection.execute(statement, {"run_id": storable_text(run_id)}).first()
     return None if row is None else run_record(row)

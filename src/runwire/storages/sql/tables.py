@@ -1,4 +1,5 @@
-"""The tables. What an instance keeps of its runs (`RUNS`), and what it keeps of a run's log (`LOG`).
+"""The tables: of the runs (`RUNS`), and of their event logs, each in a database of its own (`LOG`) or all in that
+of the runs (`LOGS`).
 
 Instants are epoch seconds. Columns that hold JSON are texts; nothing asks for a part of them.
 """
@@ -23,6 +24,9 @@ RUNS = MetaData()
 
 LOG = MetaData()
 """The tables of one run's event log, in a database of its own."""
+
+LOGS = MetaData()
+"""The tables of the event logs of all runs, in the database that has `RUNS`."""
 
 _COUNTER = BigInteger().with_variant(Integer, "sqlite")
 """An integer of 64 bits; SQLite's row id is one only by the name INTEGER."""
@@ -134,6 +138,16 @@ instance_log = Table(
     Index("instance_log_asset_key", "asset_key", "position"),
 )
 
+instance_head = Table(
+    "instance_head",
+    RUNS,
+    # One row, 1. Whoever appends to the instance-wide log raises `head` first, and so keeps others waiting.
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("head", _COUNTER, nullable=False),
+    # The last position that was purged; cursors before it have expired.
+    Column("purged_position", _COUNTER, nullable=False),
+)
+
 assets = Table(
     "assets",
     RUNS,
@@ -191,3 +205,47 @@ batches = Table(
     Column("last_position", _COUNTER, nullable=False),
     sqlite_with_rowid=False,
 )
+
+run_heads = Table(
+    "run_heads",
+    LOGS,
+    Column("storage_id", _COUNTER, primary_key=True, autoincrement=False),
+    # Whoever appends to a log raises `head` first, and so keeps others waiting: commit order is position order.
+    Column("head", _COUNTER, nullable=False),
+    # The log's own copies, which its writers check without the lock of the run's row.
+    Column("epoch", Integer, nullable=False),
+    Column("terminal_position", _COUNTER),
+    Column("mirrored_position", _COUNTER, nullable=False),
+)
+
+run_events = Table(
+    "run_events",
+    LOGS,
+    Column("storage_id", _COUNTER, primary_key=True, autoincrement=False),
+    Column("position", _COUNTER, primary_key=True, autoincrement=False),
+    Column("timestamp", Double, nullable=False),
+    Column("level", Integer, nullable=False),
+    Column("event_type", Text),
+    Column("step_key", Text),
+    Column("message", Text, nullable=False),
+    Column("applied", Boolean, nullable=False),
+    Column("epoch", Integer),
+    Column("body", LargeBinary),
+    sqlite_with_rowid=False,
+)
+
+run_batches = Table(
+    "run_batches",
+    LOGS,
+    Column("storage_id", _COUNTER, primary_key=True, autoincrement=False),
+    Column("key", Text, primary_key=True),
+    Column("first_position", _COUNTER, nullable=False),
+    Column("last_position", _COUNTER, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+DATABASE = MetaData()
+"""The tables of runs and of all their event logs, in one database."""
+
+for _table in (*RUNS.sorted_tables, *LOGS.sorted_tables):
+    _table.to_metadata(DATABASE)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from sqlalchemy import insert, update
 from sqlalchemy.dialects import sqlite
 
-from runwire.errors import RunFinishedError, StaleWorkerError
 from runwire.events.entry import EventLogRecord, storable_text
 from runwire.events.types import DURABLE_EVENTS, MIRRORED_EVENTS
 from runwire.runs.run import RunRecord
 from runwire.storage.event_log_storage import Append
 from runwire.storages.sql.tables import batches, events, log
 from runwire.storages.sqlite.connections import Writer
-from runwire.storages.stored_form import end_of_run, event_record, stored_events
+from runwire.storages.stored_form import check_guards, end_of_run, event_record, stored_events
 
 _DIALECT = sqlite.dialect()
 _STATE = "SELECT epoch, terminal_position, (SELECT max(position) FROM events) FROM log"
@@ -29,7 +28,7 @@ def append_to_shard(writer: Writer, record: RunRecord, append: Append) -> list[E
     try:
         writer.begin(not DURABLE_EVENTS.isdisjoint(types))
         epoch, terminal_position, head = writer.execute(_STATE).fetchone()
-        _check(record, append, epoch, terminal_position is not None)
+        check_guards(record, append, epoch, has_ended=terminal_position is not None)
         rows = stored_events(append, head or 0)
         writer.executemany(_ADD_EVENT, rows)
         records = [event_record(record.run_id, row) for row in rows]
@@ -41,15 +40,6 @@ def append_to_shard(writer: Writer, record: RunRecord, append: Append) -> list[E
         writer.rollback()
         raise
     return records
-
-
-def _check(record: RunRecord, append: Append, epoch: int, has_ended: bool) -> None:
-    if append.epoch is None:
-        return
-    if append.epoch != epoch:
-        raise StaleWorkerError(record.run_id, append.epoch, epoch)
-    if has_ended and not all(entry.is_run_event for entry in append.entries):
-        raise RunFinishedError(record.run_id)
 
 
 def _keep_mirrored(writer: Writer, records: list[EventLogRecord]) -> None:

@@ -14,6 +14,7 @@ from runwire.runs.run import RunRecord
 from runwire.storage.event_log_storage import Append, HeadsWatch
 from runwire.storage.run_storage import HeldRun
 from runwire.storages.sql.event_log_storage import SqlEventLogStorage
+from runwire.storages.sql.log_statements import ONE_LOG
 from runwire.storages.sqlite.append import append_to_shard
 from runwire.storages.sqlite.heads import SqliteHeadsWatch
 from runwire.storages.sqlite.run_storage import SqliteRunStorage
@@ -37,7 +38,7 @@ class SqliteEventLogStorage(SqlEventLogStorage):
         busy_timeout_seconds: float = 30.0,
         max_open_logs: int = 64,
     ) -> None:
-        super().__init__()
+        super().__init__(ONE_LOG)
         self._runs = runs
         self._patience_seconds = busy_timeout_seconds
         self._shards = Shards(Path(base_dir), busy_timeout_seconds, max_open_logs)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, MetaData
 
 from runwire.interrupts import current_interrupts
 from runwire.storages.migrations import HEAD_REVISION
@@ -19,24 +19,39 @@ from runwire.storages.sqlite.errors import translated, translated_files
 from runwire.storages.sqlite.schema import check_revision, create_database
 from runwire.storages.stored_form import new_log_id
 
+FILE_NAME = "runs.db"
+
 
 class SqliteRunStorage(SqlRunStorage):
-    """Keeps runs in ``<base_dir>/history/runs.db``, which it makes when it is not there.
+    """Keeps runs in a file in ``<base_dir>/history``, which it makes when it is not there.
+
+    Args:
+        base_dir: the folder.
+        busy_timeout_seconds: how long to wait for another process that writes.
+        file_name: the file.
+        metadata: its tables; those of event logs may be among them.
 
     Raises:
         StorageUnavailableError: the file can be neither opened nor made.
         SchemaRevisionError: the file is of another version.
     """
 
-    def __init__(self, base_dir: str | Path, busy_timeout_seconds: float = 30.0) -> None:
-        self.path = Path(base_dir) / "history" / "runs.db"
+    def __init__(
+        self,
+        base_dir: str | Path,
+        busy_timeout_seconds: float = 30.0,
+        *,
+        file_name: str = FILE_NAME,
+        metadata: MetaData = RUNS,
+    ) -> None:
+        self.path = Path(base_dir) / "history" / file_name
         self._patience_seconds = busy_timeout_seconds
         self._lock = threading.Lock()
         self._writer: Writer | None = None
         self._connection: Connection | None = None
         with translated_files(self.path):
             if not self.path.exists():
-                create_database(self.path, RUNS, _prepare)
+                create_database(self.path, metadata, _prepare)
         self._readers = reading_engine(self.path, busy_timeout_seconds)
         try:
             check_revision(self.path, self.get_revision(), HEAD_REVISION, Path(base_dir))
@@ -102,6 +117,7 @@ def _prepare(connection: sqlite3.Connection) -> None:
     )
     connection.execute("INSERT INTO alembic_version VALUES (?)", (HEAD_REVISION,))
     connection.execute("INSERT INTO meta VALUES (?, ?)", (INSTANCE_LOG_ID, new_log_id()))
+    connection.execute("INSERT INTO instance_head VALUES (1, 0, 0)")
 
 
 def _find_revision(connection: Connection) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field
 
@@ -13,13 +13,24 @@ from runwire.config import (
     PositiveSeconds,
     WholeNumber,
 )
-from runwire.storage import InstanceStorage
+from runwire.errors import StorageUnavailableError
+from runwire.storage import EventLogStorage, InstanceStorage
 from runwire.storages.migrations import HEAD_REVISION
+from runwire.storages.sqlite.consolidated_storage import (
+    CONSOLIDATED_FILE_NAME,
+    ConsolidatedSqliteEventLogStorage,
+    ConsolidatedSqliteRunStorage,
+)
 from runwire.storages.sqlite.event_log_storage import SqliteEventLogStorage
-from runwire.storages.sqlite.run_storage import SqliteRunStorage
+from runwire.storages.sqlite.run_storage import FILE_NAME, SqliteRunStorage
 
 MAX_BUSY_SECONDS = 24 * 60 * 60
 """SQLite counts milliseconds in 32 bits: it would not wait at all for 25 days."""
+
+
+Layout = Literal["sharded", "consolidated"]
+
+_FILES: dict[Layout, str] = {"sharded": FILE_NAME, "consolidated": CONSOLIDATED_FILE_NAME}
 
 
 class SqliteStorageConfig(ComponentConfig):
@@ -29,15 +40,17 @@ class SqliteStorageConfig(ComponentConfig):
     """The folder below which all files are kept, in ``history``."""
     busy_timeout_seconds: PositiveSeconds = Field(default=30.0, le=MAX_BUSY_SECONDS)
     """How long a writer waits for another process that writes the same file."""
+    layout: Layout = "sharded"
+    """Whether each run's event log has a file of its own, or all are in one file with the runs."""
     max_open_logs: WholeNumber = Field(default=64, ge=1)
-    """How many event logs a process keeps open when they are not in use."""
+    """How many event logs a process keeps open when they are not in use; for sharded ones."""
 
 
 class SqliteStorage(InstanceStorage):
-    """Keeps runs in one SQLite file and each run's event log in one of its own.
+    """Keeps runs in one SQLite file, and each run's event log in one of its own, or all in that of the runs.
 
-    A commit that must be durable syncs the log's file before the runs' file, so that after a power cut
-    a log may be ahead of its run's row, and never the other way round.
+    With files of their own, a commit that must be durable syncs the log's file before the runs' file, so
+    that after a power cut a log may be ahead of its run's row, and never the other way round.
 
     Raises:
         StorageUnavailableError: the file of the runs can be neither opened nor made.
@@ -48,13 +61,22 @@ class SqliteStorage(InstanceStorage):
         self,
         base_dir: str | Path,
         *,
+        layout: Layout = "sharded",
         busy_timeout_seconds: float = 30.0,
         max_open_logs: int = 64,
     ) -> None:
-        self._run_storage = SqliteRunStorage(base_dir, busy_timeout_seconds)
-        self._event_log_storage = SqliteEventLogStorage(
-            base_dir, self._run_storage, busy_timeout_seconds, max_open_logs
-        )
+        _check_layout(Path(base_dir), layout)
+        self._run_storage: SqliteRunStorage
+        self._event_log_storage: EventLogStorage
+        if layout == "consolidated":
+            runs = ConsolidatedSqliteRunStorage(base_dir, busy_timeout_seconds)
+            self._run_storage = runs
+            self._event_log_storage = ConsolidatedSqliteEventLogStorage(runs)
+        else:
+            self._run_storage = SqliteRunStorage(base_dir, busy_timeout_seconds)
+            self._event_log_storage = SqliteEventLogStorage(
+                base_dir, self._run_storage, busy_timeout_seconds, max_open_logs
+            )
 
     @classmethod
     def config_type(cls) -> type[SqliteStorageConfig]:
@@ -68,6 +90,7 @@ class SqliteStorage(InstanceStorage):
     ) -> Self:
         return cls(
             config_value.base_dir,
+            layout=config_value.layout,
             busy_timeout_seconds=config_value.busy_timeout_seconds,
             max_open_logs=config_value.max_open_logs,
         )
@@ -77,7 +100,7 @@ class SqliteStorage(InstanceStorage):
         return self._run_storage
 
     @property
-    def event_log_storage(self) -> SqliteEventLogStorage:
+    def event_log_storage(self) -> EventLogStorage:
         return self._event_log_storage
 
     def schema_revision(self) -> str | None:
@@ -85,3 +108,18 @@ class SqliteStorage(InstanceStorage):
 
     def head_revision(self) -> str | None:
         return HEAD_REVISION
+
+
+def _check_layout(base_dir: Path, layout: Layout) -> None:
+    """Refuses a folder whose runs are there in the other layout, and would not be seen.
+
+    Raises:
+        StorageUnavailableError: so it is.
+    """
+    for other, file_name in _FILES.items():
+        path = base_dir / "history" / file_name
+        if other != layout and path.exists():
+            raise StorageUnavailableError(
+                f"{path} has runs in the layout {other!r}; set storage.sqlite.layout to {other!r}, or"
+                " name another folder"
+            )

@@ -13,7 +13,7 @@ _COUNTER = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 def upgrade() -> None:
     """Makes the tables of the scope."""
-    if context.config.attributes["scope"] == "runs":
+    if context.config.attributes["scope"] != "log":
         _make_runs()
         _make_tags_and_snapshots()
         _make_instance_log()

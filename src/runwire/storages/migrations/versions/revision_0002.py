@@ -11,7 +11,7 @@ down_revision = "0001"
 
 def upgrade() -> None:
     """Keeps the latest heartbeat of each type."""
-    if context.config.attributes["scope"] != "runs":
+    if context.config.attributes["scope"] == "log":
         return
     op.rename_table("daemon_heartbeats", "daemon_heartbeats_0001")
     op.create_table(

@@ -1,0 +1,18 @@
+"""What the databases say differently, all in one place; everything else is SQLAlchemy's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection, Table
+from sqlalchemy.dialects import postgresql, sqlite
+
+_INSERTS = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+"""SQL has no words for "unless it is there": each database has its own."""
+
+
+def insert_unless_there(connection: Connection, table: Table, values: Mapping[str, Any]) -> None:
+    """Adds a row, unless one with its key is there, or is being added by somebody else, who is waited for."""
+    insert: Any = _INSERTS[connection.dialect.name]
+    connection.execute(insert(table).values(values).on_conflict_do_nothing())

@@ -1,0 +1,54 @@
+"""The storage in one SQLite file conforms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from runwire.storage import InstanceStorage
+from runwire.storages.sqlite import SqliteStorage
+from runwire.testing.event_log_storage import EventLogStorageConformance
+from runwire.testing.heads_watch import HeadsWatchConformance
+from runwire.testing.instance_log import InstanceLogConformance
+from runwire.testing.instance_storage import InstanceStorageConformance
+from runwire.testing.log_watch import LogWatchConformance
+from runwire.testing.run_list import RunListConformance
+from runwire.testing.run_storage import RunStorageConformance
+
+
+class _InOneFile:
+    @pytest.fixture
+    def storage(self, tmp_path: Path) -> Iterator[InstanceStorage]:
+        storage = SqliteStorage(tmp_path, layout="consolidated")
+        yield storage
+        storage.dispose()
+
+
+class TestRuns(_InOneFile, RunStorageConformance):
+    pass
+
+
+class TestRunList(_InOneFile, RunListConformance):
+    pass
+
+
+class TestEventLogs(_InOneFile, EventLogStorageConformance):
+    pass
+
+
+class TestInstanceLog(_InOneFile, InstanceLogConformance):
+    pass
+
+
+class TestHeads(_InOneFile, HeadsWatchConformance):
+    pass
+
+
+class TestWatches(_InOneFile, LogWatchConformance):
+    pass
+
+
+class TestInstance(_InOneFile, InstanceStorageConformance):
+    pass
