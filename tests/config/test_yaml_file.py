@@ -17,6 +17,7 @@ from runwire.errors import ConfigProblem, InvalidConfigurationError
         ("# nothing", {}),
         ("a: 1\nb: [x, {c: null}]", {"a": 1, "b": ["x", {"c": None}]}),
         ("1: one", {"1": "one"}),
+        ("a: &a {x: 1, y: 1}\nb: {<<: *a, y: 2}", {"a": {"x": 1, "y": 1}, "b": {"x": 1, "y": 2}}),
         ("a: &a {x: 1}\nb: *a\nc: [*a, *a]", {"a": {"x": 1}, "b": {"x": 1}, "c": [{"x": 1}] * 2}),
     ],
 )

@@ -15,6 +15,9 @@ MAX_REPEATED = 10_000
 """How many values the aliases of a file may repeat in all."""
 
 
+_MERGE_TAG = "tag:yaml.org,2002:merge"
+
+
 class _StrictLoader(yaml.SafeLoader):
     """Refuses a key that is written twice, which YAML's default quietly lets win, and aliases that repeat too much.
 
@@ -52,6 +55,8 @@ class _StrictLoader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:
+            if key_node.tag == _MERGE_TAG:
+                continue
             key = self.construct_object(key_node, deep=True)
             if isinstance(key, Hashable) and key in seen:
                 raise yaml.constructor.ConstructorError(
@@ -59,6 +64,16 @@ class _StrictLoader(yaml.SafeLoader):
                 )
             seen.add(key)
         return super().construct_mapping(node, deep)
+
+
+def parse_yaml(text: str) -> Any:
+    """The value that a text in YAML has.
+
+    Raises:
+        yaml.YAMLError, ValueError, TypeError: it is not YAML, or has a key twice, or repeats too much.
+        RecursionError: it is nested too deeply.
+    """
+    return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader
 
 
 def read_yaml(source: Path) -> dict[str, Any]:
@@ -76,7 +91,7 @@ def read_yaml(source: Path) -> dict[str, Any]:
         problem = ConfigProblem((), f"cannot be read: {error}", "unreadable")
         raise InvalidConfigurationError(str(source), [problem]) from None
     try:
-        value = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader
+        value = parse_yaml(text)
     except RecursionError:
         raise _too_deep(source) from None
     except (yaml.YAMLError, ValueError, TypeError) as error:

@@ -64,6 +64,7 @@ def test_both_options_are_refused() -> None:
         ),
         ("c.yaml", b"a: {1: x}", "has the key 1 at a, which is no text; put it in quotes"),
         ("c.yaml", b"a: &a {b: *a}", "is nested too deeply"),
+        ("c.yaml", b"a: 1\na: 2", "is not YAML: the key 'a' is written twice"),
         ("c.yaml", b"\xff", "is not UTF-8 text"),
     ],
 )

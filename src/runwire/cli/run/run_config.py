@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from runwire.config.yaml_file import parse_yaml
 from runwire.errors import InputInvalidError
 
 STDIN = "-"
@@ -53,8 +54,8 @@ def _parse_json(text: str, name: str) -> Any:
 
 def _parse_yaml(text: str, name: str) -> Any:
     try:
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        return parse_yaml(text)
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         raise _unusable(name, f"is not YAML: {' '.join(str(error).split())}") from None
 
 
