@@ -17,6 +17,20 @@ pytestmark = [pytest.mark.torture, pytest.mark.timeout(600)]
 
 EVENTS = 20_000 if FULL else 2_000
 BATCH = 50
+SUBSCRIBERS = 200 if FULL else 20
+
+STORAGES = {
+    "sharded": "storage: {sqlite: {layout: sharded}}\n",
+    "consolidated": "storage: {sqlite: {layout: consolidated}}\n",
+}
+"""What `runwire.yaml` says, by name."""
+
+
+@pytest.fixture(params=STORAGES)
+def stored(request: pytest.FixtureRequest, server: Server) -> Server:
+    """The server, on each storage."""
+    (server.home / "runwire.yaml").write_text(STORAGES[request.param])
+    return server
 
 
 def events(first: int, count: int, writer: int) -> list[dict[str, str]]:
@@ -69,8 +83,9 @@ def complaints(subscriber: Subscriber, writers: int) -> list[str]:
 
 
 def test_a_client_that_loses_its_connection_and_its_server_gets_each_position_once(
-    server: Server,
+    stored: Server,
 ) -> None:
+    server = stored
     server.start()
     run_id = server.create_managed_run()
     drops = tuple(EVENTS * part // 10 for part in (2, 4, 8))
@@ -94,10 +109,10 @@ def follow_while_eight_write(server: Server) -> list[Subscriber]:
     writers = start_writers(server, run_id, 8)
     random.seed(7)
     subscribers = []
-    for _ in range(20):
+    for _ in range(SUBSCRIBERS):
         subscribers.append(Subscriber(server, run_id))
         subscribers[-1].start()
-        time.sleep(random.random() * (0.5 if FULL else 0.1))
+        time.sleep(random.random() * 0.1)
     for writer in writers:
         writer.join(200)
     end(server, run_id)
@@ -106,10 +121,10 @@ def follow_while_eight_write(server: Server) -> list[Subscriber]:
     return subscribers
 
 
-def test_twenty_clients_that_join_while_eight_processes_write_get_each_position_once(
-    server: Server,
+def test_clients_that_join_while_eight_processes_write_get_each_position_once(
+    stored: Server,
 ) -> None:
-    for subscriber in follow_while_eight_write(server):
+    for subscriber in follow_while_eight_write(stored):
         assert complaints(subscriber, writers=8) == []
 
 
