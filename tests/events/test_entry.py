@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from runwire.error_info import ErrorInfo
 from runwire.errors import InputInvalidError, InvalidDefinitionError
 from runwire.events import EventLogEntry, EventLogRecord, EventType, LogLevel
-from runwire.events.entry import storable_text
+from runwire.events.entry import encodable_text, storable_text
 from runwire.events.metadata import (
     MetadataEntry,
     MetadataValue,
@@ -84,7 +84,8 @@ def test_any_text_can_be_stored_and_read(text: str, key: str) -> None:
     )
     record = stored(entry)
     record.message.encode()
-    safe, safe_key = storable_text(text), storable_text(key)
+    assert "\0" not in record.message
+    safe, safe_key = encodable_text(text), encodable_text(key)
     assert record.data == AssetEventData(
         (safe_key,), tags={safe_key: safe}, metadata=(MetadataEntry(safe_key, TextMetadata(safe)),)
     )

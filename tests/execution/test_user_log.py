@@ -106,7 +106,7 @@ class Odd(str):
     ("given", "written"),
     [
         (("lone \udc80 surrogate",), "lone \\udc80 surrogate"),
-        (("null \x00 and \x1b",), "null \x00 and \x1b"),
+        (("null \x00 and \x1b",), "null \\x00 and \x1b"),
         ((Broken(),), "<Broken whose text could not be made: ValueError>"),
         (
             ("value %s", Broken()),

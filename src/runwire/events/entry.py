@@ -50,7 +50,12 @@ _decode_error = msgspec.json.Decoder(_BodyError).decode
 
 
 def storable_text(text: str) -> str:
-    r"""The text with lone surrogates escaped (``\udc80``), so that every store and wire takes it."""
+    r"""The text with lone surrogates and NUL escaped (``\udc80``, ``\x00``): every store and wire takes it."""
+    return encodable_text(text.replace("\0", "\\x00"))
+
+
+def encodable_text(text: str) -> str:
+    r"""The text with lone surrogates escaped (``\udc80``): JSON takes it."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -59,7 +64,7 @@ def storable_text(text: str) -> str:
 
 
 def encode_storable(encoder: msgspec.json.Encoder, value: Any) -> bytes:
-    """A value as JSON in UTF-8; lone surrogates in its texts are escaped, as `storable_text` does.
+    """A value as JSON in UTF-8; lone surrogates in its texts are escaped, as `encodable_text` does.
 
     Raises:
         TypeError, ValueError: a value in it is not JSON.
@@ -74,7 +79,7 @@ def encode_storable(encoder: msgspec.json.Encoder, value: Any) -> bytes:
 def _without_surrogates(value: Any) -> Any:
     match value:
         case str():
-            return storable_text(value)
+            return encodable_text(value)
         case dict():
             return {_without_surrogates(k): _without_surrogates(v) for k, v in value.items()}
         case list() | tuple():

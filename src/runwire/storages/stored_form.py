@@ -96,12 +96,16 @@ def _columns(entry: EventLogEntry, position: int, applied: int, epoch: int | Non
         entry.timestamp,
         _NUMBERS[entry.severity],
         None if event_type is None else event_type.value,
-        step_key if step_key is None or step_key.isascii() else storable_text(step_key),
-        message if message.isascii() else storable_text(message),
+        step_key if step_key is None or _is_plain(step_key) else storable_text(step_key),
+        message if _is_plain(message) else storable_text(message),
         applied,
         epoch,
         None if entry.data is None and entry.error is None else entry.encode_body(),
     )
+
+
+def _is_plain(text: str) -> bool:
+    return text.isascii() and "\0" not in text
 
 
 def event_record(run_id: str, columns: Sequence[Any]) -> EventLogRecord:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from runwire.errors import RunFinishedError, RunNotFoundError, StaleWorkerError
-from runwire.events.entry import EventLogEntry, EventLogRecord
+from runwire.events.entry import EventLogEntry, EventLogRecord, storable_text
 from runwire.events.filters import EventFilter
 from runwire.events.payloads import AssetEventData, StepRetryData, StepSuccessData
 from runwire.events.types import MIRRORED_EVENTS, EventType, LogLevel
@@ -101,7 +101,7 @@ class EventLogStorageConformance:
                 timestamp=entry.timestamp,
                 level=entry.severity,
                 stored_type=entry.event_type and entry.event_type.value,
-                message=entry.message,
+                message=storable_text(entry.message),
                 step_key=entry.step_key,
                 body=entry.encode_body(),
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection, Table, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 _INSERTS = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
@@ -16,3 +16,14 @@ def insert_unless_there(connection: Connection, table: Table, values: Mapping[st
     """Adds a row, unless one with its key is there, or is being added by somebody else, who is waited for."""
     insert: Any = _INSERTS[connection.dialect.name]
     connection.execute(insert(table).values(values).on_conflict_do_nothing())
+
+
+def serialize(connection: Connection, *names: str) -> None:
+    """Keeps other transactions that serialize one of the names waiting until this one ends.
+
+    SQLite has one writer at a time anyway. PostgreSQL lets two look for a row and not find it.
+    """
+    if connection.dialect.name == "postgresql":
+        for name in sorted(names):
+            key = func.hashtextextended(name, 0)
+            connection.execute(select(func.pg_advisory_xact_lock(key)))

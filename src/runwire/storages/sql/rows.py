@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import Row
 
 from runwire.error_info import ErrorInfo
-from runwire.events.entry import EventLogRecord
+from runwire.events.entry import EventLogRecord, storable_text
 from runwire.events.payloads import AssetEventData, RunFailureReason
 from runwire.runs.run import Run, RunFailure, RunRecord, StepCounts
 from runwire.runs.status import RunStatus
@@ -153,7 +153,9 @@ def entry_values(entry: InstanceLogRecord) -> dict[str, Any]:
         "epoch": event.epoch,
         "body": event.body,
         "asset_key": None if asset is None else as_json(asset.asset_key),
-        "partition": None if asset is None else asset.partition,
+        "partition": None
+        if asset is None or asset.partition is None
+        else storable_text(asset.partition),
     }
 
 

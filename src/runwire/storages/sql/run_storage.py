@@ -37,6 +37,7 @@ from runwire.storage.run_storage import (
     RunStorage,
 )
 from runwire.storages.daemon_leases import FORGET_SECONDS, claimed, counting, listed
+from runwire.storages.sql.dialect import insert_unless_there, serialize
 from runwire.storages.sql.held_run import SqlHeldRun, add_tag_rows
 from runwire.storages.sql.instance_log import add_entries, change_entry
 from runwire.storages.sql.rows import (
@@ -98,6 +99,8 @@ class SqlRunStorage(RunStorage):
     ) -> tuple[RunRecord, bool]:
         stored = stored_run(run)
         with self.writing() as connection:
+            keys = [] if request is None else [f"request {request.key}"]
+            serialize(connection, f"run {stored.run_id}", *keys)
             known = None if request is None else _find_request(connection, request)
             if known is not None:
                 return known, False
@@ -173,9 +176,8 @@ class SqlRunStorage(RunStorage):
         if not self._has_snapshot(snapshot_id):
             kind = next(k for k, cls in _SNAPSHOT_CLASSES.items() if isinstance(snapshot, cls))
             with self.writing(durable=False) as connection:  # synced with the run that names it
-                if connection.execute(_SNAPSHOT, {"snapshot_id": snapshot_id}).first() is None:
-                    values = {"snapshot_id": snapshot_id, "kind": kind, "body": body}
-                    connection.execute(insert(snapshots), values)
+                values = {"snapshot_id": snapshot_id, "kind": kind, "body": body}
+                insert_unless_there(connection, snapshots, values)
         return snapshot_id
 
     def get_snapshot(self, snapshot_id: str) -> Snapshot:
@@ -192,6 +194,7 @@ class SqlRunStorage(RunStorage):
             table.timestamp < heartbeat.timestamp - FORGET_SECONDS
         )
         with self.writing(durable=False) as connection:
+            serialize(connection, f"heartbeat {heartbeat.daemon_type}")
             connection.execute(
                 delete(daemon_heartbeats).where(
                     table.daemon_type == heartbeat.daemon_type, replaced
@@ -212,6 +215,7 @@ class SqlRunStorage(RunStorage):
     ) -> DaemonLease:
         this = daemon_leases.c.daemon_type == daemon_type
         with self.writing(durable=False) as connection:
+            serialize(connection, f"lease {daemon_type}")
             row = connection.execute(select(daemon_leases).where(this)).first()
             found = None if row is None else lease_record(row)
             lease = claimed(found, daemon_type, daemon_id, now=now, lease_seconds=lease_seconds)

@@ -22,6 +22,7 @@ from runwire.storages.sql.run_storage import SqlRunStorage, find_run
 from runwire.storages.sql.tables import LOGS, run_batches, run_events, run_heads
 from runwire.storages.stored_form import (
     EVENT_COLUMNS,
+    EventColumns,
     check_guards,
     end_of_run,
     event_record,
@@ -93,9 +94,7 @@ class SharedEventLogStorage(SqlEventLogStorage):
         check_guards(record, append, head.epoch, has_ended=head.terminal_position is not None)
         rows = stored_events(append, head.head - len(append.entries))
         key = {"storage_id": record.storage_id}
-        connection.execute(
-            insert(run_events), [key | dict(zip(EVENT_COLUMNS, row, strict=True)) for row in rows]
-        )
+        connection.execute(insert(run_events), [_values(record, row) for row in rows])
         records = [event_record(record.run_id, row) for row in rows]
         changes = _changes(append, records)
         if changes:
@@ -130,6 +129,13 @@ class SharedEventLogStorage(SqlEventLogStorage):
             insert_unless_there(connection, run_heads, values)
             row = connection.execute(_RAISE_HEAD, wanted).one()
         return row
+
+
+def _values(record: RunRecord, row: EventColumns) -> dict[str, Any]:
+    values: dict[str, Any] = dict(zip(EVENT_COLUMNS, row, strict=True))
+    values["storage_id"] = record.storage_id
+    values["applied"] = bool(values["applied"])
+    return values
 
 
 def _changes(append: Append, records: list[EventLogRecord]) -> dict[str, Any]:

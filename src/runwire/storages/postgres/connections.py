@@ -1,0 +1,127 @@
+"""Connections to a PostgreSQL database. Nothing is kept in a session: a transaction pooler may stand between."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import URL, Connection, create_engine, event
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError
+
+from runwire.interrupts import current_interrupts
+from runwire.storages.postgres.errors import translated
+
+CONNECT_SECONDS = 10
+IDLE_SECONDS = 1.0
+"""After so long a connection is asked whether it still works before it is used."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What connections and transactions are allowed.
+
+    Attributes:
+        pool_size: how many connections stay open when idle.
+        max_overflow: how many more may be open at once.
+        statement_timeout_seconds: how long a statement of a transaction may take.
+        lock_timeout_seconds: how long it may wait for a lock.
+    """
+
+    pool_size: int = 5
+    max_overflow: int = 15
+    statement_timeout_seconds: float = 60.0
+    lock_timeout_seconds: float = 30.0
+
+
+class Database:
+    """A pool of connections in autocommit mode, and transactions on them. Thread-safe.
+
+    Args:
+        url: the database, with the driver psycopg.
+        limits: what is allowed.
+    """
+
+    def __init__(self, url: URL, limits: Limits) -> None:
+        self.place = _place(url)
+        self._begin = (
+            "BEGIN;"
+            f" SET LOCAL statement_timeout = {round(1000 * limits.statement_timeout_seconds)};"
+            f" SET LOCAL lock_timeout = {round(1000 * limits.lock_timeout_seconds)}"
+        )
+        self._engine = create_engine(
+            url,
+            isolation_level="AUTOCOMMIT",
+            pool_size=limits.pool_size,
+            max_overflow=limits.max_overflow,
+            pool_timeout=30,
+            pool_use_lifo=True,
+            # No prepared statements: behind a pooler the next statement meets another server session.
+            connect_args={"prepare_threshold": None, "connect_timeout": CONNECT_SECONDS},
+            hide_parameters=True,
+        )
+        event.listen(self._engine, "checkout", _check_idle)
+        event.listen(self._engine, "checkin", _note_use)
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection on which each statement is a transaction of its own."""
+        with (
+            current_interrupts().held(),
+            translated(self.place),
+            self._engine.connect() as connection,
+        ):
+            yield connection
+
+    @contextmanager
+    def writing(self, *, durable: bool = True) -> Iterator[Connection]:
+        """A connection in a transaction that commits at the end, or rolls back on an exception.
+
+        Args:
+            durable: whether its commit is synced to disk before the end.
+        """
+        begin = self._begin if durable else f"{self._begin}; SET LOCAL synchronous_commit = off"
+        with self.reading() as connection:
+            connection.exec_driver_sql(begin)
+            try:
+                yield connection
+                connection.exec_driver_sql("COMMIT")
+            except BaseException:
+                _roll_back(connection)
+                raise
+
+    def dispose(self) -> None:
+        """Closes all connections."""
+        self._engine.dispose()
+
+
+def _roll_back(connection: Connection) -> None:
+    if connection.invalidated:
+        return
+    try:
+        connection.exec_driver_sql("ROLLBACK")
+    except DBAPIError:
+        connection.invalidate()
+
+
+def _check_idle(dbapi_connection: Any, record: Any, _proxy: Any) -> None:
+    used_at = record.info.get("used_at")
+    if used_at is None or time.monotonic() - used_at < IDLE_SECONDS:
+        return
+    try:
+        dbapi_connection.execute("SELECT 1")
+    except Exception as error:
+        # All that are as old have most probably lost the same server.
+        raise InvalidatePoolError from error
+
+
+def _note_use(_dbapi_connection: Any, record: Any) -> None:
+    record.info["used_at"] = time.monotonic()
+
+
+def _place(url: URL) -> str:
+    where = url.host or url.query.get("host") or "localhost"
+    port = url.port or url.query.get("port") or 5432
+    return f"PostgreSQL database {url.database!r} at {where}:{port}"

@@ -1,0 +1,68 @@
+"""PostgreSQL's errors, translated once: which database, what is wrong, what mends it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from runwire.errors import StorageUnavailableError
+
+_PROBLEMS = {
+    "28P01": "it refuses the user; check username and password",
+    "28000": "it refuses the user; check username, password and pg_hba.conf",
+    "3D000": "there is no such database; create it",
+    "42501": "the user lacks a privilege; grant it what is in its schema",
+    "53100": "its disk is full; free some space",
+    "53300": "it has no connection left; raise max_connections, or lower pool_size",
+    "55P03": "another transaction holds a lock for too long; find out which, then try again",
+    "57014": "a statement took longer than statement_timeout_seconds",
+    "57P01": "it was shut down; start it again",
+    "57P02": "it crashed; see its log",
+    "57P03": "it is starting or stopping; try again soon",
+    "25006": "it takes no writes; is it a standby?",
+    "40P01": "two transactions waited for each other; try again",
+    "40001": "a transaction came in the way; try again",
+}
+
+
+@contextmanager
+def translated(place: str) -> Iterator[None]:
+    """Raises what the driver raises as StorageUnavailableError.
+
+    Args:
+        place: the database as users know it, without its password.
+
+    Raises:
+        StorageUnavailableError: the database cannot be read or written.
+    """
+    try:
+        yield
+    except PoolTimeoutError as error:
+        raise StorageUnavailableError(
+            f"{place}: all connections are in use; raise pool_size"
+        ) from error
+    except DBAPIError as error:
+        raise translation(error.orig or error, place) from error
+    except psycopg.Error as error:
+        raise translation(error, place) from error
+
+
+def translation(error: BaseException, place: str) -> StorageUnavailableError:
+    """What an error of the driver means."""
+    state = getattr(error, "sqlstate", None)
+    told = " ".join(str(error).split())
+    if state in _PROBLEMS:
+        problem = _PROBLEMS[state]
+    elif "password authentication failed" in told:
+        problem = _PROBLEMS["28P01"]
+    elif '" does not exist' in told and 'database "' in told:
+        problem = _PROBLEMS["3D000"]
+    elif state is None and isinstance(error, psycopg.OperationalError):
+        problem = "it cannot be reached, or the connection was lost; is it running?"
+    else:
+        problem = "PostgreSQL refused"
+    return StorageUnavailableError(f"{place}: {problem} ({told})")

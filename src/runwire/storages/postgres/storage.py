@@ -1,0 +1,147 @@
+"""The umbrella over the PostgreSQL storages."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from runwire.config import ComponentConfig, ConfigurableClassData, PositiveSeconds, WholeNumber
+from runwire.storage import InstanceStorage
+from runwire.storages.migrations import HEAD_REVISION
+from runwire.storages.postgres.connections import Database, Limits
+from runwire.storages.postgres.event_log_storage import PostgresEventLogStorage
+from runwire.storages.postgres.run_storage import PostgresRunStorage
+from runwire.storages.postgres.schema import ensure_schema, find_revision, letters_collation
+
+_DRIVER = "postgresql+psycopg"
+_SCHEMES = {"postgres", "postgresql", _DRIVER}
+
+
+class PostgresDatabase(BaseModel):
+    """A database by its parts."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    username: str
+    """The user."""
+    password: SecretStr = SecretStr("")
+    """The user's password."""
+    hostname: str
+    """The host, or the folder of a unix socket."""
+    db_name: str
+    """The database, which must be there."""
+    port: WholeNumber = Field(default=5432, ge=1, le=65535)
+    """The port."""
+    params: dict[str, str] = {}
+    """Parameters of the connection, such as ``sslmode``."""
+
+
+class PostgresStorageConfig(ComponentConfig):
+    """Config of PostgresStorage. Either `postgres_url` or `postgres_db` tells the database."""
+
+    postgres_url: SecretStr | None = None
+    """The database as ``postgresql://user:password@host:port/database``."""
+    postgres_db: PostgresDatabase | None = None
+    """The database by its parts."""
+    pool_size: WholeNumber = Field(default=5, ge=1, le=1000)
+    """How many connections a process keeps open when they are not in use."""
+    max_overflow: WholeNumber = Field(default=15, ge=0, le=1000)
+    """How many more it may open at once."""
+    statement_timeout_seconds: PositiveSeconds = 60.0
+    """How long a statement of a transaction may take."""
+    lock_timeout_seconds: PositiveSeconds = 30.0
+    """How long a transaction may wait for another one."""
+
+    @model_validator(mode="after")
+    def _names_one_database(self) -> Self:
+        if (self.postgres_url is None) is (self.postgres_db is None):
+            raise ValueError("give one of postgres_url and postgres_db")
+        self.url()  # refuses what is no URL
+        return self
+
+    def url(self) -> URL:
+        """The database for SQLAlchemy.
+
+        Raises:
+            ValueError: it is not a URL of a PostgreSQL database.
+        """
+        if self.postgres_url is None:
+            parts = self.postgres_db
+            if parts is None:
+                raise ValueError("give one of postgres_url and postgres_db")
+            return URL.create(
+                _DRIVER,
+                username=parts.username,
+                password=parts.password.get_secret_value() or None,
+                host=parts.hostname,
+                port=parts.port,
+                database=parts.db_name,
+                query=parts.params,
+            )
+        wanted = "postgres_url must be postgresql://user:password@host:port/database"
+        try:
+            url = make_url(self.postgres_url.get_secret_value())
+        except (ArgumentError, ValueError):
+            raise ValueError(wanted) from None  # its message has the URL, and so the password
+        if url.drivername not in _SCHEMES or not url.database:
+            raise ValueError(wanted)
+        return url.set(drivername=_DRIVER)
+
+
+class PostgresStorage(InstanceStorage):
+    """Keeps runs and event logs in one PostgreSQL database, in tables that it makes when there are none.
+
+    Events and what they change of their run commit in one transaction. It works behind a transaction pooler.
+
+    Args:
+        url: the database, which must be there.
+        limits: of connections and transactions.
+
+    Raises:
+        StorageUnavailableError: the database cannot be used.
+        SchemaRevisionError: its tables are of another version.
+    """
+
+    def __init__(self, url: str | URL, limits: Limits | None = None) -> None:
+        made = make_url(url).set(drivername=_DRIVER)
+        self._database = Database(made, limits or Limits())
+        try:
+            ensure_schema(self._database)
+            letters = letters_collation(self._database)
+        except BaseException:
+            self._database.dispose()
+            raise
+        self._run_storage = PostgresRunStorage(self._database)
+        self._event_log_storage = PostgresEventLogStorage(self._run_storage, letters)
+
+    @classmethod
+    def config_type(cls) -> type[PostgresStorageConfig]:
+        return PostgresStorageConfig
+
+    @classmethod
+    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> Self:
+        limits = Limits(
+            pool_size=config_value.pool_size,
+            max_overflow=config_value.max_overflow,
+            statement_timeout_seconds=config_value.statement_timeout_seconds,
+            lock_timeout_seconds=config_value.lock_timeout_seconds,
+        )
+        return cls(config_value.url(), limits)
+
+    @property
+    def run_storage(self) -> PostgresRunStorage:
+        return self._run_storage
+
+    @property
+    def event_log_storage(self) -> PostgresEventLogStorage:
+        return self._event_log_storage
+
+    def schema_revision(self) -> str | None:
+        with self._database.reading() as connection:
+            return find_revision(connection)
+
+    def head_revision(self) -> str | None:
+        return HEAD_REVISION

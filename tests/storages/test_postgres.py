@@ -1,0 +1,53 @@
+"""The storage in a PostgreSQL database conforms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from runwire.storage import InstanceStorage
+from runwire.storages.postgres import PostgresStorage
+from runwire.testing.event_log_storage import EventLogStorageConformance
+from runwire.testing.heads_watch import HeadsWatchConformance
+from runwire.testing.instance_log import InstanceLogConformance
+from runwire.testing.instance_storage import InstanceStorageConformance
+from runwire.testing.log_watch import LogWatchConformance
+from runwire.testing.run_list import RunListConformance
+from runwire.testing.run_storage import RunStorageConformance
+
+
+class _InPostgres:
+    @pytest.fixture
+    def storage(self, postgres_url: str) -> Iterator[InstanceStorage]:
+        storage = PostgresStorage(postgres_url)
+        yield storage
+        storage.dispose()
+
+
+class TestRuns(_InPostgres, RunStorageConformance):
+    pass
+
+
+class TestRunList(_InPostgres, RunListConformance):
+    pass
+
+
+class TestEventLogs(_InPostgres, EventLogStorageConformance):
+    pass
+
+
+class TestInstanceLog(_InPostgres, InstanceLogConformance):
+    pass
+
+
+class TestHeads(_InPostgres, HeadsWatchConformance):
+    pass
+
+
+class TestWatches(_InPostgres, LogWatchConformance):
+    pass
+
+
+class TestInstance(_InPostgres, InstanceStorageConformance):
+    pass
