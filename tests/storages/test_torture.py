@@ -12,17 +12,19 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from runwire.config import ConfigurableClassData
 from runwire.errors import StorageUnavailableError
 from runwire.runs.run import Run
 from runwire.storage import InstanceEventKind, InstanceStorage
+from tests.postgres import PostgresServer
 
 pytestmark = [pytest.mark.torture, pytest.mark.timeout(900)]
 
@@ -253,3 +255,65 @@ def test_on_sqlite_every_reader_sees_each_position_once(
 ) -> None:
     made = torture(sqlite_data, tmp_path)
     assert made.kills > 0
+
+
+@pytest.fixture
+def own_server() -> Iterator[PostgresServer]:
+    """A server that a test may kill without others noticing."""
+    server = PostgresServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()
+
+
+def test_on_postgres_every_reader_sees_each_position_once_though_the_server_is_killed(
+    own_server: PostgresServer, tmp_path: Path
+) -> None:
+    kills = 0
+
+    def kill_server() -> None:
+        nonlocal kills
+        kills += 1
+        own_server.kill()
+        own_server.start()
+
+    made = torture(
+        postgres_data(own_server.url(own_server.make_database())), tmp_path, disturb=kill_server
+    )
+    assert made.kills > 0
+    assert kills > 0
+
+
+def test_the_harness_finds_what_a_read_by_auto_increment_loses(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    """The control: ids are given before commits, so a reader that has seen one misses a smaller one."""
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE plain (id bigserial PRIMARY KEY, message text NOT NULL)")
+    over, seen = threading.Event(), list[int]()
+
+    def read_plainly() -> None:
+        with psycopg.connect(postgres_url, autocommit=True) as connection:
+            while not over.is_set():
+                rows = connection.execute(
+                    "SELECT id FROM plain WHERE id > %s ORDER BY id", (seen[-1] if seen else 0,)
+                )
+                seen.extend(row[0] for row in rows)
+
+    reader = threading.Thread(target=read_plainly, daemon=True)
+    reader.start()
+    torture(postgres_data(postgres_url), tmp_path, with_control=True)
+    over.set()
+    reader.join(60)
+    with psycopg.connect(postgres_url) as connection:
+        row = connection.execute("SELECT count(*) FROM plain").fetchone()
+    assert row is not None
+    assert 0 < len(seen) < row[0]
+
+
+def postgres_data(url: str) -> ConfigurableClassData:
+    return ConfigurableClassData(
+        "runwire.storages.postgres", "PostgresStorage", {"postgres_url": url}
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,9 +13,11 @@ from sqlalchemy import URL, Connection, create_engine, event
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 
 from runwire.interrupts import current_interrupts
-from runwire.storages.postgres.errors import translated
+from runwire.storages.postgres.errors import is_unreachable, translated
 
 CONNECT_SECONDS = 10
+_STEP_SECONDS = 0.05
+_MAX_STEP_SECONDS = 0.5
 IDLE_SECONDS = 1.0
 """After so long a connection is asked whether it still works before it is used."""
 
@@ -28,12 +31,14 @@ class Limits:
         max_overflow: how many more may be open at once.
         statement_timeout_seconds: how long a statement of a transaction may take.
         lock_timeout_seconds: how long it may wait for a lock.
+        reconnect_seconds: how long to try again when the database cannot be reached, as while it starts.
     """
 
     pool_size: int = 5
     max_overflow: int = 15
     statement_timeout_seconds: float = 60.0
     lock_timeout_seconds: float = 30.0
+    reconnect_seconds: float = 5.0
 
 
 class Database:
@@ -46,6 +51,7 @@ class Database:
 
     def __init__(self, url: URL, limits: Limits) -> None:
         self.place = _place(url)
+        self._reconnect_seconds = limits.reconnect_seconds
         self._begin = (
             "BEGIN;"
             f" SET LOCAL statement_timeout = {round(1000 * limits.statement_timeout_seconds)};"
@@ -71,7 +77,7 @@ class Database:
         with (
             current_interrupts().held(),
             translated(self.place),
-            self._engine.connect() as connection,
+            self._connect() as connection,
         ):
             yield connection
 
@@ -83,14 +89,40 @@ class Database:
             durable: whether its commit is synced to disk before the end.
         """
         begin = self._begin if durable else f"{self._begin}; SET LOCAL synchronous_commit = off"
-        with self.reading() as connection:
-            connection.exec_driver_sql(begin)
+        with (
+            current_interrupts().held(),
+            translated(self.place),
+            self._connect(begin) as connection,
+        ):
             try:
                 yield connection
                 connection.exec_driver_sql("COMMIT")
             except BaseException:
                 _roll_back(connection)
                 raise
+
+    def _connect(self, begin: str | None = None) -> Connection:
+        """A connection, in a transaction if so asked; tries again for a while, for nothing was done yet."""
+        deadline = time.monotonic() + self._reconnect_seconds
+        step = _STEP_SECONDS
+        while True:
+            try:
+                return self._connect_once(begin)
+            except DBAPIError as error:
+                if not is_unreachable(error) or time.monotonic() > deadline:
+                    raise
+            time.sleep(step * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+            step = min(2 * step, _MAX_STEP_SECONDS)
+
+    def _connect_once(self, begin: str | None) -> Connection:
+        connection = self._engine.connect()
+        try:
+            if begin is not None:
+                connection.exec_driver_sql(begin)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def dispose(self) -> None:
         """Closes all connections."""

@@ -28,6 +28,12 @@ _PROBLEMS = {
     "40001": "a transaction came in the way; try again",
 }
 
+_COMES_AND_GOES = frozenset({"57P01", "57P02", "57P03", "53300"})
+"""It is stopping, has crashed, is starting, or has no connection left for the moment."""
+
+_REFUSALS = ("authentication failed", "does not exist", "no pg_hba.conf entry")
+"""What it says when it was reached; the driver gives no code with what it says while connecting."""
+
 
 @contextmanager
 def translated(place: str) -> Iterator[None]:
@@ -49,6 +55,17 @@ def translated(place: str) -> Iterator[None]:
         raise translation(error.orig or error, place) from error
     except psycopg.Error as error:
         raise translation(error, place) from error
+
+
+def is_unreachable(error: DBAPIError) -> bool:
+    """Whether no connection was had, or it was lost, and trying again may help."""
+    cause = error.orig
+    if not isinstance(cause, psycopg.OperationalError):
+        return False
+    if cause.sqlstate is not None:
+        return cause.sqlstate in _COMES_AND_GOES
+    told = str(cause)
+    return not any(refusal in told for refusal in _REFUSALS)
 
 
 def translation(error: BaseException, place: str) -> StorageUnavailableError:

@@ -8,7 +8,13 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from runwire.config import ComponentConfig, ConfigurableClassData, PositiveSeconds, WholeNumber
+from runwire.config import (
+    ComponentConfig,
+    ConfigurableClassData,
+    PositiveSeconds,
+    Seconds,
+    WholeNumber,
+)
 from runwire.storage import InstanceStorage
 from runwire.storages.migrations import HEAD_REVISION
 from runwire.storages.postgres.connections import Database, Limits
@@ -54,6 +60,8 @@ class PostgresStorageConfig(ComponentConfig):
     """How long a statement of a transaction may take."""
     lock_timeout_seconds: PositiveSeconds = 30.0
     """How long a transaction may wait for another one."""
+    reconnect_seconds: Seconds = 5.0
+    """How long to try again when the database cannot be reached, as while it starts."""
 
     @model_validator(mode="after")
     def _names_one_database(self) -> Self:
@@ -128,6 +136,7 @@ class PostgresStorage(InstanceStorage):
             max_overflow=config_value.max_overflow,
             statement_timeout_seconds=config_value.statement_timeout_seconds,
             lock_timeout_seconds=config_value.lock_timeout_seconds,
+            reconnect_seconds=config_value.reconnect_seconds,
         )
         return cls(config_value.url(), limits)
 
