@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.postgres import postgres_server, postgres_url
+from tests.postgres import pooled_url, pooler_port, postgres_server, postgres_url
 
-__all__ = ["postgres_server", "postgres_url"]
+__all__ = ["pooled_url", "pooler_port", "postgres_server", "postgres_url"]

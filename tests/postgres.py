@@ -6,6 +6,7 @@ import importlib.util
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -175,3 +176,62 @@ def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
     name = postgres_server.make_database()
     yield postgres_server.url(name)
     postgres_server.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def pooler_port(postgres_server: PostgresServer) -> Iterator[int]:
+    """The port of a transaction pooler before the server: each transaction may get another session."""
+    program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
+    if program is None:
+        if os.environ.get("RUNWIRE_REQUIRE_ALL"):
+            pytest.fail("pgbouncer is missing; on Debian: apt-get install pgbouncer")
+        pytest.skip("pgbouncer is missing; on Debian: apt-get install pgbouncer")
+    folder = Path(tempfile.mkdtemp(prefix="runwire-pgbouncer-"))
+    port = free_port()
+    (folder / "users").write_text(f'"{USER}" "{PASSWORD}"\n')
+    (folder / "config").write_text(
+        f"""
+        [databases]
+        * = host=127.0.0.1 port={postgres_server.port}
+        [pgbouncer]
+        listen_addr = 127.0.0.1
+        listen_port = {port}
+        unix_socket_dir =
+        auth_type = scram-sha-256
+        auth_file = {folder / "users"}
+        pool_mode = transaction
+        default_pool_size = 10
+        server_idle_timeout = 5
+        """
+    )
+    as_user = SYSTEM_USER if os.geteuid() == 0 else None
+    if as_user:
+        for path in (folder, *folder.iterdir()):
+            shutil.chown(path, as_user)
+    with (folder / "log").open("ab") as log:
+        process = subprocess.Popen(
+            [program, str(folder / "config")], stdout=log, stderr=log, user=as_user
+        )
+    try:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not _listens(port):
+            assert process.poll() is None, (folder / "log").read_text()
+            assert time.monotonic() < deadline, "pgbouncer did not answer"
+            time.sleep(0.02)
+        yield port
+    finally:
+        process.kill()
+        process.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _listens(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5):
+        return True
+    return False
+
+
+@pytest.fixture
+def pooled_url(postgres_url: str, postgres_server: PostgresServer, pooler_port: int) -> str:
+    """The URL of an empty database behind the pooler."""
+    return postgres_url.replace(f":{postgres_server.port}/", f":{pooler_port}/")

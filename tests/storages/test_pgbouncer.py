@@ -1,0 +1,53 @@
+"""The storage in a PostgreSQL database conforms behind a transaction pooler."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from runwire.storage import InstanceStorage
+from runwire.storages.postgres import PostgresStorage
+from runwire.testing.event_log_storage import EventLogStorageConformance
+from runwire.testing.heads_watch import HeadsWatchConformance
+from runwire.testing.instance_log import InstanceLogConformance
+from runwire.testing.instance_storage import InstanceStorageConformance
+from runwire.testing.log_watch import LogWatchConformance
+from runwire.testing.run_list import RunListConformance
+from runwire.testing.run_storage import RunStorageConformance
+
+
+class _BehindPooler:
+    @pytest.fixture
+    def storage(self, pooled_url: str) -> Iterator[InstanceStorage]:
+        storage = PostgresStorage(pooled_url)
+        yield storage
+        storage.dispose()
+
+
+class TestRuns(_BehindPooler, RunStorageConformance):
+    pass
+
+
+class TestRunList(_BehindPooler, RunListConformance):
+    pass
+
+
+class TestEventLogs(_BehindPooler, EventLogStorageConformance):
+    pass
+
+
+class TestInstanceLog(_BehindPooler, InstanceLogConformance):
+    pass
+
+
+class TestHeads(_BehindPooler, HeadsWatchConformance):
+    pass
+
+
+class TestWatches(_BehindPooler, LogWatchConformance):
+    pass
+
+
+class TestInstance(_BehindPooler, InstanceStorageConformance):
+    pass
