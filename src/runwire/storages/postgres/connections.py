@@ -16,6 +16,7 @@ from runwire.interrupts import current_interrupts
 from runwire.storages.postgres.errors import is_unreachable, translated
 
 CONNECT_SECONDS = 10
+PREPARE_AFTER = 5
 _STEP_SECONDS = 0.05
 _MAX_STEP_SECONDS = 0.5
 IDLE_SECONDS = 1.0
@@ -32,6 +33,7 @@ class Limits:
         statement_timeout_seconds: how long a statement of a transaction may take.
         lock_timeout_seconds: how long it may wait for a lock.
         reconnect_seconds: how long to try again when the database cannot be reached, as while it starts.
+        prepared_statements: whether sessions keep statements prepared; not behind a transaction pooler.
     """
 
     pool_size: int = 5
@@ -39,6 +41,7 @@ class Limits:
     statement_timeout_seconds: float = 60.0
     lock_timeout_seconds: float = 30.0
     reconnect_seconds: float = 5.0
+    prepared_statements: bool = False
 
 
 class Database:
@@ -64,8 +67,11 @@ class Database:
             max_overflow=limits.max_overflow,
             pool_timeout=30,
             pool_use_lifo=True,
-            # No prepared statements: behind a pooler the next statement meets another server session.
-            connect_args={"prepare_threshold": None, "connect_timeout": CONNECT_SECONDS},
+            connect_args={
+                # Behind a transaction pooler the next statement may meet another session.
+                "prepare_threshold": PREPARE_AFTER if limits.prepared_statements else None,
+                "connect_timeout": CONNECT_SECONDS,
+            },
             hide_parameters=True,
         )
         event.listen(self._engine, "checkout", _check_idle)

@@ -62,6 +62,8 @@ class PostgresStorageConfig(ComponentConfig):
     """How long a transaction may wait for another one."""
     reconnect_seconds: Seconds = 5.0
     """How long to try again when the database cannot be reached, as while it starts."""
+    prepared_statements: bool = False
+    """Whether sessions keep statements prepared, which is faster. Not behind a transaction pooler."""
 
     @model_validator(mode="after")
     def _names_one_database(self) -> Self:
@@ -137,6 +139,7 @@ class PostgresStorage(InstanceStorage):
             statement_timeout_seconds=config_value.statement_timeout_seconds,
             lock_timeout_seconds=config_value.lock_timeout_seconds,
             reconnect_seconds=config_value.reconnect_seconds,
+            prepared_statements=config_value.prepared_statements,
         )
         return cls(config_value.url(), limits)
 

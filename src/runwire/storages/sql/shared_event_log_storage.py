@@ -18,6 +18,7 @@ from runwire.storages.sql.dialect import insert_unless_there
 from runwire.storages.sql.event_log_storage import SqlEventLogStorage
 from runwire.storages.sql.held_run import SqlHeldRun
 from runwire.storages.sql.log_statements import LOG_KEY, SHARED_LOG
+from runwire.storages.sql.orphans import sweep_orphans
 from runwire.storages.sql.run_storage import SqlRunStorage, find_run
 from runwire.storages.sql.tables import LOGS, run_batches, run_events, run_heads
 from runwire.storages.stored_form import (
@@ -76,11 +77,16 @@ class SharedEventLogStorage(SqlEventLogStorage):
         return self._runs.reading()
 
     def delete_log(self, record: RunRecord) -> None:
+        self._delete(record.storage_id)
+
+    def sweep_orphans(self, before: float) -> Iterator[int]:
+        return sweep_orphans(self._runs, self._delete)
+
+    def _delete(self, storage_id: int) -> None:
         with self._runs.writing(durable=False) as connection:
             # The head first: who appends waits for it, and finds no log.
             for table in (run_heads, run_batches, run_events):
-                this = table.c.storage_id == record.storage_id
-                connection.execute(delete(table).where(this))
+                connection.execute(delete(table).where(table.c.storage_id == storage_id))
 
     def wipe(self) -> None:
         with self._runs.writing() as connection:
@@ -90,22 +96,29 @@ class SharedEventLogStorage(SqlEventLogStorage):
     def _append(
         self, connection: Connection, record: RunRecord, append: Append
     ) -> list[EventLogRecord]:
+        records = self._add_events(connection, record, append)
+        if append.idempotency_key is not None:
+            batch = {
+                "storage_id": record.storage_id,
+                "key": storable_text(append.idempotency_key),
+                "first_position": records[0].position,
+                "last_position": records[-1].position,
+            }
+            connection.execute(insert(run_batches), batch)
+        return records
+
+    def _add_events(
+        self, connection: Connection, record: RunRecord, append: Append
+    ) -> list[EventLogRecord]:
+        """Raises the head, checks the guards, and inserts the events."""
         head = self._raise_head(connection, record, len(append.entries))
         check_guards(record, append, head.epoch, has_ended=head.terminal_position is not None)
         rows = stored_events(append, head.head - len(append.entries))
-        key = {"storage_id": record.storage_id}
         connection.execute(insert(run_events), [_values(record, row) for row in rows])
         records = [event_record(record.run_id, row) for row in rows]
         changes = _changes(append, records)
         if changes:
             connection.execute(_CHANGE_HEAD.values(**changes), {LOG_KEY: record.storage_id})
-        if append.idempotency_key is not None:
-            batch = {
-                "key": storable_text(append.idempotency_key),
-                "first_position": records[0].position,
-                "last_position": records[-1].position,
-            }
-            connection.execute(insert(run_batches), key | batch)
         return records
 
     def _raise_head(self, connection: Connection, record: RunRecord, count: int) -> Row[Any]:

@@ -17,6 +17,7 @@ from runwire.storages.sql.event_log_storage import SqlEventLogStorage
 from runwire.storages.sql.log_statements import ONE_LOG
 from runwire.storages.sqlite.append import append_to_shard
 from runwire.storages.sqlite.heads import SqliteHeadsWatch
+from runwire.storages.sqlite.orphans import sweep_orphans
 from runwire.storages.sqlite.run_storage import SqliteRunStorage
 from runwire.storages.sqlite.shards import Shards
 
@@ -79,6 +80,9 @@ class SqliteEventLogStorage(SqlEventLogStorage):
 
     def delete_log(self, record: RunRecord) -> None:
         self._shards.delete(record.run_id, record.log_id)
+
+    def sweep_orphans(self, before: float) -> Iterator[int]:
+        return sweep_orphans(self._shards.folder, self._runs, self._shards.delete, before)
 
     def wipe(self) -> None:
         self._shards.wipe()
