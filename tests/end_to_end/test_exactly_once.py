@@ -22,6 +22,10 @@ SUBSCRIBERS = 200 if FULL else 20
 STORAGES = {
     "sharded": "storage: {sqlite: {layout: sharded}}\n",
     "consolidated": "storage: {sqlite: {layout: consolidated}}\n",
+    "postgres": (
+        "storage: {custom: {module: runwire.storages.postgres, class: PostgresStorage,"
+        " config: {postgres_url: {env: POSTGRES_URL}}}}\n"
+    ),
 }
 """What `runwire.yaml` says, by name."""
 
@@ -29,6 +33,8 @@ STORAGES = {
 @pytest.fixture(params=STORAGES)
 def stored(request: pytest.FixtureRequest, server: Server) -> Server:
     """The server, on each storage."""
+    if request.param == "postgres":
+        server.environ["POSTGRES_URL"] = request.getfixturevalue("postgres_url")
     (server.home / "runwire.yaml").write_text(STORAGES[request.param])
     return server
 
