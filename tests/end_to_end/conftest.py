@@ -25,6 +25,25 @@ FULL = os.environ.get("RUNWIRE_TORTURE") == "full"
 PATIENCE_SECONDS = 300 if FULL else 100
 
 
+STORAGES = {
+    "sharded": "storage: {sqlite: {layout: sharded}}\n",
+    "consolidated": "storage: {sqlite: {layout: consolidated}}\n",
+    "postgres": (
+        "storage: {custom: {module: runwire.storages.postgres, class: PostgresStorage,"
+        " config: {postgres_url: {env: POSTGRES_URL}}}}\n"
+    ),
+}
+"""What `runwire.yaml` says, by name."""
+
+
+def storage_setting(request: pytest.FixtureRequest, storage: str) -> str:
+    """What `runwire.yaml` says of a storage, which is there for this test."""
+    if storage == "postgres":
+        url = request.getfixturevalue("postgres_url")
+        request.getfixturevalue("monkeypatch").setenv("POSTGRES_URL", url)
+    return STORAGES[storage]
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

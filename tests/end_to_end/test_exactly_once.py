@@ -11,7 +11,15 @@ from pathlib import Path
 import pytest
 
 from runwire import clock
-from tests.end_to_end.conftest import FULL, Server, Subscriber, report, wait_until
+from tests.end_to_end.conftest import (
+    FULL,
+    STORAGES,
+    Server,
+    Subscriber,
+    report,
+    storage_setting,
+    wait_until,
+)
 
 pytestmark = [pytest.mark.torture, pytest.mark.timeout(600)]
 
@@ -19,23 +27,11 @@ EVENTS = 20_000 if FULL else 2_000
 BATCH = 50
 SUBSCRIBERS = 200 if FULL else 20
 
-STORAGES = {
-    "sharded": "storage: {sqlite: {layout: sharded}}\n",
-    "consolidated": "storage: {sqlite: {layout: consolidated}}\n",
-    "postgres": (
-        "storage: {custom: {module: runwire.storages.postgres, class: PostgresStorage,"
-        " config: {postgres_url: {env: POSTGRES_URL}}}}\n"
-    ),
-}
-"""What `runwire.yaml` says, by name."""
-
 
 @pytest.fixture(params=STORAGES)
 def stored(request: pytest.FixtureRequest, server: Server) -> Server:
     """The server, on each storage."""
-    if request.param == "postgres":
-        server.environ["POSTGRES_URL"] = request.getfixturevalue("postgres_url")
-    (server.home / "runwire.yaml").write_text(STORAGES[request.param])
+    (server.home / "runwire.yaml").write_text(storage_setting(request, request.param))
     return server
 
 

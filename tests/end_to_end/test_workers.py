@@ -20,7 +20,7 @@ from runwire.events.types import EventType
 from runwire.runs.run import RunRecord
 from runwire.runs.status import RunStatus
 from runwire.testing.left_behind import is_alive, pause
-from tests.end_to_end.conftest import Server, wait_until
+from tests.end_to_end.conftest import STORAGES, Server, storage_setting, wait_until
 from tests.end_to_end.fleet import (
     Fleet,
     complaints,
@@ -143,12 +143,13 @@ Start = Callable[..., Fleet]
 
 
 @pytest.fixture
-def start(server: Server) -> Iterator[Start]:
-    """Starts `runwire dev` on the jobs, with the lines of runwire.yaml that are given."""
+def start(server: Server, request: pytest.FixtureRequest) -> Iterator[Start]:
+    """Starts `runwire dev` on the jobs, with the lines of runwire.yaml that are given, on a storage."""
+    storage = storage_setting(request, getattr(request, "param", "sharded"))
     opened: list[AbstractContextManager[Fleet]] = []
 
     def make(*settings: str, jobs: str = JOBS) -> Fleet:
-        opened.append(fleet(server, jobs, "\n".join(settings)))
+        opened.append(fleet(server, jobs, "\n".join((storage, *settings))))
         made = opened[0].__enter__()
         made.serve()
         return made
@@ -185,6 +186,7 @@ def reason_of(record: RunRecord) -> RunFailureReason | None:
 # ------------------------------------------------------------------------------------------ races
 
 
+@pytest.mark.parametrize("start", STORAGES, indirect=True)
 def test_of_fifty_calls_that_launch_a_run_one_starts_a_worker(start: Start) -> None:
     made = start()
     run_id = made.mutate("createRun", newRun={"job": {"jobName": "good"}})["run"]["runId"]
@@ -198,6 +200,7 @@ def test_of_fifty_calls_that_launch_a_run_one_starts_a_worker(start: Start) -> N
     assert complaints(made, run_id) == []
 
 
+@pytest.mark.parametrize("start", STORAGES, indirect=True)
 @pytest.mark.parametrize("numbered", [{"attemptNumber": 1}, {}], ids=["numbered", "next"])
 def test_of_fifty_calls_that_resume_a_run_one_starts_a_worker(
     start: Start, numbered: dict[str, int]
@@ -235,6 +238,7 @@ def test_a_run_whose_worker_is_killed_fails_once(start: Start, job_name: str) ->
     assert complaints(made, run_id) == []
 
 
+@pytest.mark.parametrize("start", STORAGES, indirect=True)
 @pytest.mark.parametrize("job_name", ["gated", "gated_in_processes"])
 def test_a_run_whose_worker_is_killed_goes_on_where_it_may(start: Start, job_name: str) -> None:
     made = start("run_monitoring: {max_resume_run_attempts: 1}")
