@@ -28,10 +28,7 @@ PATIENCE_SECONDS = 300 if FULL else 100
 STORAGES = {
     "sharded": "storage: {sqlite: {layout: sharded}}\n",
     "consolidated": "storage: {sqlite: {layout: consolidated}}\n",
-    "postgres": (
-        "storage: {custom: {module: runwire.storages.postgres, class: PostgresStorage,"
-        " config: {postgres_url: {env: POSTGRES_URL}}}}\n"
-    ),
+    "postgres": "storage: {postgres: {postgres_url: {env: POSTGRES_URL}}}\n",
 }
 """What `runwire.yaml` says, by name."""
 

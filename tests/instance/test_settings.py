@@ -62,7 +62,7 @@ local_artifact_storage: {module: runwire.instance.ref, class: InstanceRef}
     }
     assert "NOT_SET_ANYWHERE is not set" in problems["auth.token"]
     assert "is not a LocalArtifactStorage" in problems["local_artifact_storage.class"]
-    assert "only one of sqlite and custom" in problems["storage"]
+    assert "only one of sqlite, postgres and custom" in problems["storage"]
 
 
 @pytest.mark.parametrize(
@@ -198,6 +198,7 @@ def test_a_storage_without_keys_is_sqlite(tmp_path: Path, text: str) -> None:
     assert components == defaults
     assert effective_configuration(settings, components, written)["storage"]["config"] == {
         "base_dir": str(tmp_path),
+        "layout": "sharded",
         "busy_timeout_seconds": 30.0,
         "max_open_logs": 64,
     }
@@ -225,6 +226,24 @@ def test_what_is_no_section_is_told_without_a_class_of_ours(tmp_path: Path, valu
     sections = sorted(set(Settings.model_fields) - {"name"})
     problems = problems_of(tmp_path, "\n".join(f"{key}: {value}" for key in sections))
     assert problems == dict.fromkeys(sections, "must be a mapping of keys to values")
+
+
+def test_a_storage_may_be_in_postgres(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PG_PASSWORD", "hunter2")
+    (tmp_path / "runwire.yaml").write_text(
+        "storage: {postgres: {postgres_db: {username: u, password: {env: PG_PASSWORD},"
+        " hostname: h, db_name: d}}}"
+    )
+    settings, components, written = read_settings(tmp_path)
+    assert components["storage"].class_name == "PostgresStorage"
+    shown = effective_configuration(settings, components, written)
+    assert shown["storage"]["config"]["postgres_db"]["hostname"] == "h"
+    assert "hunter2" not in str(shown)
+
+
+def test_problems_of_a_storage_in_postgres_have_their_key_path(tmp_path: Path) -> None:
+    text = "storage: {postgres: {postgres_url: 'postgresql://h/d', pool_size: 0}}"
+    assert set(problems_of(tmp_path, text)) == {"storage.postgres.pool_size"}
 
 
 def test_problems_of_a_storage_of_ones_own_have_their_key_path(tmp_path: Path) -> None:

@@ -51,12 +51,13 @@ class StorageSettings(_Strict):
     """Where runs and events are kept: one of the keys at most, SQLite without any."""
 
     sqlite: dict[str, Any] | None = None
+    postgres: dict[str, Any] | None = None
     custom: ComponentSettings | None = None
 
     @model_validator(mode="after")
     def _at_most_one(self) -> StorageSettings:
-        if self.sqlite is not None and self.custom is not None:
-            raise ValueError("name only one of sqlite and custom")
+        if sum(each is not None for each in (self.sqlite, self.postgres, self.custom)) > 1:
+            raise ValueError("name only one of sqlite, postgres and custom")
         return self
 
 
@@ -192,6 +193,11 @@ def sqlite_storage(home: Path, config: Mapping[str, Any]) -> ConfigurableClassDa
     )
 
 
+def postgres_storage(config: Mapping[str, Any]) -> ConfigurableClassData:
+    """A PostgreSQL database."""
+    return ConfigurableClassData("runwire.storages.postgres", "PostgresStorage", dict(config))
+
+
 def read_settings(
     home: Path,
 ) -> tuple[Settings, dict[str, ConfigurableClassData], Mapping[str, Any]]:
@@ -230,6 +236,8 @@ def _component(
 ) -> ConfigurableClassData:
     """The component as written; its module and class looked up, its config not."""
     if key == "storage":
+        if values.get("postgres") is not None:
+            return postgres_storage(written["postgres"])
         if values.get("custom") is None:
             return sqlite_storage(home, written.get("sqlite") or {})
         written, values = written["custom"], values["custom"]
@@ -250,9 +258,9 @@ def _path(key: str, written: Mapping[str, Any], path: tuple[str, ...]) -> tuple[
     """Where in the file that is which a component names by a path of its own."""
     if key != "storage":
         return (key, *path)
-    if written.get("custom") is None:
-        return (key, "sqlite", *path[1:])
-    return (key, "custom", *path)
+    if written.get("custom") is not None:
+        return (key, "custom", *path)
+    return (key, "sqlite" if written.get("postgres") is None else "postgres", *path[1:])
 
 
 def _below(problems: list[ConfigProblem], key: str) -> bool:

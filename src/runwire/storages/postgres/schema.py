@@ -11,7 +11,10 @@ from runwire.storages.sql.run_storage import set_up
 from runwire.storages.sql.tables import DATABASE
 
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('runwire schema', 0))")
-_FIND_TABLE = text("SELECT to_regclass(:name) IS NOT NULL")
+# Not by to_regclass, which may answer from a cache that is older than the lock that was waited for.
+_FIND_TABLE = text(
+    "SELECT EXISTS (SELECT FROM pg_class WHERE relname = :name AND pg_table_is_visible(oid))"
+)
 _SET_REVISION = text("INSERT INTO alembic_version VALUES (:revision)")
 _LETTERS = text(
     "SELECT collname FROM pg_collation WHERE collname IN ('pg_c_utf8', 'und-x-icu')"
