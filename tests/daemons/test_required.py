@@ -10,6 +10,7 @@ from runwire.daemons import required
 from runwire.daemons.daemon import Daemon
 from runwire.daemons.monitoring import MonitoringDaemon
 from runwire.daemons.required import DAEMON_TYPES, daemons_of, required_daemon_types
+from runwire.daemons.retention import RetentionDaemon
 from runwire.instance import Instance
 from tests.control.fakes import FakeWorkspace
 
@@ -19,7 +20,10 @@ class Idle(MonitoringDaemon):
 
 
 def test_each_class_is_there_under_its_type() -> None:
-    assert list(DAEMON_TYPES.items()) == [("MONITORING", MonitoringDaemon)]
+    assert list(DAEMON_TYPES.items()) == [
+        ("MONITORING", MonitoringDaemon),
+        ("RETENTION", RetentionDaemon),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -34,6 +38,21 @@ def test_monitoring_runs_where_it_is_on(
         daemons = daemons_of(instance, FakeWorkspace())
         assert [type(daemon) for daemon in daemons] == wanted
         assert required_daemon_types(instance) == tuple(each.daemon_type for each in wanted)
+
+
+@pytest.mark.parametrize(
+    ("retention", "wanted"),
+    [("{runs: {purge_after_days: 9}}", ("RETENTION",)), ("{poll_interval_seconds: 9}", ())],
+    ids=["on", "off"],
+)
+def test_retention_runs_where_something_is_to_be_purged(
+    tmp_path: Path, retention: str, wanted: tuple[str, ...]
+) -> None:
+    text = f"run_monitoring: {{enabled: false}}\nretention: {retention}"
+    (tmp_path / "runwire.yaml").write_text(text)
+    with Instance.from_home(tmp_path) as instance:
+        assert required_daemon_types(instance) == wanted
+        assert [each.daemon_type for each in daemons_of(instance, FakeWorkspace())] == list(wanted)
 
 
 def test_every_type_that_is_required_is_made(

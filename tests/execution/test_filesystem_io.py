@@ -17,6 +17,7 @@ from runwire.events.metadata import MetadataEntry, TextMetadata
 from runwire.execution import FilesystemIOManager, InputContext, OutputContext
 from runwire.execution.filesystem_io import file_name
 from runwire.execution.user_log import UserLog
+from runwire.instance import LocalArtifactStorage
 from runwire.storages.memory import MemoryStorage
 from tests.execution.runs import launched_run, run_log
 
@@ -211,6 +212,16 @@ def test_odd_names_stay_below_the_folder_and_apart(tmp_path: Path, log: UserLog)
     stored = files(tmp_path)
     assert len(stored) == len(ODD_NAMES)
     assert all(path.startswith("storage/r/outputs/") and path.count("/") == 3 for path in stored)
+
+
+def test_outputs_are_in_the_folder_of_their_run_however_long_its_id_is(
+    tmp_path: Path, log: UserLog
+) -> None:
+    run_id = "r" * 128  # the longest that there is
+    stored = replace(output(log), run_id=run_id)
+    FilesystemIOManager(LocalArtifactStorage(tmp_path).storage_dir).handle_output(stored, 1)
+    folder = LocalArtifactStorage(tmp_path).run_dir(run_id)
+    assert files(folder) == ["outputs/load,rows.1"]
 
 
 def test_usual_names_are_kept_as_they_are() -> None:

@@ -20,14 +20,17 @@ from runwire.api.locations.queries import LocationQueries
 from runwire.api.locations.subscriptions import CodeLocationChange, code_location_changes
 from runwire.api.mutations import mutation
 from runwire.api.node import NodeQueries
+from runwire.api.runs.bulk import RunDamaged
 from runwire.api.runs.mutations.add_run_tags import AddRunTagsResult, add_run_tags
 from runwire.api.runs.mutations.create_run import CreateRunResult, create_run
 from runwire.api.runs.mutations.delete_run import DeleteRunResult, delete_run
+from runwire.api.runs.mutations.delete_runs import DeleteRunsResult, delete_runs
 from runwire.api.runs.mutations.launch_run import LaunchRunResult, launch_run
 from runwire.api.runs.mutations.report_events import ReportEventsResult, report_events
 from runwire.api.runs.mutations.resume_run import ResumeRunResult, resume_run
 from runwire.api.runs.mutations.submit_run import SubmitRunResult, submit_run
 from runwire.api.runs.mutations.terminate_run import TerminateRunResult, terminate_run
+from runwire.api.runs.mutations.terminate_runs import TerminateRunsResult, terminate_runs
 from runwire.api.runs.queries import RunQueries
 from runwire.api.runs.subscriptions import RunEventsPayload, run_events
 from runwire.api.scalars import SCALARS
@@ -69,8 +72,16 @@ class Mutation:
         "Continues a launched run whose worker died; finished steps do not run again.",
     )
     terminate_run = mutation(terminate_run, TerminateRunResult, "Stops a run that has not ended.")
+    terminate_runs = mutation(
+        terminate_runs, TerminateRunsResult, "Stops the runs that match a filter."
+    )
     delete_run = mutation(
         delete_run, DeleteRunResult, "Deletes a run with its event log and its files."
+    )
+    delete_runs = mutation(
+        delete_runs,
+        DeleteRunsResult,
+        "Deletes the runs that match a filter, as `deleteRun` does.",
     )
     add_run_tags = mutation(
         add_run_tags,
@@ -133,6 +144,7 @@ def build_schema(**options: Any) -> RunwireSchema:
         query=Query,
         mutation=Mutation,
         subscription=Subscription,
+        types=[RunDamaged],  # no union has it
         extensions=extensions,
         exception_handlers=REFUSALS,
         config=StrawberryConfig(scalar_map=SCALARS),

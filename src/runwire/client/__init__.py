@@ -20,9 +20,12 @@ from runwire.client.errors import (
 )
 from runwire.client.following import Outage, ReconnectPolicy
 from runwire.client.records import (
+    BulkFailure,
+    BulkRefusal,
     CodeLocation,
     DaemonHeartbeat,
     DaemonStatus,
+    DeletedRuns,
     DetailedRunStats,
     ErrorInfo,
     ReportedEvent,
@@ -34,16 +37,21 @@ from runwire.client.records import (
     RunPage,
     RunStats,
     RunSummary,
+    StoppedRun,
     SubmittedRun,
     Tag,
+    TerminatedRuns,
 )
 
 __all__ = [
     "DEFAULT_URL",
+    "BulkFailure",
+    "BulkRefusal",
     "ClientError",
     "CodeLocation",
     "DaemonHeartbeat",
     "DaemonStatus",
+    "DeletedRuns",
     "DetailedRunStats",
     "ErrorInfo",
     "NotAuthorizedError",
@@ -63,6 +71,8 @@ __all__ = [
     "RunSummary",
     "RunwireClient",
     "ServerUnreachableError",
+    "StoppedRun",
     "SubmittedRun",
     "Tag",
+    "TerminatedRuns",
 ]

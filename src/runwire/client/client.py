@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
+from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -17,16 +18,18 @@ from runwire.client.following import (
     follow,
     refusal,
 )
-from runwire.client.inputs import Tags, endpoint, given, new_run_input, tag_filters, tag_inputs
+from runwire.client.inputs import Tags, endpoint, given, new_run_input, runs_filter, tag_inputs
 from runwire.client.records import (
     CodeLocation,
     DaemonStatus,
+    DeletedRuns,
     ReportedEvent,
     RunDetail,
     RunEventsBatch,
     RunPage,
     RunSummary,
     SubmittedRun,
+    TerminatedRuns,
 )
 from runwire.documents import load_document
 from runwire.runs.status import RunStatus
@@ -42,6 +45,10 @@ DEFAULT_URL = "http://127.0.0.1:3333/graphql"
 
 def _ignore(_: Outage) -> None:
     pass
+
+
+def _policy(*, force: bool) -> str:
+    return "MARK_AS_CANCELED_IMMEDIATELY" if force else "SAFE_TERMINATE"
 
 
 class RunwireClient:
@@ -198,12 +205,68 @@ class RunwireClient:
 
     def terminate_run(self, run_id: str, *, force: bool = False) -> RunSummary:
         """Stops a run: its worker is asked to end, or with ``force`` the run ends at once without it."""
-        policy = "MARK_AS_CANCELED_IMMEDIATELY" if force else "SAFE_TERMINATE"
-        return self._mutate_run("TerminateRun", "terminateRun", {"runId": run_id, "policy": policy})
+        return self._mutate_run(
+            "TerminateRun", "terminateRun", {"runId": run_id, "policy": _policy(force=force)}
+        )
+
+    def terminate_runs(
+        self,
+        *,
+        statuses: Iterable[RunStatus] | None = None,
+        job_names: Iterable[str] | None = None,
+        tags: Tags | None = None,
+        created_before: datetime | None = None,
+        force: bool = False,
+        dry_run: bool = False,
+        limit: int = 1000,
+    ) -> TerminatedRuns:
+        """Stops the runs that match all that is given, which must be something, oldest first.
+
+        Args:
+            statuses: only runs in one of these statuses.
+            job_names: only runs of one of these jobs.
+            tags: only runs with these tags; values of one key are alternatives.
+            created_before: only runs made before this instant, which is aware.
+            force: as for `terminate_run`.
+            dry_run: only tells which runs it would be.
+            limit: at most so many in this call; call again until `remaining_count` is 0.
+        """
+        wanted = runs_filter(statuses, job_names, tags, created_before)
+        answer = self._mutate(
+            "TerminateRuns",
+            "terminateRuns",
+            {
+                "filter": wanted,
+                "policy": _policy(force=force),
+                "dryRun": dry_run,
+                "limit": limit,
+            },
+        )
+        return decode(answer, TerminatedRuns)
 
     def delete_run(self, run_id: str, *, force: bool = False) -> None:
         """Deletes a run with its event log; with ``force`` also one that has not ended."""
         self._mutate("DeleteRun", "deleteRun", {"runId": run_id, "force": force})
+
+    def delete_runs(
+        self,
+        *,
+        statuses: Iterable[RunStatus] | None = None,
+        job_names: Iterable[str] | None = None,
+        tags: Tags | None = None,
+        created_before: datetime | None = None,
+        dry_run: bool = False,
+        limit: int = 1000,
+    ) -> DeletedRuns:
+        """Deletes the runs that match all that is given, which must be something, oldest first.
+
+        Those that have not ended are told as failures. The arguments are those of `terminate_runs`.
+        """
+        wanted = runs_filter(statuses, job_names, tags, created_before)
+        answer = self._mutate(
+            "DeleteRuns", "deleteRuns", {"filter": wanted, "dryRun": dry_run, "limit": limit}
+        )
+        return decode(answer, DeletedRuns)
 
     def add_run_tags(self, run_id: str, tags: Tags) -> RunSummary:
         """Adds tags to a run; a key that it has already gets the new value."""
@@ -260,14 +323,7 @@ class RunwireClient:
         after: str | None = None,
     ) -> RunPage:
         """A page of the runs that match all that is given, newest first."""
-        run_filter = given(
-            {
-                "statuses": None if statuses is None else [status.value for status in statuses],
-                "jobNames": None if job_names is None else list(job_names),
-                "tags": None if tags is None else tag_filters(tags),
-                "runIdPrefix": run_id_prefix,
-            }
-        )
+        run_filter = runs_filter(statuses, job_names, tags, run_id_prefix=run_id_prefix)
         variables = {"filter": run_filter, "first": limit, "after": after}
         connection = self.execute("RunsPage", variables)["runs"]
         return RunPage(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from runwire.errors import InputInvalidError
+from runwire.runs.status import RunStatus
 
 Tags = Mapping[str, str] | Iterable[tuple[str, str]]
 
@@ -69,6 +71,25 @@ def tag_filters(tags: Tags) -> list[dict[str, Any]]:
     for tag in tag_inputs(tags):
         values.setdefault(tag["key"], []).append(tag["value"])
     return [{"key": key, "values": alternatives} for key, alternatives in values.items()]
+
+
+def runs_filter(
+    statuses: Iterable[RunStatus] | None,
+    job_names: Iterable[str] | None,
+    tags: Tags | None,
+    created_before: datetime | None = None,
+    run_id_prefix: str | None = None,
+) -> dict[str, Any]:
+    """A ``RunsFilter``."""
+    return given(
+        {
+            "statuses": None if statuses is None else [status.value for status in statuses],
+            "jobNames": None if job_names is None else list(job_names),
+            "tags": None if tags is None else tag_filters(tags),
+            "createdAt": None if created_before is None else {"before": created_before.isoformat()},
+            "runIdPrefix": run_id_prefix,
+        }
+    )
 
 
 def given(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -98,6 +98,43 @@ class RunPage(Record, frozen=True):
     has_next_page: bool
 
 
+class BulkRefusal(Record, frozen=True):
+    """Why one of many runs could not be dealt with; `type_name` is the GraphQL type of the error."""
+
+    type_name: str = msgspec.field(name="__typename")
+    message: str
+
+
+class BulkFailure(Record, frozen=True):
+    """One of many runs that could not be dealt with."""
+
+    run_id: str
+    error: BulkRefusal
+
+
+class StoppedRun(Record, frozen=True):
+    """A run as `terminate_runs` tells of it."""
+
+    run_id: str
+    status: RunStatus
+
+
+class TerminatedRuns(Record, frozen=True):
+    """The runs that were stopped, or would be; and how many more there are for another call."""
+
+    runs: tuple[StoppedRun, ...]
+    failures: tuple[BulkFailure, ...]
+    remaining_count: int
+
+
+class DeletedRuns(Record, frozen=True):
+    """The runs that were deleted, or would be; and how many more there are for another call."""
+
+    run_ids: tuple[str, ...]
+    failures: tuple[BulkFailure, ...]
+    remaining_count: int
+
+
 class ErrorInfo(Record, frozen=True):
     """An error as it was raised. `stack` has its lines, outermost call first."""
 

@@ -8,7 +8,9 @@ from runwire.config.configurable import (
 )
 from runwire.config.environment import resolve_env
 from runwire.config.fields import (
+    MAX_DAYS,
     MAX_SECONDS,
+    Days,
     PositiveSeconds,
     Seconds,
     Section,
@@ -18,11 +20,13 @@ from runwire.config.problems import pydantic_problems
 from runwire.config.redaction import REDACTED, redacted
 
 __all__ = [
+    "MAX_DAYS",
     "MAX_SECONDS",
     "REDACTED",
     "ComponentConfig",
     "ConfigurableClass",
     "ConfigurableClassData",
+    "Days",
     "NoConfig",
     "PositiveSeconds",
     "Seconds",

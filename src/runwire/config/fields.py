@@ -10,6 +10,9 @@ from pydantic_core import PydanticCustomError, PydanticUseDefault
 MAX_SECONDS = 366 * 24 * 60 * 60
 """The longest duration. Threads, sockets and databases can wait for so long; not for any time at all."""
 
+MAX_DAYS = 36_525
+"""The longest time that something is kept: a hundred years."""
+
 T = TypeVar("T")
 
 
@@ -32,6 +35,9 @@ PositiveSeconds: TypeAlias = Annotated[
     float, BeforeValidator(_no_boolean), Field(gt=0, le=MAX_SECONDS)
 ]
 """A duration."""
+
+Days: TypeAlias = Annotated[float, BeforeValidator(_no_boolean), Field(gt=0, le=MAX_DAYS)]
+"""For how many days something is kept, fractions of a day among them."""
 
 WholeNumber: TypeAlias = Annotated[int, BeforeValidator(_no_boolean)]
 """An integer; YAML's ``true`` is none."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -29,6 +29,7 @@ def delete_run(
     *,
     force: bool,
     delete_files: Callable[[str], None],
+    require: Collection[RunStatus] = ALLOWED_STATUSES[RunAction.DELETE],
 ) -> RunRecord:
     """Deletes a run with its event log and its files; a tombstone stays in the instance-wide log.
 
@@ -42,15 +43,17 @@ def delete_run(
         run_id: the run.
         force: whether to cancel it first if it has not ended.
         delete_files: deletes what steps of the run stored.
+        require: the statuses in which this may happen without `force`.
 
     Returns:
         The run as it was.
 
     Raises:
         RunNotFoundError: there is no such run.
-        RunStateConflictError: the run has not ended, and `force` is false; nothing was changed.
+        RunStateConflictError: the run is in none of the required statuses, and `force` is false; nothing was
+            changed.
     """
-    allowed = ALLOWED_STATUSES[RunAction.DELETE]
+    allowed = frozenset(require)
     record = storage.get_run_record(run_id)
     if force and record.status not in allowed:
         policy = TerminatePolicy.MARK_AS_CANCELED_IMMEDIATELY

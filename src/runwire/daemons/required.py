@@ -6,20 +6,25 @@ from collections.abc import Callable, Mapping
 
 from runwire.daemons.daemon import Daemon
 from runwire.daemons.monitoring import MonitoringDaemon
+from runwire.daemons.retention import RetentionDaemon
 from runwire.instance import Instance
 from runwire.workspace import Workspace
 
 DAEMON_TYPES: Mapping[str, Callable[[Instance, Workspace], Daemon]] = {
-    MonitoringDaemon.daemon_type: MonitoringDaemon
+    MonitoringDaemon.daemon_type: MonitoringDaemon,
+    RetentionDaemon.daemon_type: RetentionDaemon,
 }
 """All kinds of daemons that this version has, with their classes."""
 
 
 def required_daemon_types(instance: Instance) -> tuple[str, ...]:
     """The kinds of daemons that the configuration of an instance needs."""
-    if instance.settings.run_monitoring.enabled:
-        return (MonitoringDaemon.daemon_type,)
-    return ()
+    settings = instance.settings
+    wanted = {
+        MonitoringDaemon.daemon_type: settings.run_monitoring.enabled,
+        RetentionDaemon.daemon_type: settings.retention.enabled,
+    }
+    return tuple(daemon_type for daemon_type, is_on in wanted.items() if is_on)
 
 
 def daemons_of(instance: Instance, workspace: Workspace) -> list[Daemon]:

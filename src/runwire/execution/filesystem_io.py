@@ -16,7 +16,10 @@ from runwire.events.metadata import MetadataValue
 from runwire.execution.io import InputContext, IOManager, OutputContext
 
 MAX_NAME_CHARS = 110
-"""Of a run, a step or an output in the name of a file; two of them, an epoch and a suffix must fit into 255 bytes."""
+"""Of a step or an output in the name of a file; two of them, an epoch and a suffix must fit into 255 bytes."""
+
+MAX_FOLDER_CHARS = 200
+"""Of a run in the name of its folder, which is its id as it is, and so has its other files too."""
 
 
 class FilesystemIOManager(IOManager):
@@ -72,7 +75,7 @@ class FilesystemIOManager(IOManager):
                     part.unlink()
 
     def _folder(self, run_id: str) -> Path:
-        return self._base_dir / file_name(run_id) / "outputs"
+        return self._base_dir / file_name(run_id, MAX_FOLDER_CHARS) / "outputs"
 
 
 def _output_name(step_key: str, output_name: str) -> str:
@@ -87,14 +90,14 @@ def _part(folder: Path, name: str, epoch: int) -> Path:
     return folder / f".{name}.{epoch}.part"
 
 
-def file_name(text: str) -> str:
+def file_name(text: str, max_chars: int = MAX_NAME_CHARS) -> str:
     """A name of a file for any text: another for each other text, and never a path, hidden or too long."""
     name = quote(text, safe="", errors="surrogatepass")
     if not name or name.startswith("."):
         name = "%2E" + name[1:] if name else "%"
-    if len(name) > MAX_NAME_CHARS:
+    if len(name) > max_chars:
         digest = hashlib.sha256(name.encode()).hexdigest()
-        name = f"{name[: MAX_NAME_CHARS - 70]}%%{digest}"  # no quoted text has two in a row
+        name = f"{name[: max_chars - 70]}%%{digest}"  # no quoted text has two in a row
     return name
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +30,7 @@ from runwire.instance.settings import (
 )
 from runwire.launcher import RunLauncher
 from runwire.runs.run import RunRecord
+from runwire.runs.status import ALLOWED_STATUSES, RunAction, RunStatus
 from runwire.storage.instance_storage import InstanceStorage
 from runwire.storage.run_storage import DaemonHeartbeat
 from runwire.workspace import Workspace
@@ -231,7 +232,14 @@ class Instance:
             self.storage, self.run_launcher, workspace, self.ref.to_dict(), run_id, policy
         )
 
-    def delete_run(self, run_id: str, workspace: Workspace, *, force: bool = False) -> RunRecord:
+    def delete_run(
+        self,
+        run_id: str,
+        workspace: Workspace,
+        *,
+        force: bool = False,
+        require: Collection[RunStatus] = ALLOWED_STATUSES[RunAction.DELETE],
+    ) -> RunRecord:
         """Deletes a run with its events and files; returns it as it was."""
         return control.delete_run(
             self.storage,
@@ -241,6 +249,7 @@ class Instance:
             run_id,
             force=force,
             delete_files=self.local_artifact_storage.delete_run_files,
+            require=require,
         )
 
     def add_run_tags(self, run_id: str, tags: Sequence[tuple[str, str]]) -> RunRecord:

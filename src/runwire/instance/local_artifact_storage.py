@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
+import time
 from pathlib import Path
 from typing import Any, Self
 
 from runwire.config import ComponentConfig, ConfigurableClass, ConfigurableClassData
+
+logger = logging.getLogger(__name__)
+
+DELETE_ATTEMPTS = 5
+DELETE_PAUSE_SECONDS = 0.05
+"""A worker that was killed may be about to make one more file; so a folder is emptied again after a moment."""
 
 
 class LocalArtifactStorageConfig(ComponentConfig):
@@ -52,6 +60,16 @@ class LocalArtifactStorage(ConfigurableClass):
         """The files that one run's file manager keeps."""
         return self.run_dir(run_id) / "files"
 
+    def has_run_files(self, run_id: str) -> bool:
+        """Whether there is anything that one run stored."""
+        return self.run_dir(run_id).exists()
+
     def delete_run_files(self, run_id: str) -> None:
-        """Deletes what one run stored; harmless when there is nothing."""
-        shutil.rmtree(self.run_dir(run_id), ignore_errors=True)
+        """Deletes what one run stored; harmless when there is nothing. What cannot be deleted is logged."""
+        folder = self.run_dir(run_id)
+        for _ in range(DELETE_ATTEMPTS):
+            shutil.rmtree(folder, ignore_errors=True)
+            if not folder.exists():
+                return
+            time.sleep(DELETE_PAUSE_SECONDS)
+        logger.warning("%s cannot be deleted, though its run is; delete it by hand", folder)

@@ -29,6 +29,7 @@ from runwire.config.yaml_file import read_yaml, with_env
 from runwire.coordinator import RunCoordinator
 from runwire.errors import ConfigProblem, InvalidConfigurationError
 from runwire.instance.local_artifact_storage import LocalArtifactStorage
+from runwire.instance.retention import RetentionSettings
 from runwire.launcher import RunLauncher
 from runwire.storage.instance_storage import InstanceStorage
 
@@ -157,6 +158,7 @@ class Settings(_Strict):
     run_launcher: ComponentSettings | None = None
     run_coordinator: ComponentSettings | None = None
     run_monitoring: Section[RunMonitoringSettings] = RunMonitoringSettings()
+    retention: Section[RetentionSettings] = RetentionSettings()
     daemons: Section[DaemonSettings] = DaemonSettings()
     server: Section[ServerSettings] = ServerSettings()
     auth: Section[AuthSettings] = AuthSettings()

@@ -101,8 +101,8 @@ class RunOrder:
 class RunPlace:
     """The place of a run in an order.
 
-    It is the value of the order's field (None for runs that have none) and the storage id. For CREATED_AT
-    the storage id alone decides, for it is the order of making.
+    It is the value of the order's field (None for runs that have none) and the storage id, which is the order
+    of making.
     """
 
     value: float | None

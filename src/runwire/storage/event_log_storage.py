@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -226,6 +226,20 @@ class EventLogStorage(ABC):
     @abstractmethod
     def delete_log(self, record: RunRecord) -> None:
         """Deletes the log that the record names by `log_id`; harmless when there is none."""
+
+    def sweep_orphans(self, before: float) -> Iterator[int]:
+        """Deletes what a crash has left of logs that no run owns, a little before each value; none by default.
+
+        Where a log can outlive its run, and be found, only what nobody has changed since an instant goes. In any
+        number of processes at once. No transaction stays open between two values.
+
+        Args:
+            before: the instant, in epoch seconds.
+
+        Yields:
+            After each little bit of work, how many logs and drafts of logs it deleted.
+        """
+        return iter(())
 
     @abstractmethod
     def wipe(self) -> None:

@@ -80,7 +80,7 @@ class RunListConformance:
         self, storage: InstanceStorage, records: list[RunRecord]
     ) -> None:
         for name, wanted in _FILTERS.items():
-            matching = [record for record in reversed(records) if wanted.matches(record)]
+            matching = [each for each in _in_order(records, NEWEST_FIRST) if wanted.matches(each)]
             page = storage.run_storage.get_run_records(wanted, limit=100)
             assert (name, page.records, page.has_more) == (name, matching, False)
             count = storage.run_storage.get_runs_count(wanted)
@@ -156,7 +156,7 @@ def _add(storage: InstanceStorage, number: int) -> str:
     tags = [{}, {"team": "sales"}, {"team": "ops", "tier": "1"}, {"team": "sales", "tier": "2"}]
     record = add_run(
         storage,
-        created_at=100.0 + number // 2,
+        created_at=100.0 + (number // 2 * 4) % 9,  # repeats, and clocks jump
         run_id=f"run-{number}",
         job_name=("daily", "weekly", "daily", "hourly")[number % 4],
         location_name=("a.py", "b.py", None)[number % 3],
@@ -171,8 +171,6 @@ def _add(storage: InstanceStorage, number: int) -> str:
 
 
 def _in_order(records: list[RunRecord], order: RunOrder) -> list[RunRecord]:
-    if order.field is RunOrderField.CREATED_AT:
-        return sorted(records, key=lambda r: r.storage_id, reverse=order.descending)
     name = order.field.value
     timed = [record for record in records if getattr(record, name) is not None]
     timeless = [record for record in records if getattr(record, name) is None]

@@ -139,9 +139,9 @@ def test_delete_asks_and_without_anybody_to_ask_refuses(
 ) -> None:
     nobody = at_server("run", "delete", run_id, "--force")
     assert nobody.exit_code == 2
-    assert nobody.stderr == "error: nobody is there to confirm; say --yes to delete\n"
+    assert nobody.stderr == "error: nobody is there to confirm; say --yes to go on\n"
 
-    monkeypatch.setattr("runwire.cli.run.delete._somebody_is_there", lambda: True)
+    monkeypatch.setattr("runwire.cli.run.bulk.somebody_is_there", lambda: True)
     no = at_server("run", "delete", run_id, "--force", stdin="n\n")
     assert (no.exit_code, no.stderr) == (1, "nothing was deleted\n")
     assert client.get_run(run_id) is not None

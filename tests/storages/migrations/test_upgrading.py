@@ -114,7 +114,7 @@ def test_a_log_keeps_its_revision_in_its_own_table(tmp_path: Path) -> None:
 
 def test_a_home_of_the_first_revision_is_migrated_losing_nothing(tmp_path: Path) -> None:
     """Heartbeats are by process since the second; there are leases. Since the third the head of
-    the instance-wide log is a row. Logs did not change.
+    the instance-wide log is a row, since the fourth tags have the instant of their run. Logs did not change.
     """
     run = _make_home_of_the_first_revision(tmp_path)
     log, log_before = log_path(tmp_path, run), log_path(tmp_path, run).read_bytes()
@@ -127,6 +127,8 @@ def test_a_home_of_the_first_revision_is_migrated_losing_nothing(tmp_path: Path)
 
     rows = _rows_of(runs_path(tmp_path))
     assert rows.pop("daemon_leases") == []
+    assert rows_before["run_tags"]
+    assert rows.pop("run_tags") == [(*tag, run.created_at) for tag in rows_before.pop("run_tags")]
     assert rows.pop("instance_head") == [(1, len(rows_before["instance_log"]), 0)]
     assert rows.pop("daemon_heartbeats") == [
         (*beat, 0) for beat in rows_before.pop("daemon_heartbeats")
@@ -165,9 +167,10 @@ def _make_at_first(scope: Literal["runs", "log"], source: Path, target: Path) ->
     rows = _rows_of(source)
     with opened(target) as connection:
         for table in _rows_of(target).keys() - {"alembic_version", "daemon_heartbeats"}:
-            for row in rows[table]:
-                marks = ", ".join("?" * len(row))
-                connection.execute(f"INSERT INTO {table} VALUES ({marks})", row)
+            width = len(connection.execute(f"PRAGMA table_info({table})").fetchall())
+            marks = ", ".join("?" * width)
+            for row in rows[table]:  # columns have been added at the end
+                connection.execute(f"INSERT INTO {table} VALUES ({marks})", row[:width])
 
 
 def _rows_of(path: Path) -> dict[str, list[tuple[Any, ...]]]:

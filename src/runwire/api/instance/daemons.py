@@ -23,12 +23,16 @@ class DaemonType(Enum):
     """A kind of daemon."""
 
     MONITORING = "MONITORING"
+    RETENTION = "RETENTION"
 
 
 describe_enum(
     DaemonType,
     "A kind of daemon.",
-    {"MONITORING": "Finds dead workers and enforces time limits of runs."},
+    {
+        "MONITORING": "Finds dead workers and enforces time limits of runs.",
+        "RETENTION": "Deletes what has outlived its retention.",
+    },
 )
 
 describe_enum(

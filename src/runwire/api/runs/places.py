@@ -32,6 +32,7 @@ def parse_place(cursor: str, order: RunOrder) -> RunPlace:
             version == _VERSION
             and listed == _LIST
             and _is_instant(value)
+            and (value is not None or order.field is not RunOrderField.CREATED_AT)
             and not isinstance(storage_id, bool)
             and 0 <= storage_id < 2**63
         ):
@@ -60,6 +61,4 @@ def _is_instant(value: Any) -> bool:
 
 def _rank(place: RunPlace, order: RunOrder) -> tuple[bool, float, int]:
     sign = -1 if order.descending else 1
-    # The order of making is the storage id's alone.
-    value = place.value if order.field is not RunOrderField.CREATED_AT else None
-    return value is None, sign * (value or 0.0), sign * place.storage_id
+    return place.value is None, sign * (place.value or 0.0), sign * place.storage_id

@@ -9,7 +9,7 @@ from itertools import islice
 
 from runwire.errors import RunAlreadyExistsError, RunNotFoundError, SnapshotNotFoundError
 from runwire.events.entry import storable_text
-from runwire.runs.filters import NEWEST_FIRST, RunOrder, RunOrderField, RunPlace, RunsFilter
+from runwire.runs.filters import NEWEST_FIRST, RunOrder, RunPlace, RunsFilter
 from runwire.runs.run import Run, RunRecord
 from runwire.runs.status import UNFINISHED_STATUSES
 from runwire.snapshots import Snapshot, encode_snapshot
@@ -207,8 +207,6 @@ def _sort_key(record: RunRecord, order: RunOrder) -> tuple[bool, float, int]:
 
 def _place_key(place: RunPlace, order: RunOrder) -> tuple[bool, float, int]:
     sign = -1 if order.descending else 1
-    if order.field is RunOrderField.CREATED_AT:  # the order of making alone decides
-        return False, 0.0, sign * place.storage_id
     return place.value is None, sign * (place.value or 0.0), sign * place.storage_id
 
 

@@ -61,7 +61,7 @@ class SqlHeldRun(HeldRun):
         self._execute_update(tags=as_json(record.run.tags), updated_at=record.updated_at)
         replaced = _DROP_TAGS.where(run_tags.c.key.in_(sorted(added)))
         self.connection.execute(replaced, {"held_id": record.storage_id})
-        add_tag_rows(self.connection, record.storage_id, added)
+        add_tag_rows(self.connection, record, added)
         self._note(InstanceEventKind.RUN_TAGGED, now)
 
     def delete(self) -> None:
@@ -79,8 +79,9 @@ class SqlHeldRun(HeldRun):
         add_entries(self.connection, [change_entry(self._record, kind, timestamp)])
 
 
-def add_tag_rows(connection: Connection, storage_id: int, tags: Mapping[str, str]) -> None:
+def add_tag_rows(connection: Connection, record: RunRecord, tags: Mapping[str, str]) -> None:
     """Adds rows of tags that the run does not have."""
-    rows = [{"storage_id": storage_id, "key": key, "value": value} for key, value in tags.items()]
+    run = {"storage_id": record.storage_id, "created_at": record.created_at}
+    rows = [run | {"key": key, "value": value} for key, value in tags.items()]
     if rows:
         connection.execute(insert(run_tags), rows)

@@ -23,7 +23,7 @@ from sqlalchemy import (
 
 from runwire.errors import RunAlreadyExistsError, RunNotFoundError, SnapshotNotFoundError
 from runwire.events.entry import storable_text
-from runwire.runs.filters import NEWEST_FIRST, RunOrder, RunPlace, RunsFilter
+from runwire.runs.filters import NEWEST_FIRST, RunOrder, RunOrderField, RunPlace, RunsFilter
 from runwire.runs.run import Run, RunRecord
 from runwire.runs.status import UNFINISHED_STATUSES
 from runwire.snapshots import JobSnapshot, PlanSnapshot, Snapshot, encode_snapshot
@@ -47,7 +47,7 @@ from runwire.storages.sql.rows import (
     run_record,
     run_values,
 )
-from runwire.storages.sql.run_filters import run_conditions, sections
+from runwire.storages.sql.run_filters import Walk, run_conditions, sections, ways
 from runwire.storages.sql.tables import (
     INSTANCE_LOG_ID,
     RUNS,
@@ -61,6 +61,9 @@ from runwire.storages.sql.tables import (
 )
 from runwire.storages.sql.text import begins_with
 from runwire.storages.stored_form import new_log_id, new_record, stored_run
+
+MAX_COUNTED = 1000
+"""How far the steps of a way are counted before it is taken: what is longer is long."""
 
 _BY_RUN_ID = select(runs).where(runs.c.run_id == bindparam("run_id"))
 _BY_REQUEST = select(runs).where(runs.c.request_key == bindparam("key"))
@@ -109,7 +112,7 @@ class SqlRunStorage(RunStorage):
             adding = insert(runs).returning(runs.c.storage_id)
             storage_id = connection.execute(adding, run_values(record, request)).scalar_one()
             record = replace(record, storage_id=storage_id)
-            add_tag_rows(connection, record.storage_id, stored.tags)
+            add_tag_rows(connection, record, stored.tags)
             made = change_entry(record, InstanceEventKind.RUN_CREATED, created_at)
             add_entries(connection, [made])
             return record, True
@@ -130,6 +133,10 @@ class SqlRunStorage(RunStorage):
         conditions = run_conditions(filter)
         records: list[RunRecord] = []
         with self.reading() as connection:
+            walks = _shortest_way(connection, filter)
+            if walks and order.field is RunOrderField.CREATED_AT:
+                records = _walked(connection, walks, order, after, limit + 1, backward=backward)
+                return RunsPage(records[:limit], len(records) > limit)
             for section in sections(order, after, backward=backward):
                 wanted = limit + 1 - len(records)
                 if wanted > 0:
@@ -145,6 +152,10 @@ class SqlRunStorage(RunStorage):
     def get_runs_count(self, filter: RunsFilter | None = None, *, limit: int | None = None) -> int:
         matching = select(literal(1)).select_from(runs).where(*run_conditions(filter)).limit(limit)
         with self.reading() as connection:
+            walks = _shortest_way(connection, filter)
+            if walks:
+                counts = [connection.execute(w.matching(limit)).scalar_one() for w in walks]
+                return sum(counts) if limit is None else min(limit, sum(counts))
             return connection.execute(
                 select(func.count()).select_from(matching.subquery())
             ).scalar_one()
@@ -265,6 +276,39 @@ def set_up(connection: Connection) -> None:
     """Writes the rows that an empty storage of runs has."""
     connection.execute(insert(meta), {"key": INSTANCE_LOG_ID, "value": new_log_id()})
     connection.execute(insert(instance_head), {"id": 1, "head": 0, "purged_position": 0})
+
+
+def _shortest_way(connection: Connection, filter: RunsFilter | None) -> list[Walk] | None:
+    """The walks with the fewest steps, as far as they are counted; None when there is no such way."""
+    found = ways(filter)
+    if len(found) < 2:
+        return found[0] if found else None
+
+    def steps(way: list[Walk]) -> int:
+        return sum(connection.execute(walk.count(MAX_COUNTED)).scalar_one() for walk in way)
+
+    return min(found, key=steps)
+
+
+def _walked(
+    connection: Connection,
+    walks: list[Walk],
+    order: RunOrder,
+    after: RunPlace | None,
+    limit: int,
+    *,
+    backward: bool,
+) -> list[RunRecord]:
+    """The first runs of all walks, in the direction of reading."""
+    descending = order.descending is not backward
+    records = [
+        run_record(row)
+        for walk in walks
+        for row in connection.execute(walk.runs(after, limit, descending=descending))
+    ]
+    if len(walks) > 1:
+        records.sort(key=lambda each: (each.created_at, each.storage_id), reverse=descending)
+    return records[:limit]
 
 
 def find_run(connection: Connection, run_id: str, *, lock: bool = False) -> RunRecord | None:

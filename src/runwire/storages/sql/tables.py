@@ -69,8 +69,9 @@ runs = Table(
     Column("request_digest", _TEXT),
     Index("runs_run_id", "run_id", unique=True),
     Index("runs_request_key", "request_key", unique=True),
-    Index("runs_status", "status", "storage_id"),
-    Index("runs_job_name", "job_name", "storage_id"),
+    Index("runs_created_at", "created_at", "storage_id"),
+    Index("runs_status", "status", "created_at", "storage_id"),
+    Index("runs_job_name", "job_name", "created_at", "storage_id"),
     Index("runs_updated_at", "updated_at", "storage_id"),
     Index("runs_started_at", "started_at", "storage_id"),
     Index("runs_ended_at", "ended_at", "storage_id"),
@@ -83,7 +84,9 @@ run_tags = Table(
     Column("storage_id", _COUNTER, primary_key=True, autoincrement=False),
     Column("key", _TEXT, primary_key=True),
     Column("value", _TEXT, nullable=False),
-    Index("run_tags_key_value", "key", "value", "storage_id"),
+    # That of the run, so that the index below has the runs of a tag in their order.
+    Column("created_at", Double, nullable=False),
+    Index("run_tags_key_value", "key", "value", "created_at", "storage_id"),
     sqlite_with_rowid=False,
 )
 

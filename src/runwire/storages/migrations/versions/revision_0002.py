@@ -8,6 +8,8 @@ from alembic import context, op
 revision = "0002"
 down_revision = "0001"
 
+_TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+
 
 def upgrade() -> None:
     """Keeps the latest heartbeat of each type."""
@@ -16,12 +18,12 @@ def upgrade() -> None:
     op.rename_table("daemon_heartbeats", "daemon_heartbeats_0001")
     op.create_table(
         "daemon_heartbeats",
-        sa.Column("daemon_type", sa.Text, primary_key=True),
-        sa.Column("daemon_id", sa.Text, primary_key=True),
-        sa.Column("hostname", sa.Text, nullable=False),
+        sa.Column("daemon_type", _TEXT, primary_key=True),
+        sa.Column("daemon_id", _TEXT, primary_key=True),
+        sa.Column("hostname", _TEXT, nullable=False),
         sa.Column("timestamp", sa.Double, nullable=False),
         sa.Column("progress_at", sa.Double, nullable=False),
-        sa.Column("errors", sa.Text, nullable=False),
+        sa.Column("errors", _TEXT, nullable=False),
         sa.Column("stopped", sa.Boolean, nullable=False),
         sqlite_with_rowid=False,
     )
@@ -33,8 +35,8 @@ def upgrade() -> None:
     op.drop_table("daemon_heartbeats_0001")
     op.create_table(
         "daemon_leases",
-        sa.Column("daemon_type", sa.Text, primary_key=True),
-        sa.Column("daemon_id", sa.Text, nullable=False),
+        sa.Column("daemon_type", _TEXT, primary_key=True),
+        sa.Column("daemon_id", _TEXT, nullable=False),
         sa.Column("expires_at", sa.Double, nullable=False),
         sqlite_with_rowid=False,
     )

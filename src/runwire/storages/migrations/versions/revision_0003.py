@@ -9,6 +9,7 @@ revision = "0003"
 down_revision = "0002"
 
 _COUNTER = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+_TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 
 def upgrade() -> None:
@@ -44,9 +45,9 @@ def _make_logs() -> None:
         sa.Column("position", _COUNTER, primary_key=True, autoincrement=False),
         sa.Column("timestamp", sa.Double, nullable=False),
         sa.Column("level", sa.Integer, nullable=False),
-        sa.Column("event_type", sa.Text),
-        sa.Column("step_key", sa.Text),
-        sa.Column("message", sa.Text, nullable=False),
+        sa.Column("event_type", _TEXT),
+        sa.Column("step_key", _TEXT),
+        sa.Column("message", _TEXT, nullable=False),
         sa.Column("applied", sa.Boolean, nullable=False),
         sa.Column("epoch", sa.Integer),
         sa.Column("body", sa.LargeBinary),
@@ -55,7 +56,7 @@ def _make_logs() -> None:
     op.create_table(
         "run_batches",
         sa.Column("storage_id", _COUNTER, primary_key=True, autoincrement=False),
-        sa.Column("key", sa.Text, primary_key=True),
+        sa.Column("key", _TEXT, primary_key=True),
         sa.Column("first_position", _COUNTER, nullable=False),
         sa.Column("last_position", _COUNTER, nullable=False),
         sqlite_with_rowid=False,
