@@ -17,6 +17,7 @@ from runwire.storages.postgres.errors import is_unreachable, translated
 
 CONNECT_SECONDS = 10
 PREPARE_AFTER = 5
+_UNWANTED_PLANS = ("bitmapscan", "hashjoin", "mergejoin", "seqscan", "sort")
 _STEP_SECONDS = 0.05
 _MAX_STEP_SECONDS = 0.5
 IDLE_SECONDS = 1.0
@@ -59,6 +60,9 @@ class Database:
             "BEGIN;"
             f" SET LOCAL statement_timeout = {round(1000 * limits.statement_timeout_seconds)};"
             f" SET LOCAL lock_timeout = {round(1000 * limits.lock_timeout_seconds)}"
+        )
+        self._begin_walking = "".join(
+            [self._begin, *(f"; SET LOCAL enable_{plan} = off" for plan in _UNWANTED_PLANS)]
         )
         self._engine = create_engine(
             url,
@@ -106,6 +110,23 @@ class Database:
             except BaseException:
                 _roll_back(connection)
                 raise
+
+    @contextmanager
+    def walking(self) -> Iterator[Connection]:
+        """A connection in a transaction whose statements go along indexes.
+
+        The planner guesses how many rows a condition leaves; where it guesses few, it reads and sorts them
+        all, which costs more the more there are.
+        """
+        with (
+            current_interrupts().held(),
+            translated(self.place),
+            self._connect(self._begin_walking) as connection,
+        ):
+            try:
+                yield connection
+            finally:
+                _roll_back(connection)  # nothing was written
 
     def _connect(self, begin: str | None = None) -> Connection:
         """A connection, in a transaction if so asked; tries again for a while, for nothing was done yet."""

@@ -26,5 +26,8 @@ class PostgresRunStorage(SqlRunStorage):
     def writing(self, *, durable: bool = True) -> AbstractContextManager[Connection]:
         return self._database.writing(durable=durable)
 
+    def walking(self) -> AbstractContextManager[Connection]:
+        return self._database.walking()
+
     def dispose(self) -> None:
         self._database.dispose()

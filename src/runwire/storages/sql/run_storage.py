@@ -6,12 +6,14 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, replace
+from typing import Any
 
 import msgspec
 from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
+    Select,
     bindparam,
     delete,
     func,
@@ -97,6 +99,10 @@ class SqlRunStorage(RunStorage):
         Driver errors come out as StorageUnavailableError.
         """
 
+    def walking(self) -> AbstractContextManager[Connection]:
+        """As `reading`, for statements that go along an index and stop when they have enough."""
+        return self.reading()
+
     def add_run(
         self, run: Run, *, created_at: float, request: RequestKey | None = None
     ) -> tuple[RunRecord, bool]:
@@ -130,13 +136,15 @@ class SqlRunStorage(RunStorage):
         limit: int,
         backward: bool = False,
     ) -> RunsPage:
-        conditions = run_conditions(filter)
         records: list[RunRecord] = []
-        with self.reading() as connection:
-            walks = _shortest_way(connection, filter)
-            if walks and order.field is RunOrderField.CREATED_AT:
+        found = ways(filter) if order.field is RunOrderField.CREATED_AT else []
+        if found:
+            with self.walking() as connection:
+                walks = _shortest(connection, found)
                 records = _walked(connection, walks, order, after, limit + 1, backward=backward)
-                return RunsPage(records[:limit], len(records) > limit)
+            return RunsPage(records[:limit], len(records) > limit)
+        conditions = run_conditions(filter)
+        with self.reading() as connection:
             for section in sections(order, after, backward=backward):
                 wanted = limit + 1 - len(records)
                 if wanted > 0:
@@ -150,15 +158,15 @@ class SqlRunStorage(RunStorage):
         return RunsPage(records[:limit], len(records) > limit)
 
     def get_runs_count(self, filter: RunsFilter | None = None, *, limit: int | None = None) -> int:
+        found = ways(filter)
+        if found:
+            with self.walking() as connection:
+                walks = _shortest(connection, found)
+                count = sum(_count(connection, walk.matching(limit)) for walk in walks)
+            return count if limit is None else min(limit, count)
         matching = select(literal(1)).select_from(runs).where(*run_conditions(filter)).limit(limit)
         with self.reading() as connection:
-            walks = _shortest_way(connection, filter)
-            if walks:
-                counts = [connection.execute(w.matching(limit)).scalar_one() for w in walks]
-                return sum(counts) if limit is None else min(limit, sum(counts))
-            return connection.execute(
-                select(func.count()).select_from(matching.subquery())
-            ).scalar_one()
+            return _count(connection, select(func.count()).select_from(matching.subquery()))
 
     @contextmanager
     def hold_run(self, run_id: str) -> Iterator[HeldRun]:
@@ -278,14 +286,18 @@ def set_up(connection: Connection) -> None:
     connection.execute(insert(instance_head), {"id": 1, "head": 0, "purged_position": 0})
 
 
-def _shortest_way(connection: Connection, filter: RunsFilter | None) -> list[Walk] | None:
-    """The walks with the fewest steps, as far as they are counted; None when there is no such way."""
-    found = ways(filter)
-    if len(found) < 2:
-        return found[0] if found else None
+def _count(connection: Connection, statement: Select[Any]) -> int:
+    count: int = connection.execute(statement).scalar_one()
+    return count
+
+
+def _shortest(connection: Connection, found: list[list[Walk]]) -> list[Walk]:
+    """The way with the fewest steps, as far as they are counted."""
+    if len(found) == 1:
+        return found[0]
 
     def steps(way: list[Walk]) -> int:
-        return sum(connection.execute(walk.count(MAX_COUNTED)).scalar_one() for walk in way)
+        return sum(_count(connection, walk.count(MAX_COUNTED)) for walk in way)
 
     return min(found, key=steps)
 
