@@ -26,6 +26,9 @@ pytestmark = [pytest.mark.torture, pytest.mark.timeout(600)]
 EVENTS = 20_000 if FULL else 2_000
 BATCH = 50
 SUBSCRIBERS = 200 if FULL else 20
+LIVE_EVENTS = 5_000 if FULL else 2_000
+LIVE_PAUSE = 1.6 if FULL else 0.02
+"""In full the eight writers report some 500 events a second together."""
 
 
 @pytest.fixture(params=STORAGES)
@@ -42,8 +45,8 @@ def events(first: int, count: int, writer: int) -> list[dict[str, str]]:
     return [{"message": f"{writer}-{first + i}", "timestamp": text} for i in range(count)]
 
 
-def write(home: Path, port: int, run_id: str, writer: int, count: int) -> None:
-    """One external process that reports its share in small batches."""
+def write(home: Path, port: int, run_id: str, writer: int, count: int, pause: float) -> None:
+    """One external process that reports its share in small batches, with pauses of up to so many seconds."""
     server = Server(home, port)
     random.seed(writer)
     done = 0
@@ -51,18 +54,20 @@ def write(home: Path, port: int, run_id: str, writer: int, count: int) -> None:
         size = min(random.randrange(1, 2 * BATCH), count - done)
         report(server, run_id, events(done, size, writer), f"{writer}-{done}")
         done += size
-        time.sleep(random.random() * 0.02)
+        time.sleep(random.random() * pause)
 
 
 def end(server: Server, run_id: str) -> None:
     report(server, run_id, [{"eventType": "RUN_SUCCESS", "message": "done"}], "end")
 
 
-def start_writers(server: Server, run_id: str, writers: int) -> list[multiprocessing.Process]:
+def start_writers(
+    server: Server, run_id: str, writers: int, events: int = EVENTS, pause: float = 0.02
+) -> list[multiprocessing.Process]:
     spawn = multiprocessing.get_context("spawn")
-    share = EVENTS // writers
+    share = events // writers
     processes = [
-        spawn.Process(target=write, args=(server.home, server.port, run_id, number, share))
+        spawn.Process(target=write, args=(server.home, server.port, run_id, number, share, pause))
         for number in range(writers)
     ]
     for process in processes:
@@ -70,9 +75,9 @@ def start_writers(server: Server, run_id: str, writers: int) -> list[multiproces
     return processes  # type: ignore[return-value]
 
 
-def complaints(subscriber: Subscriber, writers: int) -> list[str]:
+def complaints(subscriber: Subscriber, writers: int, events: int = EVENTS) -> list[str]:
     """What is wrong with what a subscriber got; empty when it got everything once, in order."""
-    expected = {f"{w}-{i}" for w in range(writers) for i in range(EVENTS // writers)} | {"done"}
+    expected = {f"{w}-{i}" for w in range(writers) for i in range(events // writers)} | {"done"}
     got = subscriber.messages
     found = {
         "the stream failed": subscriber.failure is not None,
@@ -108,13 +113,13 @@ def test_a_client_that_loses_its_connection_and_its_server_gets_each_position_on
 def follow_while_eight_write(server: Server) -> list[Subscriber]:
     server.start()
     run_id = server.create_managed_run()
-    writers = start_writers(server, run_id, 8)
+    writers = start_writers(server, run_id, 8, LIVE_EVENTS, LIVE_PAUSE)
     random.seed(7)
     subscribers = []
     for _ in range(SUBSCRIBERS):
         subscribers.append(Subscriber(server, run_id))
         subscribers[-1].start()
-        time.sleep(random.random() * 0.1)
+        time.sleep(random.random() * 0.08)
     for writer in writers:
         writer.join(200)
     end(server, run_id)
@@ -127,7 +132,7 @@ def test_clients_that_join_while_eight_processes_write_get_each_position_once(
     stored: Server,
 ) -> None:
     for subscriber in follow_while_eight_write(stored):
-        assert complaints(subscriber, writers=8) == []
+        assert complaints(subscriber, writers=8, events=LIVE_EVENTS) == []
 
 
 def test_the_harness_finds_what_a_time_ordered_read_loses(server: Server) -> None:
@@ -137,7 +142,9 @@ def test_the_harness_finds_what_a_time_ordered_read_loses(server: Server) -> Non
         f" config: {{base_dir: {server.home}}}}}}}\n"
     )
     server.environ["PYTHONPATH"] = str(Path(__file__).parent)
-    found = [complaints(one, writers=8) for one in follow_while_eight_write(server)]
+    found = [
+        complaints(one, writers=8, events=LIVE_EVENTS) for one in follow_while_eight_write(server)
+    ]
     assert any("events are missing" in problems for problems in found)
     assert any("events came twice" in problems for problems in found)
 
