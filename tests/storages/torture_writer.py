@@ -88,7 +88,7 @@ def insist(do: Callable[[], T]) -> T:
 def main() -> None:
     data, run_ids, writer, first, count, notes, with_control = map(json.loads, sys.argv[1:])
     chance = random.Random(os.getpid())
-    storage = ConfigurableClassData.from_dict(data).rehydrate(InstanceStorage)
+    storage = insist(partial(ConfigurableClassData.from_dict(data).rehydrate, InstanceStorage))
     with Path(notes).open("a", buffering=1, encoding="utf-8") as file:
         for number in range(first, count):
             # The choice is of the number, so that a batch that is sent again is the same.

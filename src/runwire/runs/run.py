@@ -16,7 +16,7 @@ def new_run_id() -> str:
     return str(uuid.uuid4())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Run:
     """One execution of a job, as whoever made it asked for it; all but `tags` never changes.
 
@@ -81,7 +81,7 @@ class StepCounts:
     expectations: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class RunRecord:
     """A run as it is stored. Instants are epoch seconds.
 
