@@ -25,8 +25,8 @@ def test_info_tells_the_components_and_the_code_locations(at_server: Invoke) -> 
         ["version", __version__],
         ["run coordinator", "runwire.coordinators.default.DefaultRunCoordinator"],
         ["run launcher", "runwire.launchers.default.DefaultRunLauncher"],
-        ["storage of runs", "runwire.storages.sqlite.SqliteStorage, revision 0002"],
-        ["storage of event log", "runwire.storages.sqlite.SqliteStorage, revision 0002"],
+        ["storage of runs", "runwire.storages.sqlite.SqliteStorage, revision 0004"],
+        ["storage of event log", "runwire.storages.sqlite.SqliteStorage, revision 0004"],
         ["location jobs", "LOADED"],
     ]
 
