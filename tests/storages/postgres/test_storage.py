@@ -84,6 +84,15 @@ def test_the_password_is_not_shown(postgres_url: str) -> None:
     storage.dispose()
 
 
+def test_a_password_among_the_parameters_is_not_shown() -> None:
+    parts = {"username": "a", "hostname": "h", "db_name": "d", "params": {"sslpassword": SECRET}}
+    written = {"postgres_db": parts}
+    data = ConfigurableClassData("runwire.storages.postgres", "PostgresStorage", written)
+    config = PostgresStorageConfig.model_validate(written)
+    assert config.url().query == {"sslpassword": SECRET}
+    assert SECRET not in str(data.info_dict()) + repr(config)
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [

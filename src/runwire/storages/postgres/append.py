@@ -14,13 +14,15 @@ from runwire.storages.stored_form import event_record, stored_events
 
 _APPEND = """
 WITH mode AS MATERIALIZED (
-    SELECT CASE WHEN %(unsynced)s THEN set_config('synchronous_commit', 'off', true) END
+    SELECT CASE WHEN %(lock_timeout)s::text IS NOT NULL
+            THEN set_config('lock_timeout', %(lock_timeout)s, true) END
 ), head AS (
     UPDATE run_heads SET
         head = head + %(count)s,
         epoch = coalesce(%(handover_epoch)s, epoch),
         mirrored_position = coalesce(head + %(mirrored)s, mirrored_position),
         terminal_position = coalesce(head + %(terminal)s, terminal_position)
+    FROM mode -- set before the row is waited for
     WHERE storage_id = %(log)s
         AND (%(epoch)s::bigint IS NULL OR epoch = %(epoch)s)
         AND (%(epoch)s::bigint IS NULL OR %(may_follow_end)s OR terminal_position IS NULL)
@@ -38,12 +40,16 @@ WITH mode AS MATERIALIZED (
         timestamp, level, event_type, step_key, message, applied, body, place
     )
 )
-SELECT head.before FROM head, mode
+SELECT head.before FROM head
 """
 
 
 def append_at_once(
-    connection: Connection, record: RunRecord, append: Append, *, unsynced: bool
+    connection: Connection,
+    record: RunRecord,
+    append: Append,
+    *,
+    lock_timeout: str | None,
 ) -> list[EventLogRecord] | None:
     """Appends entries to a log that is there, if the guards of the append allow it.
 
@@ -51,7 +57,7 @@ def append_at_once(
         connection: in autocommit mode, or in a transaction.
         record: the run.
         append: what to append; its idempotency key is not kept.
-        unsynced: whether the commit need not be synced to disk. Not in a transaction that must be.
+        lock_timeout: how long to wait for other writers of the log; None in a transaction that says so.
 
     Returns:
         The stored records; None when the log is not there, or a guard refuses, and nothing was done.
@@ -62,7 +68,7 @@ def append_at_once(
     )
     entries = append.entries
     parameters: dict[str, Any] = {
-        "unsynced": unsynced,
+        "lock_timeout": lock_timeout,
         "count": len(rows),
         "log": record.storage_id,
         "epoch": append.epoch,

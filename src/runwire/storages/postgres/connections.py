@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import random
+import select
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from psycopg.pq import TransactionStatus
 from sqlalchemy import URL, Connection, create_engine, event
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 
+from runwire.errors import StorageUnavailableError
 from runwire.interrupts import current_interrupts
 from runwire.storages.postgres.errors import is_unreachable, translated
 
@@ -55,6 +58,8 @@ class Database:
 
     def __init__(self, url: URL, limits: Limits) -> None:
         self.place = _place(url)
+        self.lock_timeout = f"{round(1000 * limits.lock_timeout_seconds)}ms"
+        """As PostgreSQL takes it, for a statement that is a transaction of its own."""
         self._reconnect_seconds = limits.reconnect_seconds
         self._begin = (
             "BEGIN;"
@@ -106,7 +111,7 @@ class Database:
         ):
             try:
                 yield connection
-                connection.exec_driver_sql("COMMIT")
+                self._commit(connection)
             except BaseException:
                 _roll_back(connection)
                 raise
@@ -127,6 +132,15 @@ class Database:
                 yield connection
             finally:
                 _roll_back(connection)  # nothing was written
+
+    def _commit(self, connection: Connection) -> None:
+        driver: Any = connection.connection.driver_connection
+        if driver.info.transaction_status == TransactionStatus.INERROR:
+            # PostgreSQL would roll back, and answer as if it had committed.
+            raise StorageUnavailableError(
+                f"{self.place}: a statement of a transaction failed, so nothing of it was stored; try again"
+            )
+        connection.exec_driver_sql("COMMIT")
 
     def _connect(self, begin: str | None = None) -> Connection:
         """A connection, in a transaction if so asked; tries again for a while, for nothing was done yet."""
@@ -167,13 +181,25 @@ def _roll_back(connection: Connection) -> None:
 
 def _check_idle(dbapi_connection: Any, record: Any, _proxy: Any) -> None:
     used_at = record.info.get("used_at")
-    if used_at is None or time.monotonic() - used_at < IDLE_SECONDS:
+    if used_at is None:
+        return
+    is_fresh = time.monotonic() - used_at < IDLE_SECONDS
+    if is_fresh and not _has_been_told(dbapi_connection):
         return
     try:
         dbapi_connection.execute("SELECT 1")
     except Exception as error:
         # All that are as old have most probably lost the same server.
         raise InvalidatePoolError from error
+
+
+def _has_been_told(dbapi_connection: Any) -> bool:
+    """Whether the server said something unasked, as it does when it ends; asks nobody."""
+    if dbapi_connection.closed:
+        return True
+    poll = select.poll()
+    poll.register(dbapi_connection.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _note_use(_dbapi_connection: Any, record: Any) -> None:

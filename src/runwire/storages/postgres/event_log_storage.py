@@ -22,17 +22,22 @@ class PostgresEventLogStorage(SharedEventLogStorage):
         letters: the collation that knows which letters are upper case, for the columns have none that does.
     """
 
+    # A server that is killed loses what it showed to readers and had not synced, and gives its positions anew.
+    syncs_lines = True
+
     def __init__(self, runs: PostgresRunStorage, letters: str) -> None:
         super().__init__(runs)
+        self._lock_timeout = runs.lock_timeout
         self._letters = letters
 
     def append(
         self, record: RunRecord, append: Append, held: HeldRun | None = None
     ) -> list[EventLogRecord]:
         if held is None and append.idempotency_key is None:
-            unsynced = not any(entry.is_durable for entry in append.entries)
             with self._runs.reading() as connection:  # one statement, and so one transaction
-                records = append_at_once(connection, record, append, unsynced=unsynced)
+                records = append_at_once(
+                    connection, record, append, lock_timeout=self._lock_timeout
+                )
             if records is not None:
                 return records
         return super().append(record, append, held)
@@ -40,7 +45,7 @@ class PostgresEventLogStorage(SharedEventLogStorage):
     def _add_events(
         self, connection: Connection, record: RunRecord, append: Append
     ) -> list[EventLogRecord]:
-        records = append_at_once(connection, record, append, unsynced=False)
+        records = append_at_once(connection, record, append, lock_timeout=None)
         return super()._add_events(connection, record, append) if records is None else records
 
     def holds_text(self, column: ColumnElement[str], text: str) -> ColumnElement[bool]:

@@ -19,6 +19,7 @@ class PostgresRunStorage(SqlRunStorage):
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.lock_timeout = database.lock_timeout
 
     def reading(self) -> AbstractContextManager[Connection]:
         return self._database.reading()

@@ -41,8 +41,8 @@ class PostgresDatabase(BaseModel):
     """The database, which must be there."""
     port: WholeNumber = Field(default=5432, ge=1, le=65535)
     """The port."""
-    params: dict[str, str] = {}
-    """Parameters of the connection, such as ``sslmode``."""
+    params: dict[str, SecretStr] = {}
+    """Parameters of the connection, such as ``sslmode``; some, such as ``sslpassword``, are not to be shown."""
 
 
 class PostgresStorageConfig(ComponentConfig):
@@ -89,7 +89,7 @@ class PostgresStorageConfig(ComponentConfig):
                 host=parts.hostname,
                 port=parts.port,
                 database=parts.db_name,
-                query=parts.params,
+                query={key: value.get_secret_value() for key, value in parts.params.items()},
             )
         wanted = "postgres_url must be postgresql://user:password@host:port/database"
         try:

@@ -50,6 +50,9 @@ class SharedEventLogStorage(SqlEventLogStorage):
         runs: the runs, which bring connections and transactions.
     """
 
+    syncs_lines: bool = False
+    """Whether log lines are synced like durable events: where what was read may else be lost with the server."""
+
     def __init__(self, runs: SqlRunStorage) -> None:
         super().__init__(SHARED_LOG)
         self._runs = runs
@@ -59,7 +62,7 @@ class SharedEventLogStorage(SqlEventLogStorage):
     ) -> list[EventLogRecord]:
         if isinstance(held, SqlHeldRun):
             return self._append(held.connection, record, append)
-        durable = any(entry.is_durable for entry in append.entries)
+        durable = self.syncs_lines or any(entry.is_durable for entry in append.entries)
         with self._runs.writing(durable=durable) as connection:
             return self._append(connection, record, append)
 
