@@ -292,6 +292,7 @@ def test_the_harness_finds_what_a_read_by_auto_increment_loses(
     """The control: ids are given before commits, so a reader that has seen one misses a smaller one."""
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute("CREATE TABLE plain (id bigserial PRIMARY KEY, message text NOT NULL)")
+        connection.execute("CREATE TABLE plain_cursor AS SELECT 0::bigint AS id")
     over, seen = threading.Event(), list[int]()
 
     def read_plainly() -> None:
@@ -301,6 +302,7 @@ def test_the_harness_finds_what_a_read_by_auto_increment_loses(
                     "SELECT id FROM plain WHERE id > %s ORDER BY id", (seen[-1] if seen else 0,)
                 )
                 seen.extend(row[0] for row in rows)
+                connection.execute("UPDATE plain_cursor SET id = %s", (seen[-1] if seen else 0,))
 
     reader = threading.Thread(target=read_plainly, daemon=True)
     reader.start()

@@ -1,7 +1,7 @@
 """A process that writes to runs until it has written its share or is killed, and notes what was acknowledged.
 
 Arguments: the storage as JSON, the run ids, the writer's number, the first and the number of its batches, the
-file for its notes, and whether it adds to the table `plain` too, in the transactions that store mirrored events.
+file for its notes, and whether it adds to the table `plain` too.
 """
 
 from __future__ import annotations
@@ -16,21 +16,20 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from sqlalchemy import text
+import psycopg
 
 from runwire.config import ConfigurableClassData
 from runwire.errors import StorageUnavailableError
 from runwire.events.entry import EventLogEntry
 from runwire.events.types import EventType
-from runwire.runs.run import new_run_id
 from runwire.storage import InstanceStorage
-from runwire.storages.sql.held_run import SqlHeldRun
 from runwire.testing.samples import event
 
 T = TypeVar("T")
 
 RETRY_SECONDS = 0.1
 PATIENCE_SECONDS = 120.0
+PAST_IT_SECONDS = 2.0
 
 WAYS: tuple[tuple[EventType | None, ...], ...] = (
     (None,),
@@ -65,12 +64,17 @@ def roll_back(storage: InstanceStorage, run_id: str) -> None:
         assert storage.get_run_record(run_id).log_id == run.log_id
 
 
-def add_plainly(storage: InstanceStorage, run_id: str, key: str, chance: random.Random) -> None:
-    """Adds a row to a table that is read by its auto-increment id: the control."""
-    with storage.run_storage.hold_run(run_id) as held:
-        assert isinstance(held, SqlHeldRun)
-        held.connection.execute(text("INSERT INTO plain (message) VALUES (:key)"), {"key": key})
-        time.sleep(chance.uniform(0.0, 0.01))
+def add_plainly(url: str, key: str, *, slowly: bool) -> None:
+    """Adds a row to a table that is read by its auto-increment id; slowly, commits when the reader is past it."""
+    with psycopg.connect(url) as connection, psycopg.connect(url, autocommit=True) as look:
+        row = connection.execute(
+            "INSERT INTO plain (message) VALUES (%s) RETURNING id", (key,)
+        ).fetchone()
+        deadline = time.monotonic() + PAST_IT_SECONDS
+        while slowly and row is not None and time.monotonic() < deadline:
+            if look.execute("SELECT 1 FROM plain_cursor WHERE id > %s", row).fetchone():
+                break
+            time.sleep(0.01)
 
 
 def insist(do: Callable[[], T]) -> T:
@@ -96,7 +100,7 @@ def main() -> None:
             run_id, key = dice.choice(run_ids), f"{writer}-{number}"
             batch = entries(run_id, key, dice)
             if with_control and chance.random() < 0.5:
-                insist(partial(add_plainly, storage, run_id, new_run_id(), chance))
+                add_plainly(data["config"]["postgres_url"], key, slowly=chance.random() < 0.1)
             if chance.random() < 0.1:
                 insist(partial(roll_back, storage, run_id))
             records = insist(partial(storage.store_events, run_id, batch, idempotency_key=key))
