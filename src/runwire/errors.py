@@ -8,13 +8,18 @@ arguments and write their own message, which says what went wrong and what would
     │   ├── RunNotFoundError
     │   ├── JobNotFoundError
     │   ├── CodeLocationNotFoundError
-    │   └── SnapshotNotFoundError
+    │   ├── SnapshotNotFoundError
+    │   ├── TickSourceNotFoundError
+    │   └── TickNotFoundError
     ├── ConflictError            the state of things does not allow it; nothing was changed
     │   ├── RunAlreadyExistsError
     │   ├── RunStateConflictError
     │   ├── RunFinishedError     a worker wrote to a run that has ended
     │   ├── StaleWorkerError     a worker wrote with an epoch that is not the run's any more
-    │   └── JobAmbiguousError
+    │   ├── JobAmbiguousError
+    │   ├── TickSourceStoppedError
+    │   ├── TickConflictError    a tick has changed since it was read
+    │   └── CursorConflictError  the cursor of a schedule or sensor has changed since it was read
     ├── InvalidError             what was given is refused
     │   ├── InputInvalidError
     │   ├── RunConfigInvalidError
@@ -115,6 +120,20 @@ class SnapshotNotFoundError(NotFoundError):
         super().__init__(f"there is no snapshot {snapshot_id!r}")
 
 
+class TickSourceNotFoundError(NotFoundError):
+    """Nothing is kept about a schedule or sensor: it was never started, or is deleted."""
+
+    def __init__(self, source_id: str) -> None:
+        self.source_id = source_id
+        super().__init__(f"nothing is kept about schedule or sensor {source_id!r}; start it first")
+
+
+class TickNotFoundError(NotFoundError):
+    def __init__(self, tick_id: int) -> None:
+        self.tick_id = tick_id
+        super().__init__(f"there is no tick {tick_id}; old ones may have been purged")
+
+
 # ---------------------------------------------------------------- conflicts
 
 
@@ -173,6 +192,35 @@ class JobAmbiguousError(ConflictError):
         places = ", ".join(f"{location}/{repository}" for location, repository in candidates)
         super().__init__(
             f"job {job_name!r} is in {places}; name its repository or its code location as well"
+        )
+
+
+class TickSourceStoppedError(ConflictError):
+    """A schedule or sensor is stopped and makes no ticks."""
+
+    def __init__(self, source_id: str) -> None:
+        self.source_id = source_id
+        super().__init__(f"schedule or sensor {source_id!r} is stopped; start it first")
+
+
+class TickConflictError(ConflictError):
+    """A tick is not as it was when it was read, or its status is final."""
+
+    def __init__(self, tick_id: int, problem: str) -> None:
+        self.tick_id = tick_id
+        super().__init__(f"tick {tick_id} {problem}; read it again")
+
+
+class CursorConflictError(ConflictError):
+    """Somebody has set the cursor of a schedule or sensor since it was read."""
+
+    def __init__(self, source_id: str, version: int, current: int) -> None:
+        self.source_id = source_id
+        self.version = version
+        self.current = current
+        super().__init__(
+            f"the cursor of schedule or sensor {source_id!r} has version {current}, not {version}:"
+            " somebody has set it since; read it again"
         )
 
 

@@ -2,7 +2,8 @@
 
 A lane is a small pool of threads for calls of one kind. On one SQLite file more threads are slower, so there
 are one or two readers and one writer; catch-up reads of streams have a lane of their own, so that they never
-starve queries. `calls` is for what may wait long on other processes, such as a code location; `loads`
+starve queries. `watches` is for what waits for news of a storage in its thread, which costs less than asking from
+outside again and again. `calls` is for what may wait long on other processes, such as a code location; `loads`
 for what waits for user code to be loaded.
 """
 
@@ -25,6 +26,7 @@ class LaneSizes:
     readers: int = 2
     writers: int = 1
     catch_up: int = 1
+    watches: int = 1
     calls: int = 8
     loads: int = 2
 
@@ -36,6 +38,7 @@ class Lanes:
         self._readers = _pool("reader", sizes.readers)
         self._writers = _pool("writer", sizes.writers)
         self._catch_up = _pool("catch-up", sizes.catch_up)
+        self._watches = _pool("watch", sizes.watches)
         self._calls = _pool("call", sizes.calls)
         self._loads = _pool("load", sizes.loads)
 
@@ -51,6 +54,10 @@ class Lanes:
         """Runs a read of a stream: heads, tails and pages of logs."""
         return await _run(self._catch_up, fn, *args, **kwargs)
 
+    async def watch(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs what waits for news of a storage; a second at most, so that others get their turn."""
+        return await _run(self._watches, fn, *args, **kwargs)
+
     async def call(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs what may wait on another process."""
         return await _run(self._calls, fn, *args, **kwargs)
@@ -65,7 +72,7 @@ class Lanes:
         Loads are not waited for: they end with the workspace.
         """
         self._loads.shutdown(wait=False, cancel_futures=True)
-        for pool in (self._readers, self._writers, self._catch_up, self._calls):
+        for pool in self._readers, self._writers, self._catch_up, self._watches, self._calls:
             pool.shutdown(wait=True, cancel_futures=True)
 
 

@@ -25,7 +25,7 @@ from runwire.errors import (
     RunConfigInvalidError,
 )
 from runwire.events import EventLogEntry, EventLogRecord, EventType
-from runwire.feed import DaemonFeed, RunFeed
+from runwire.feed import DaemonFeed, InstanceFeed, RunFeed
 from runwire.instance import Instance
 from runwire.lanes import Lanes
 from runwire.launcher import LaunchRunContext, ResumeRunContext, RunLauncher
@@ -249,13 +249,20 @@ class Api:
     launcher: FakeLauncher
     lanes: Lanes
     feed: RunFeed
+    instance_feed: InstanceFeed
     daemon_feed: DaemonFeed
     viewer: Principal
 
     def context(self) -> ApiContext:
         """A fresh context, as for each operation."""
         return ApiContext(
-            self.instance, self.workspace, self.lanes, self.feed, self.daemon_feed, self.viewer
+            self.instance,
+            self.workspace,
+            self.lanes,
+            self.feed,
+            self.instance_feed,
+            self.daemon_feed,
+            self.viewer,
         )
 
     async def execute(self, document: str, **variables: Any) -> ExecutionResult:
@@ -338,10 +345,14 @@ async def api(tmp_path: Path, workspace: FakeWorkspace) -> AsyncIterator[Api]:
         instance.is_persistent = True  # so that it hands the launcher a reference
         lanes = Lanes()
         feed = RunFeed(instance.storage, lanes, poll_seconds=0.001)
+        instance_feed = InstanceFeed(instance.storage, lanes, poll_seconds=0.001)
         daemon_feed = DaemonFeed(instance, lanes, poll_seconds=0.001)
         await feed.start()
+        await instance_feed.start()
         await daemon_feed.start()
-        yield Api(instance, workspace, launcher, lanes, feed, daemon_feed, Principal("ada", True))
+        viewer = Principal("ada", True)
+        yield Api(instance, workspace, launcher, lanes, feed, instance_feed, daemon_feed, viewer)
         await daemon_feed.close()
+        await instance_feed.close()
         await feed.close()
         lanes.close()

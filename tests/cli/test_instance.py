@@ -13,8 +13,11 @@ from runwire import __version__
 from runwire.cli.instance import _daemon_row
 from runwire.cli.run.words import local_time
 from runwire.client import DaemonHeartbeat, DaemonStatus, ErrorInfo, RunwireClient
+from runwire.storages.migrations import HEAD_REVISION
 from tests.cli.conftest import Invoke
 from tests.cli.served import PATIENCE_SECONDS, Served, serving
+
+STORAGE = f"runwire.storages.sqlite.SqliteStorage, revision {HEAD_REVISION}, newest {HEAD_REVISION}"
 
 
 def test_info_tells_the_components_and_the_code_locations(at_server: Invoke) -> None:
@@ -25,8 +28,9 @@ def test_info_tells_the_components_and_the_code_locations(at_server: Invoke) -> 
         ["version", __version__],
         ["run coordinator", "runwire.coordinators.default.DefaultRunCoordinator"],
         ["run launcher", "runwire.launchers.default.DefaultRunLauncher"],
-        ["storage of runs", "runwire.storages.sqlite.SqliteStorage, revision 0004"],
-        ["storage of event log", "runwire.storages.sqlite.SqliteStorage, revision 0004"],
+        ["storage of runs", STORAGE],
+        ["storage of event log", STORAGE],
+        ["storage of schedules", STORAGE],
         ["location jobs", "LOADED"],
     ]
 

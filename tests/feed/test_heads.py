@@ -32,6 +32,9 @@ class FakeWatch(HeadsWatch):
             raise self.fails.pop()
         return {"r1": LogHead(1, None)}
 
+    def poll_instance_log(self) -> int | None:
+        raise NotImplementedError
+
     def close(self) -> None:
         self.calls.append("close")
 

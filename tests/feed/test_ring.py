@@ -17,7 +17,7 @@ def positions(batch: RunTailBatch | None) -> list[int]:
 
 
 def test_followers_that_keep_up_get_the_same_objects() -> None:
-    ring, first, second = Ring(0), batch(1, 3), batch(4, 4)
+    ring, first, second = Ring[RunTailBatch](0), batch(1, 3), batch(4, 4)
     ring.append(first)
     ring.append(second)
     assert ring.batch_after(0) is first
@@ -25,13 +25,13 @@ def test_followers_that_keep_up_get_the_same_objects() -> None:
 
 
 def test_nothing_follows_the_end_nor_a_position_beyond_it() -> None:
-    ring = Ring(5)
+    ring = Ring[RunTailBatch](5)
     assert ring.batch_after(5) is None
     assert ring.batch_after(7) is None
 
 
 def test_who_begins_in_the_middle_of_a_batch_gets_its_rest() -> None:
-    ring = Ring(0)
+    ring = Ring[RunTailBatch](0)
     ring.append(batch(1, 5))
     assert ring.batch_after(3) == RunTailBatch.of(run_record(), lines(4, 5), 3, 5)
 
@@ -45,7 +45,7 @@ def test_a_position_before_its_start_is_a_mistake_of_the_caller() -> None:
     "wrong", [batch(5, 6), batch(7, 8), batch(9, 8)], ids=["again", "hole", "empty"]
 )
 def test_what_does_not_follow_its_end_is_refused(wrong: RunTailBatch) -> None:
-    ring = Ring(8) if not wrong.records else Ring(5)
+    ring = Ring[RunTailBatch](5 if wrong.records else 8)
     end = ring.end
     with pytest.raises(ValueError, match="does not follow"):
         ring.append(wrong)
@@ -53,7 +53,7 @@ def test_what_does_not_follow_its_end_is_refused(wrong: RunTailBatch) -> None:
 
 
 def test_the_oldest_batches_fall_out_when_it_is_full() -> None:
-    ring = Ring(0, max_weight=5000)
+    ring = Ring[RunTailBatch](0, max_weight=5000)
     for first in (1, 3, 5):
         ring.append(batch(first, first + 1, size=700))
     assert (ring.start, ring.end) == (2, 6)
@@ -62,7 +62,7 @@ def test_the_oldest_batches_fall_out_when_it_is_full() -> None:
 
 
 def test_a_batch_that_is_bigger_than_the_ring_is_not_kept() -> None:
-    ring = Ring(0, max_weight=5000)
+    ring = Ring[RunTailBatch](0, max_weight=5000)
     ring.append(batch(1, 1))
     ring.append(batch(2, 2, size=6000))
     assert (ring.start, ring.end, ring.weight) == (2, 2, 0)
@@ -70,7 +70,7 @@ def test_a_batch_that_is_bigger_than_the_ring_is_not_kept() -> None:
 
 
 def test_who_is_many_small_batches_behind_gets_them_as_one_page() -> None:
-    ring = Ring(0)
+    ring = Ring[RunTailBatch](0)
     for position in range(1, 1201):
         ring.append(batch(position, position))
     page = ring.batch_after(0)
@@ -84,7 +84,7 @@ def test_who_is_many_small_batches_behind_gets_them_as_one_page() -> None:
 
 
 def test_a_page_begins_after_a_position_within_a_batch() -> None:
-    ring = Ring(0)
+    ring = Ring[RunTailBatch](0)
     for first in range(1, 101, 5):
         ring.append(batch(first, first + 4))
     assert positions(ring.batch_after(7)) == list(range(8, 101))

@@ -9,11 +9,13 @@ import pytest
 from runwire.config import MAX_SECONDS
 from runwire.errors import InvalidConfigurationError
 from runwire.instance.settings import (
+    STORAGE_PARTS,
     DaemonSettings,
     RunMonitoringSettings,
     Settings,
     effective_configuration,
     read_settings,
+    sqlite_storage,
 )
 
 
@@ -252,3 +254,170 @@ def test_problems_of_a_storage_of_ones_own_have_their_key_path(tmp_path: Path) -
         "storage.custom.config.base_dir",
         "storage.custom.config.base_dri",
     }
+
+
+# ------------------------------------------------------------------------------ storages apart
+
+
+def test_storages_that_are_named_apart_are_joined(tmp_path: Path) -> None:
+    (tmp_path / "runwire.yaml").write_text(
+        f"""
+run_storage: {{postgres: {{postgres_url: 'postgresql://h/d'}}}}
+event_log_storage:
+  module: runwire.storages.sqlite
+  class: SqliteStorage
+  config: {{base_dir: {tmp_path / "logs"}, layout: consolidated}}
+"""
+    )
+    _, components, _ = read_settings(tmp_path)
+    storage = components["storage"]
+    assert (storage.module_name, storage.class_name) == (
+        "runwire.storages.composed",
+        "ComposedStorage",
+    )
+    assert storage.config_dict == {
+        "run_storage": {
+            "module": "runwire.storages.postgres",
+            "class": "PostgresStorage",
+            "config": {"postgres_url": "postgresql://h/d"},
+        },
+        "event_log_storage": {
+            "module": "runwire.storages.sqlite",
+            "class": "SqliteStorage",
+            "config": {"base_dir": str(tmp_path / "logs"), "layout": "consolidated"},
+        },
+        "schedule_storage": {
+            "module": "runwire.storages.sqlite",
+            "class": "SqliteStorage",
+            "config": {"base_dir": str(tmp_path)},
+        },
+    }
+
+
+@pytest.mark.parametrize("text", ["{}", "{sqlite: }", "{postgres: , sqlite: {}}"])
+@pytest.mark.parametrize("key", STORAGE_PARTS)
+def test_storages_that_are_not_named_are_in_the_home(tmp_path: Path, key: str, text: str) -> None:
+    (tmp_path / "runwire.yaml").write_text(f"{key}: {text}")
+    _, components, _ = read_settings(tmp_path)
+    in_home = sqlite_storage(tmp_path, {}).to_dict()
+    assert components["storage"].config_dict == dict.fromkeys(STORAGE_PARTS, in_home)
+
+
+def test_a_storage_beside_one_of_its_parts_is_refused(tmp_path: Path) -> None:
+    problems = problems_of(
+        tmp_path,
+        "storage: {sqlite: {}}\nrun_storage: {sqlite: {}}\nschedule_storage: {sqlite: {x: 1}}\n",
+    )
+    assert problems == {
+        "storage": "must not stand beside run_storage and schedule_storage; write either storage, or"
+        " run_storage, event_log_storage and schedule_storage",
+        "schedule_storage.sqlite.x": "there is no such key; remove it or mend its name",
+    }
+
+
+def test_an_empty_storage_may_stand_beside_its_parts(tmp_path: Path) -> None:
+    (tmp_path / "runwire.yaml").write_text(
+        "storage:\nrun_storage: {sqlite: {layout: consolidated}}\n"
+    )
+    _, components, _ = read_settings(tmp_path)
+    assert components["storage"].class_name == "ComposedStorage"
+
+
+@pytest.mark.parametrize(
+    ("text", "problems"),
+    [
+        (
+            "{sqlite: {}, postgres: {postgres_url: 'postgresql://h/d'}}",
+            {"run_storage": "name only one of sqlite, postgres, and module with class"},
+        ),
+        (
+            "{sqlite: {}, module: a, class: b}",
+            {"run_storage": "name only one of sqlite, postgres, and module with class"},
+        ),
+        ("{module: a}", {"run_storage": "module and class belong together; name both"}),
+        ("{class: a}", {"run_storage": "module and class belong together; name both"}),
+        (
+            "{sqlite: {}, config: {base_dir: x}}",
+            {
+                "run_storage": "config goes with module and class; write the keys below sqlite or postgres"
+            },
+        ),
+        (
+            "{custom: {}}",
+            {"run_storage.custom": "there is no such key; remove it or mend its name"},
+        ),
+        (
+            "{sqlite: {layout: round, max_open_logs: 0}}",
+            {
+                "run_storage.sqlite.layout": "Input should be 'sharded' or 'consolidated'",
+                "run_storage.sqlite.max_open_logs": "Input should be greater than or equal to 1",
+            },
+        ),
+        (
+            "{postgres: {postgres_url: 'mysql://u:hunter2@h/d'}}",
+            {
+                "run_storage.postgres": "postgres_url must be postgresql://user:password@host:port/database"
+            },
+        ),
+        (
+            "{module: runwire.storages.sqlite, class: SqliteStorage, config: {base_dir: x, y: 1}}",
+            {"run_storage.config.y": "there is no such key; remove it or mend its name"},
+        ),
+        (
+            "{module: runwire.launchers.default, class: DefaultRunLauncher}",
+            {
+                "run_storage.class": "runwire.launchers.default.DefaultRunLauncher is not a InstanceStorage"
+            },
+        ),
+        (
+            "{module: runwire.no_such, class: X}",
+            {
+                "run_storage.module": "No module named 'runwire.no_such'; install it or mend the name"
+            },
+        ),
+    ],
+)
+def test_problems_of_storages_apart_have_their_key_path(
+    tmp_path: Path, text: str, problems: dict[str, str]
+) -> None:
+    assert problems_of(tmp_path, f"run_storage: {text}") == problems
+
+
+def test_secrets_of_storages_apart_are_never_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://u:hunter2@h/d")
+    monkeypatch.setenv("PLACE", str(tmp_path / "hunter3"))
+    (tmp_path / "runwire.yaml").write_text(
+        "run_storage: {postgres: {postgres_url: {env: DATABASE_URL}}}\n"
+        "event_log_storage: {postgres: {postgres_url: 'postgresql://u:hunter4@h/logs'}}\n"
+        "schedule_storage: {sqlite: {base_dir: {env: PLACE}}}\n"
+    )
+    settings, components, written = read_settings(tmp_path)
+    shown = effective_configuration(settings, components, written)
+    assert "hunter" not in json.dumps(shown)
+    assert not shown.keys() & set(STORAGE_PARTS)
+    parts = shown["storage"]["config"]
+    assert parts["run_storage"]["config"]["postgres_url"] == {"env": "DATABASE_URL"}
+    assert parts["event_log_storage"]["config"]["postgres_url"] == "********"
+    assert parts["schedule_storage"]["config"]["base_dir"] == {"env": "PLACE"}
+
+
+def test_a_variable_that_is_not_set_is_told_once_with_its_key_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NOT_SET_ANYWHERE", raising=False)
+    database = "{username: u, password: {env: NOT_SET_ANYWHERE}, hostname: h, db_name: d}"
+    text = f"run_storage: {{postgres: {{postgres_db: {database}}}}}"
+    problems = problems_of(tmp_path, text)
+    assert list(problems) == ["run_storage.postgres.postgres_db.password"]
+
+
+def test_a_class_that_is_named_by_a_variable_is_looked_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAUNCHER_MODULE", "runwire.launchers.default")
+    (tmp_path / "runwire.yaml").write_text(
+        "run_launcher: {module: {env: LAUNCHER_MODULE}, class: DefaultRunLauncher}"
+    )
+    assert read_settings(tmp_path)[1]["run_launcher"].module_name == "runwire.launchers.default"

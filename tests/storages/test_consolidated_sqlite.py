@@ -16,6 +16,8 @@ from runwire.testing.instance_storage import InstanceStorageConformance
 from runwire.testing.log_watch import LogWatchConformance
 from runwire.testing.run_list import RunListConformance
 from runwire.testing.run_storage import RunStorageConformance
+from runwire.testing.schedule_storage import ScheduleStorageConformance
+from runwire.testing.tick_list import TickListConformance
 
 
 class _InOneFile:
@@ -47,6 +49,18 @@ class TestHeads(_InOneFile, HeadsWatchConformance):
 
 
 class TestWatches(_InOneFile, LogWatchConformance):
+    pass
+
+
+class TestSchedules(_InOneFile, ScheduleStorageConformance):
+    @pytest.fixture
+    def another(self, tmp_path: Path) -> Iterator[InstanceStorage]:
+        storage = SqliteStorage(tmp_path, layout="consolidated")
+        yield storage
+        storage.dispose()
+
+
+class TestTickList(_InOneFile, TickListConformance):
     pass
 
 

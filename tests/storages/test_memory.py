@@ -16,6 +16,8 @@ from runwire.testing.instance_storage import InstanceStorageConformance
 from runwire.testing.log_watch import LogWatchConformance
 from runwire.testing.run_list import RunListConformance
 from runwire.testing.run_storage import RunStorageConformance
+from runwire.testing.schedule_storage import ScheduleStorageConformance
+from runwire.testing.tick_list import TickListConformance
 
 
 class _InMemory:
@@ -47,6 +49,14 @@ class TestHeads(_InMemory, HeadsWatchConformance):
 
 
 class TestWatches(_InMemory, LogWatchConformance):
+    pass
+
+
+class TestSchedules(_InMemory, ScheduleStorageConformance):
+    pass
+
+
+class TestTickList(_InMemory, TickListConformance):
     pass
 
 

@@ -15,6 +15,8 @@ from runwire.testing.instance_storage import InstanceStorageConformance
 from runwire.testing.log_watch import LogWatchConformance
 from runwire.testing.run_list import RunListConformance
 from runwire.testing.run_storage import RunStorageConformance
+from runwire.testing.schedule_storage import ScheduleStorageConformance
+from runwire.testing.tick_list import TickListConformance
 
 
 class _InPostgres:
@@ -46,6 +48,18 @@ class TestHeads(_InPostgres, HeadsWatchConformance):
 
 
 class TestWatches(_InPostgres, LogWatchConformance):
+    pass
+
+
+class TestSchedules(_InPostgres, ScheduleStorageConformance):
+    @pytest.fixture
+    def another(self, postgres_url: str) -> Iterator[InstanceStorage]:
+        storage = PostgresStorage(postgres_url)
+        yield storage
+        storage.dispose()
+
+
+class TestTickList(_InPostgres, TickListConformance):
     pass
 
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 
 import strawberry
 
-from runwire.feed import DaemonFeed, RunFeed
+from runwire.feed import DaemonFeed, InstanceFeed, RunFeed
 from runwire.instance import Instance
 from runwire.lanes import Lanes
 from runwire.storage import EventLogStorage, RunStorage
@@ -49,6 +49,7 @@ class ApiContext:
         workspace: Workspace,
         lanes: Lanes,
         feed: RunFeed,
+        instance_feed: InstanceFeed,
         daemon_feed: DaemonFeed,
         viewer: Principal,
     ) -> None:
@@ -56,6 +57,7 @@ class ApiContext:
         self.workspace = workspace
         self.lanes = lanes
         self.feed = feed
+        self.instance_feed = instance_feed
         self.daemon_feed = daemon_feed
         self.viewer = viewer
         self._loaders: dict[type[Any], Any] = {}

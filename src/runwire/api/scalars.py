@@ -14,10 +14,15 @@ from strawberry.types.scalar import ScalarDefinition
 
 from runwire import clock
 
-__all__ = ["JSON", "SCALARS", "DateTime"]
+__all__ = ["JSON", "SCALARS", "DateTime", "Long"]
 
 DateTime = NewType("DateTime", float)
 """An instant in epoch seconds, which GraphQL shows as text."""
+
+Long = NewType("Long", int)
+"""A whole number that may outgrow GraphQL's Int."""
+
+MAX_LONG = 2**53 - 1
 
 MAX_JSON_DEPTH = 100
 
@@ -49,6 +54,17 @@ def parse_instant(value: Any) -> float:
     raise GraphQLError(
         f"{shown} is not an instant; write one like 2026-11-22T17:05:03.123456Z, with its offset"
     )
+
+
+def check_long(value: Any) -> int:
+    """A whole number that JSON carries without loss.
+
+    Raises:
+        GraphQLError: it is something else.
+    """
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MAX_LONG:
+        return value
+    raise GraphQLError(f"{value!r} is not a whole number between -(2^53 - 1) and 2^53 - 1")
 
 
 def parse_json(value: Any) -> Any:
@@ -83,6 +99,14 @@ SCALARS: dict[object, ScalarDefinition] = {
         specified_by_url="https://www.rfc-editor.org/rfc/rfc3339",
         serialize=format_instant,
         parse_value=parse_instant,
+    ),
+    Long: strawberry.scalar(
+        name="Long",
+        description="A whole number between -(2^53 - 1) and 2^53 - 1 as a JSON number: instance-wide positions,"
+        " which outgrow Int.",
+        specified_by_url="https://www.rfc-editor.org/rfc/rfc7493#section-2.2",
+        serialize=check_long,
+        parse_value=check_long,
     ),
     JSON: strawberry.scalar(
         name="JSON",

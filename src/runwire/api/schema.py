@@ -10,6 +10,8 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
 from runwire.api.errors import REFUSALS, PublicErrors
+from runwire.api.events.queries import EventQueries
+from runwire.api.events.subscriptions import EventRecordsPayload, event_records
 from runwire.api.instance.daemons import DaemonStatus, daemon_heartbeats
 from runwire.api.instance.queries import InstanceQueries
 from runwire.api.locations.mutations.reload_code_location import (
@@ -32,6 +34,7 @@ from runwire.api.runs.mutations.submit_run import SubmitRunResult, submit_run
 from runwire.api.runs.mutations.terminate_run import TerminateRunResult, terminate_run
 from runwire.api.runs.mutations.terminate_runs import TerminateRunsResult, terminate_runs
 from runwire.api.runs.queries import RunQueries
+from runwire.api.runs.run_changes import RunsPayload, runs
 from runwire.api.runs.subscriptions import RunEventsPayload, run_events
 from runwire.api.scalars import SCALARS
 
@@ -41,7 +44,7 @@ from runwire.api.scalars import SCALARS
     " GraphQL error whose `extensions.code` is INVALID_ARGUMENT, CURSOR_INVALID, CURSOR_EXPIRED, UNAVAILABLE,"
     " or INTERNAL with an `errorId` that the server's log carries."
 )
-class Query(NodeQueries, InstanceQueries, RunQueries, LocationQueries):
+class Query(NodeQueries, InstanceQueries, RunQueries, EventQueries, LocationQueries):
     """The reads of the API."""
 
 
@@ -113,6 +116,18 @@ class Subscription:
         graphql_type=RunEventsPayload,
         description="Follows the event log of one run, every position once and in order; completes after the"
         " run's terminal event.",
+    )
+    event_records = strawberry.subscription(
+        resolver=event_records,
+        graphql_type=EventRecordsPayload,
+        description="Follows the events of runs themselves, STEP_FAILURE and asset events of all runs in commit"
+        " order.",
+    )
+    runs = strawberry.subscription(
+        resolver=runs,
+        graphql_type=RunsPayload,
+        description="Follows the runs that match a filter as they come, change and go; start from"
+        " `RunConnection.headCursor` to continue a page without a gap.",
     )
     daemon_heartbeats = strawberry.subscription(
         resolver=daemon_heartbeats,

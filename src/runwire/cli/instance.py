@@ -8,20 +8,23 @@ from typing import Any
 
 import typer
 
-from runwire.cli.failures import ExitCode
-from runwire.cli.options import AsJson, Token, Url, connect
+from runwire.cli.failures import EXIT_CODES_HELP, ExitCode
+from runwire.cli.options import AsJson, Home, Token, Url, connect
 from runwire.cli.printable import printable
 from runwire.cli.run.tables import print_columns, print_json
 from runwire.cli.run.words import local_time
 from runwire.client import DEFAULT_URL, CodeLocation, DaemonStatus
+from runwire.errors import InputInvalidError
 from runwire.workspace import CodeLocationStatus
 
-instance_app = typer.Typer(help="Look at the instance.", no_args_is_help=True)
+instance_app = typer.Typer(
+    help="Look at the instance, and migrate what it stores.", no_args_is_help=True
+)
 
 
 @instance_app.callback()
 def commands() -> None:
-    """Look at the instance."""
+    """Look at the instance, and migrate what it stores."""
 
 
 @instance_app.command()
@@ -52,6 +55,20 @@ def health(as_json: AsJson = False, url: Url = DEFAULT_URL, token: Token = None)
         raise typer.Exit(ExitCode.FAILED)
 
 
+@instance_app.command(epilog=EXIT_CODES_HELP)
+def migrate(home: Home = None) -> None:
+    """Bring what the instance stores to the schema of this version.
+
+    Stop every process of runwire that uses it first, and make a copy. Nothing happens to what has the schema
+    already; what was cut short goes on when it is done again.
+    """
+    from runwire.cli import migrating  # noqa: PLC0415 -- other commands start faster without
+
+    if home is None:
+        raise InputInvalidError("name the instance's home: --home or RUNWIRE_HOME", ["home"])
+    migrating.migrate(home.expanduser())
+
+
 def _rows(health: Mapping[str, Any]) -> list[tuple[str, str]]:
     instance = health["instance"]
     rows = [
@@ -61,8 +78,10 @@ def _rows(health: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("run launcher", _component(instance["runLauncher"])),
     ]
     for storage in instance["storages"]:
-        revision = storage["schemaRevision"]
-        told = _component(storage["component"]) + (f", revision {revision}" if revision else "")
+        found, head = storage["schemaRevision"], storage["headRevision"]
+        told = _component(storage["component"])
+        if found is not None:
+            told += f", revision {found}, newest {head}"
         rows.append((f"storage of {storage['kind'].lower().replace('_', ' ')}", told))
     rows += [(f"location {place['name']}", _location(place)) for place in health["codeLocations"]]
     return rows

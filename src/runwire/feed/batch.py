@@ -1,12 +1,16 @@
-"""Batches: contiguous stretches of a run's log, cut by number and by size."""
+"""Batches: contiguous stretches of a log, cut by number and by size."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Self, TypeVar
 
 from runwire.events.entry import EventLogRecord
 from runwire.runs.run import RunRecord
+from runwire.storage import InstanceLogRecord
+
+R = TypeVar("R", EventLogRecord, InstanceLogRecord)
 
 LIVE_RECORDS = 100
 """The most records of a batch of the live tail."""
@@ -19,6 +23,9 @@ BATCH_WEIGHT = 256 * 1024
 
 _RECORD_WEIGHT = 256
 """What the envelope of a record weighs, about."""
+
+_BATCH_WEIGHT = 256
+"""What a batch weighs beside its records, about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +64,37 @@ class RunTailBatch:
         rest = self.records[position - self.from_position :]
         return replace(self, records=rest, from_position=position)
 
+    def joined(self, later: Sequence[Self]) -> RunTailBatch:
+        """It and those that follow it as one page, as far as a page goes; `later` is not empty."""
+        records = list(self.records)
+        for batch in later:
+            if len(records) > PAGE_RECORDS:
+                break
+            records.extend(batch.records)
+        newest = later[-1]
+        page = next(cut(records, PAGE_RECORDS))
+        return RunTailBatch.of(newest.run, page, self.from_position, newest.head_position)
 
-def weigh(record: EventLogRecord) -> int:
+    @property
+    def weight(self) -> int:
+        """About how many bytes it takes."""
+        return _BATCH_WEIGHT + sum(map(weigh, self.records))
+
+
+def weigh(record: EventLogRecord | InstanceLogRecord) -> int:
     """About how many bytes a record takes."""
-    return _RECORD_WEIGHT + len(record.message) + len(record.body or b"")
+    event = record.event if isinstance(record, InstanceLogRecord) else record
+    if event is None:
+        return _RECORD_WEIGHT
+    return _RECORD_WEIGHT + len(event.message) + len(event.body or b"")
 
 
-def is_contiguous(records: Sequence[EventLogRecord], after: int) -> bool:
+def is_contiguous(records: Sequence[R], after: int) -> bool:
     """Whether the positions are after + 1, after + 2, and so on."""
     return all(record.position == after + i for i, record in enumerate(records, 1))
 
 
-def cut(records: Sequence[EventLogRecord], limit: int) -> Iterator[Sequence[EventLogRecord]]:
+def cut(records: Sequence[R], limit: int) -> Iterator[Sequence[R]]:
     """Cuts records into pieces of at most `limit` records and BATCH_WEIGHT; a piece has one at least."""
     start, weight = 0, 0
     for end, record in enumerate(records):

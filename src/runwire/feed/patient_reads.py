@@ -19,10 +19,16 @@ _MAX_PAUSE_SECONDS = 2.0
 
 
 class PatientReads:
-    """Reads in the lane for streams; asks again, for a while, where a storage does not answer."""
+    """Reads in the lane for streams; asks again, for a while, where a storage does not answer.
 
-    def __init__(self, lanes: Lanes, give_up_seconds: float) -> None:
-        self._lanes = lanes
+    Args:
+        lanes: where it reads.
+        give_up_seconds: for how long it asks again.
+        waits: whether the reads wait for news, for which there is another lane.
+    """
+
+    def __init__(self, lanes: Lanes, give_up_seconds: float, *, waits: bool = False) -> None:
+        self._run = lanes.watch if waits else lanes.catch_up
         self._give_up_seconds = give_up_seconds
 
     async def read(self, read: Callable[[], T]) -> T:
@@ -36,7 +42,7 @@ class PatientReads:
         give_up_at, pause = loop.time() + self._give_up_seconds, _FIRST_PAUSE_SECONDS
         while True:
             try:
-                return await self._lanes.catch_up(read)
+                return await self._run(read)
             except StorageDamagedError:
                 raise
             except StorageUnavailableError as error:

@@ -1,44 +1,63 @@
-"""The newest batches of one run's log, side by side, for the followers that keep up."""
+"""The newest batches of one log, side by side, for the followers that keep up."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from operator import attrgetter
-
-from runwire.events.entry import EventLogRecord
-from runwire.feed.batch import PAGE_RECORDS, RunTailBatch, cut, weigh
+from typing import Generic, Protocol, Self, TypeVar
 
 MAX_WEIGHT = 1024 * 1024
 """The most that a ring holds."""
-
-_BATCH_WEIGHT = 256
-"""What a batch weighs beside its records, about."""
 
 _MANY_BATCHES = 16
 """A follower with more batches than this ahead of it gets them merged into pages."""
 
 
-class Ring:
+class Batch(Protocol):
+    """A stretch of a log that covers the positions after `from_position` up to `to_position`."""
+
+    @property
+    def from_position(self) -> int: ...
+
+    @property
+    def to_position(self) -> int: ...
+
+    @property
+    def weight(self) -> int:
+        """About how many bytes it takes."""
+
+    def after(self, position: int) -> Self:
+        """What of it lies after a position that it covers."""
+
+    def joined(self, later: Sequence[Self]) -> Self:
+        """It and those that follow it as one page, as far as a page goes; `later` is not empty."""
+
+
+B = TypeVar("B", bound=Batch)
+
+
+class Ring(Generic[B]):
     """Covers the positions after `start` up to `end` without a hole; old batches fall out at its start."""
 
     def __init__(self, position: int, max_weight: int = MAX_WEIGHT) -> None:
-        self._batches: list[RunTailBatch] = []
+        self._batches: list[B] = []
         self._max_weight = max_weight
         self.start = position
         self.end = position
         self.weight = 0
 
-    def append(self, batch: RunTailBatch) -> None:
+    def append(self, batch: B) -> None:
         """Adds the batch that follows its end.
 
         Raises:
-            ValueError: the batch begins elsewhere, or is empty.
+            ValueError: the batch begins elsewhere, or covers nothing.
         """
-        if batch.from_position != self.end or not batch.records:
+        if batch.from_position != self.end or batch.to_position == self.end:
             raise ValueError(f"a batch after {batch.from_position} does not follow {self.end}")
         self._batches.append(batch)
         self.end = batch.to_position
-        self.weight += _weigh(batch)
+        self.weight += batch.weight
         while self.weight > self._max_weight:
             self.evict()
 
@@ -46,11 +65,10 @@ class Ring:
         """Forgets its oldest batch and returns what that weighed."""
         oldest = self._batches.pop(0)
         self.start = oldest.to_position
-        weight = _weigh(oldest)
-        self.weight -= weight
-        return weight
+        self.weight -= oldest.weight
+        return oldest.weight
 
-    def batch_after(self, position: int) -> RunTailBatch | None:
+    def batch_after(self, position: int) -> B | None:
         """What follows a position; None at its end and beyond.
 
         A follower that keeps up gets the batches as they were added, the same objects for all.
@@ -63,21 +81,6 @@ class Ring:
         if position >= self.end:
             return None
         index = bisect_right(self._batches, position, key=attrgetter("from_position")) - 1
-        if len(self._batches) - index > _MANY_BATCHES:
-            return self._page(index, position)
-        return self._batches[index].after(position)
-
-    def _page(self, index: int, position: int) -> RunTailBatch:
-        records: list[EventLogRecord] = []
-        for batch in self._batches[index:]:
-            records.extend(batch.records)
-            if len(records) > 2 * PAGE_RECORDS:
-                break
-        records = records[position - self._batches[index].from_position :]
-        page = next(cut(records, PAGE_RECORDS))
-        newest = self._batches[-1]
-        return RunTailBatch.of(newest.run, page, position, newest.head_position)
-
-
-def _weigh(batch: RunTailBatch) -> int:
-    return _BATCH_WEIGHT + sum(map(weigh, batch.records))
+        batch = self._batches[index].after(position)
+        later = self._batches[index + 1 :]
+        return batch.joined(later) if len(later) >= _MANY_BATCHES else batch

@@ -26,7 +26,7 @@ class Tail:
         self.followers = 0
         self.is_open = False
         self._error: Exception | None = None
-        self._ring = Ring(0, ring_weight)
+        self._ring: Ring[RunTailBatch] = Ring(0, ring_weight)
         self._ring_weight = ring_weight
         self._head = LogHead(0, None)
         self._changed = asyncio.Event()

@@ -19,6 +19,7 @@ from runwire.errors import ConfigProblem, HomeInvalidError, InvalidConfiguration
 from runwire.events.entry import EventLogEntry, EventLogRecord
 from runwire.events.payloads import EngineEventData
 from runwire.events.types import EventType, LogLevel
+from runwire.instance.home import checked_home
 from runwire.instance.local_artifact_storage import LocalArtifactStorage
 from runwire.instance.ref import InstanceRef
 from runwire.instance.settings import (
@@ -104,11 +105,7 @@ class Instance:
             HomeInvalidError: the home is not a folder that can be written.
             InvalidConfigurationError: its `runwire.yaml` is not valid.
         """
-        home = home.absolute()
-        if not home.is_dir():
-            raise HomeInvalidError(f"the home {home} is not a folder; make it, or name another")
-        if not os.access(home, os.R_OK | os.W_OK | os.X_OK):
-            raise HomeInvalidError(f"the home {home} cannot be written; mend its permissions")
+        home = checked_home(home)
         settings, components, written = read_settings(home)
         return cls(InstanceRef.of(settings, home, components), settings, written)
 

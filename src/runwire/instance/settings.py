@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,6 +24,7 @@ from runwire.config import (
     WholeNumber,
     pydantic_problems,
     redacted,
+    resolve_env,
 )
 from runwire.config.yaml_file import read_yaml, with_env
 from runwire.coordinator import RunCoordinator
@@ -59,6 +60,29 @@ class StorageSettings(_Strict):
     def _at_most_one(self) -> StorageSettings:
         if sum(each is not None for each in (self.sqlite, self.postgres, self.custom)) > 1:
             raise ValueError("name only one of sqlite, postgres and custom")
+        return self
+
+
+class StoragePartSettings(_Strict):
+    """Where runs, event logs or schedules are kept apart: ``sqlite``, ``postgres``, or ``module`` and ``class``."""
+
+    sqlite: dict[str, Any] | None = None
+    postgres: dict[str, Any] | None = None
+    module: str | None = None
+    class_name: str | None = Field(default=None, alias="class")
+    config: Section[dict[str, Any]] = {}
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> StoragePartSettings:
+        named = (self.sqlite, self.postgres, self.module or self.class_name)
+        if sum(each is not None for each in named) > 1:
+            raise ValueError("name only one of sqlite, postgres, and module with class")
+        if (self.module is None) is not (self.class_name is None):
+            raise ValueError("module and class belong together; name both")
+        if self.config and self.module is None:
+            raise ValueError(
+                "config goes with module and class; write the keys below sqlite or postgres"
+            )
         return self
 
 
@@ -155,6 +179,9 @@ class Settings(_Strict):
     name: str = Field(default="runwire", min_length=1, max_length=100)
     local_artifact_storage: ComponentSettings | None = None
     storage: Section[StorageSettings] = StorageSettings()
+    run_storage: StoragePartSettings | None = None
+    event_log_storage: StoragePartSettings | None = None
+    schedule_storage: StoragePartSettings | None = None
     run_launcher: ComponentSettings | None = None
     run_coordinator: ComponentSettings | None = None
     run_monitoring: Section[RunMonitoringSettings] = RunMonitoringSettings()
@@ -171,6 +198,10 @@ COMPONENT_KINDS: dict[str, type[ConfigurableClass]] = {
     "run_coordinator": RunCoordinator,
 }
 """What the component under each key must be."""
+
+
+STORAGE_PARTS = ("run_storage", "event_log_storage", "schedule_storage")
+"""The keys that name the parts of a storage apart, instead of `storage`."""
 
 
 def default_components(home: Path) -> dict[str, ConfigurableClassData]:
@@ -200,6 +231,12 @@ def postgres_storage(config: Mapping[str, Any]) -> ConfigurableClassData:
     return ConfigurableClassData("runwire.storages.postgres", "PostgresStorage", dict(config))
 
 
+def composed_storage(parts: Mapping[str, ConfigurableClassData]) -> ConfigurableClassData:
+    """Storages by the keys of `STORAGE_PARTS`, joined."""
+    config = {key: part.to_dict() for key, part in parts.items()}
+    return ConfigurableClassData("runwire.storages.composed", "ComposedStorage", config)
+
+
 def read_settings(
     home: Path,
 ) -> tuple[Settings, dict[str, ConfigurableClassData], Mapping[str, Any]]:
@@ -226,31 +263,70 @@ def read_settings(
     components = default_components(home)
     for key in COMPONENT_KINDS:
         if isinstance(written.get(key), Mapping) and not _below(problems, key):
-            components[key] = _component(home, key, written[key], values[key])
+            components[key] = _component(home, key, written[key])
             problems += _component_problems(key, written[key], components[key])
+    named = [key for key in STORAGE_PARTS if isinstance(written.get(key), Mapping)]
+    if named:
+        problems += _part_problems(home, written, named, problems)
+        if not problems:
+            components["storage"] = _composed(home, written)
     if problems:
         raise InvalidConfigurationError(str(source), problems)
     return settings, components, written
 
 
-def _component(
-    home: Path, key: str, written: Mapping[str, Any], values: Mapping[str, Any]
-) -> ConfigurableClassData:
+def _component(home: Path, key: str, written: Mapping[str, Any]) -> ConfigurableClassData:
     """The component as written; its module and class looked up, its config not."""
-    if key == "storage":
-        if values.get("postgres") is not None:
-            return postgres_storage(written["postgres"])
-        if values.get("custom") is None:
-            return sqlite_storage(home, written.get("sqlite") or {})
-        written, values = written["custom"], values["custom"]
+    if key in ("storage", *STORAGE_PARTS) and "module" not in written:
+        return _storage(home, written)
+    return _custom(written)
+
+
+def _storage(home: Path, written: Mapping[str, Any]) -> ConfigurableClassData:
+    if written.get("postgres") is not None:
+        return postgres_storage(written["postgres"])
+    if written.get("custom") is not None:
+        return _custom(written["custom"])
+    return sqlite_storage(home, written.get("sqlite") or {})
+
+
+def _custom(written: Mapping[str, Any]) -> ConfigurableClassData:
+    values, _ = resolve_env({key: written[key] for key in ("module", "class")})
     return ConfigurableClassData(values["module"], values["class"], written.get("config") or {})
+
+
+def _composed(home: Path, written: Mapping[str, Any]) -> ConfigurableClassData:
+    return composed_storage(
+        {key: _component(home, key, written.get(key) or {}) for key in STORAGE_PARTS}
+    )
+
+
+def _part_problems(
+    home: Path, written: Mapping[str, Any], named: Sequence[str], known: list[ConfigProblem]
+) -> list[ConfigProblem]:
+    """What is wrong with the parts of a storage that are named apart."""
+    problems = []
+    if isinstance(written.get("storage"), Mapping):
+        problems.append(
+            ConfigProblem(
+                ("storage",),
+                f"must not stand beside {' and '.join(named)}; write either storage, or"
+                f" {', '.join(STORAGE_PARTS[:-1])} and {STORAGE_PARTS[-1]}",
+                "conflict",
+            )
+        )
+    for key in named:
+        if not _below(known, key):
+            data = _component(home, key, written[key])
+            problems += _component_problems(key, written[key], data)
+    return problems
 
 
 def _component_problems(
     key: str, written: Mapping[str, Any], data: ConfigurableClassData
 ) -> list[ConfigProblem]:
     try:
-        data.validated(data.load_class(COMPONENT_KINDS[key]))
+        data.validated(data.load_class(COMPONENT_KINDS.get(key, InstanceStorage)))
     except InvalidConfigurationError as error:
         return [p._replace(path=_path(key, written, p.path)) for p in error.problems]
     return []
@@ -258,7 +334,7 @@ def _component_problems(
 
 def _path(key: str, written: Mapping[str, Any], path: tuple[str, ...]) -> tuple[str, ...]:
     """Where in the file that is which a component names by a path of its own."""
-    if key != "storage":
+    if key not in ("storage", *STORAGE_PARTS) or "module" in written:
         return (key, *path)
     if written.get("custom") is not None:
         return (key, "custom", *path)
@@ -274,4 +350,6 @@ def effective_configuration(
 ) -> dict[str, Any]:
     """The configuration with defaults filled in and secrets redacted, as JSON-able values."""
     shown = redacted(settings, written)
+    for key in STORAGE_PARTS:
+        del shown[key]  # `storage` shows what they amount to
     return {**shown, **{key: data.info_dict() for key, data in components.items()}}

@@ -18,7 +18,7 @@ from starlette.routing import Route, WebSocketRoute
 
 from runwire.api.context import ApiContext, Principal
 from runwire.api.schema import schema
-from runwire.feed import DaemonFeed, RunFeed
+from runwire.feed import DaemonFeed, InstanceFeed, RunFeed
 from runwire.instance import Instance
 from runwire.lanes import Lanes
 from runwire.server.auth import TokenAuth
@@ -45,19 +45,22 @@ def create_app(instance: Instance, workspace: Workspace, *, settings: AppSetting
     """
     lanes = Lanes()
     feed = RunFeed(instance.storage, lanes)
+    instance_feed = InstanceFeed(instance.storage, lanes)
     daemon_feed = DaemonFeed(instance, lanes)
 
     def make_context(principal: Principal) -> ApiContext:
-        return ApiContext(instance, workspace, lanes, feed, daemon_feed, principal)
+        return ApiContext(instance, workspace, lanes, feed, instance_feed, daemon_feed, principal)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         await feed.start()
+        await instance_feed.start()
         await daemon_feed.start()
         try:
             yield
         finally:
             await daemon_feed.close()
+            await instance_feed.close()
             await feed.close()
             await asyncio.to_thread(lanes.close)
 

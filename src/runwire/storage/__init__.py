@@ -9,9 +9,11 @@ from runwire.storage.event_log_storage import (
     InstanceEventKind,
     InstanceLogPage,
     InstanceLogRecord,
+    InstanceLogSpan,
     LogHead,
 )
 from runwire.storage.instance_storage import InstanceStorage
+from runwire.storage.migration import Migrated, Migration, MigrationProgress
 from runwire.storage.run_storage import (
     DaemonHeartbeat,
     DaemonLease,
@@ -20,10 +22,18 @@ from runwire.storage.run_storage import (
     RunsPage,
     RunStorage,
 )
+from runwire.storage.schedule_storage import (
+    MAX_TICK_KEY,
+    CursorMove,
+    ScheduleStorage,
+    TicksPage,
+)
 
 __all__ = [
     "MAX_PAGE",
+    "MAX_TICK_KEY",
     "Append",
+    "CursorMove",
     "DaemonHeartbeat",
     "DaemonLease",
     "EventLogPage",
@@ -33,9 +43,15 @@ __all__ = [
     "InstanceEventKind",
     "InstanceLogPage",
     "InstanceLogRecord",
+    "InstanceLogSpan",
     "InstanceStorage",
     "LogHead",
+    "Migrated",
+    "Migration",
+    "MigrationProgress",
     "RequestKey",
     "RunStorage",
     "RunsPage",
+    "ScheduleStorage",
+    "TicksPage",
 ]

@@ -83,8 +83,16 @@ class InstanceLogPage:
     has_more: bool
 
 
+@dataclass(frozen=True, slots=True)
+class InstanceLogSpan:
+    """What the instance-wide log has: the entries after `purged_position` up to `head`."""
+
+    purged_position: int
+    head: int
+
+
 class HeadsWatch(ABC):
-    """Tells which of the watched runs' logs grew. Cheap while nothing happens. Used from one thread at a time."""
+    """Tells which of the watched logs grew. Cheap while nothing happens. Used from one thread at a time."""
 
     @abstractmethod
     def watch(self, run_id: str) -> None:
@@ -97,6 +105,10 @@ class HeadsWatch(ABC):
     @abstractmethod
     def poll(self) -> dict[str, LogHead]:
         """The heads of the watched runs whose log moved since the last poll, or was deleted (position 0)."""
+
+    @abstractmethod
+    def poll_instance_log(self) -> int | None:
+        """The head of the instance-wide log if it moved since the last call; the first call tells it."""
 
     @abstractmethod
     def close(self) -> None:
@@ -199,12 +211,32 @@ class EventLogStorage(ABC):
         """Entries of the instance-wide log with after < position < before that match, in order.
 
         At most `limit`. Of the filter, run changes heed `job_names` and the timestamps; none of them matches
-        a filter by asset.
+        a filter by asset. Without a filter, and of all kinds, ascending positions are contiguous.
+
+        Raises:
+            CursorExpiredError: entries after the position `after` were purged.
         """
 
     @abstractmethod
     def get_instance_log_id(self) -> str:
         """The id of the instance-wide log, part of its cursors."""
+
+    @abstractmethod
+    def get_instance_log_span(self) -> InstanceLogSpan:
+        """Which entries of the instance-wide log are there, all as of one moment."""
+
+    @abstractmethod
+    def purge_instance_log(self, up_to: int) -> int:
+        """Deletes the entries of the instance-wide log up to a position, in small transactions.
+
+        A reader never sees a part of what one of them deletes; cursors before the last one have expired.
+
+        Args:
+            up_to: the last position to delete; beyond the head, the head.
+
+        Returns:
+            How many positions were purged.
+        """
 
     @abstractmethod
     def open_heads(self) -> HeadsWatch:

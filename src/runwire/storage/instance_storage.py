@@ -13,6 +13,7 @@ import logging
 from abc import abstractmethod
 from collections.abc import Collection, Sequence
 from contextlib import suppress
+from typing import Any
 
 from runwire.config.configurable import ConfigurableClass
 from runwire.errors import (
@@ -28,13 +29,15 @@ from runwire.events.types import TERMINAL_RUN_EVENTS
 from runwire.runs.run import RunRecord
 from runwire.runs.status import RunStatus, status_after
 from runwire.storage.event_log_storage import Append, EventLogStorage
+from runwire.storage.migration import Migration, MigrationProgress
 from runwire.storage.run_storage import HeldRun, RunStorage
+from runwire.storage.schedule_storage import ScheduleStorage
 
 logger = logging.getLogger(__name__)
 
 
 class InstanceStorage(ConfigurableClass):
-    """Runs and event logs behind one door. Subclasses say where they are kept."""
+    """Runs, event logs and schedules behind one door. Subclasses say where they are kept."""
 
     @property
     @abstractmethod
@@ -45,6 +48,43 @@ class InstanceStorage(ConfigurableClass):
     @abstractmethod
     def event_log_storage(self) -> EventLogStorage:
         """Keeps the event logs."""
+
+    @property
+    @abstractmethod
+    def schedule_storage(self) -> ScheduleStorage:
+        """Keeps schedules, sensors and their ticks."""
+
+    @classmethod
+    def migrate(cls, config_value: Any, progress: MigrationProgress) -> Migration:
+        """Brings what is stored to the newest revision; harmless when it has it, or nothing is stored.
+
+        No process may use the storage meanwhile. What is cut short goes on when it is done again. A storage
+        without revisions has nothing to migrate.
+
+        Args:
+            config_value: the validated config: an instance of `config_type()`.
+            progress: is told how far it is.
+
+        Raises:
+            SchemaRevisionError: a newer version of runwire wrote it.
+            StorageUnavailableError: it cannot be read or written.
+        """
+        return Migration()
+
+    @property
+    def runs_part(self) -> InstanceStorage:
+        """The storage whose runs these are; itself, unless it joins several."""
+        return self
+
+    @property
+    def event_logs_part(self) -> InstanceStorage:
+        """The storage whose event logs these are; itself, unless it joins several."""
+        return self
+
+    @property
+    def schedules_part(self) -> InstanceStorage:
+        """The storage whose schedules, sensors and ticks these are; itself, unless it joins several."""
+        return self
 
     def schema_revision(self) -> str | None:
         """The revision of the stored schema; None for a storage without revisions."""
@@ -137,12 +177,14 @@ class InstanceStorage(ConfigurableClass):
         self.event_log_storage.delete_log(held.record)
 
     def wipe(self) -> None:
-        """Deletes all runs and logs."""
+        """Deletes all runs and logs, and all schedules and sensors with their ticks."""
         self.run_storage.wipe()
         self.event_log_storage.wipe()
+        self.schedule_storage.wipe()
 
     def dispose(self) -> None:
         """Frees files, connections and threads. Harmless when called twice."""
+        self.schedule_storage.dispose()
         self.event_log_storage.dispose()
         self.run_storage.dispose()
 

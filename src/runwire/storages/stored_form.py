@@ -9,7 +9,8 @@ from uuid import uuid4
 
 import msgspec
 
-from runwire.errors import RunFinishedError, StaleWorkerError
+from runwire.errors import CursorExpiredError, RunFinishedError, StaleWorkerError
+from runwire.events.cursor import Cursor, CursorScope
 from runwire.events.entry import EventLogEntry, EventLogRecord, encode_storable, storable_text
 from runwire.events.types import TERMINAL_RUN_EVENTS, LogLevel
 from runwire.runs.run import Run, RunRecord
@@ -31,10 +32,10 @@ def stored_run(run: Run) -> Run:
         job_name=storable_text(run.job_name),
         tags=stored_tags(run.tags),
         run_config=decode_json(encode_json(run.run_config)),
-        location_name=_text(run.location_name),
-        repository_name=_text(run.repository_name),
+        location_name=stored_text(run.location_name),
+        repository_name=stored_text(run.repository_name),
         step_keys=None if run.step_keys is None else tuple(map(storable_text, run.step_keys)),
-        requested_by=_text(run.requested_by),
+        requested_by=stored_text(run.requested_by),
     )
 
 
@@ -151,6 +152,16 @@ def end_of_run(append: Append, records: Sequence[EventLogRecord]) -> int | None:
     return next(r.position for r in records if r.applied and r.event_type in TERMINAL_RUN_EVENTS)
 
 
+def check_not_purged(after: int, purged_position: int, log_id: str) -> None:
+    """Checks that what follows a position of the instance-wide log is there.
+
+    Raises:
+        CursorExpiredError: it is not; names the cursor from which on all is.
+    """
+    if after < purged_position:
+        raise CursorExpiredError(str(Cursor(CursorScope.INSTANCE, log_id, purged_position)))
+
+
 def _nearest_level(level: int) -> LogLevel:
     """The level that a number of another version comes closest to, from above."""
     return max((known for known in LogLevel if known <= level), default=LogLevel.DEBUG)
@@ -173,5 +184,6 @@ _encoder = msgspec.json.Encoder()
 decode_json = msgspec.json.decode
 
 
-def _text(text: str | None) -> str | None:
+def stored_text(text: str | None) -> str | None:
+    """The text as every store takes it; None stays None."""
     return None if text is None else storable_text(text)

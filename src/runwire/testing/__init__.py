@@ -13,8 +13,8 @@ A backend's test module derives from the suites and overrides their fixture `sto
             storage.dispose()
 
 For storages there are `RunStorageConformance`, `RunListConformance`, `EventLogStorageConformance`,
-`InstanceLogConformance`, `HeadsWatchConformance`, `LogWatchConformance` and `InstanceStorageConformance`,
-each in a module of its own.
+`InstanceLogConformance`, `HeadsWatchConformance`, `LogWatchConformance`, `ScheduleStorageConformance`,
+`TickListConformance` and `InstanceStorageConformance`, each in a module of its own.
 
 A run launcher enters `RunLauncherConformance`, of `runwire.testing.run_launcher`, with the fixture `place`::
 
@@ -44,6 +44,8 @@ pytest.register_assert_rewrite(
             "run_launcher",
             "run_list",
             "run_storage",
+            "schedule_storage",
+            "tick_list",
         )
     )
 )

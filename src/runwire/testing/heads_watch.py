@@ -157,6 +157,39 @@ class HeadsWatchConformance:
         assert told[-1] == 50
         assert told == sorted(set(told))
 
+    def test_the_head_of_the_instance_wide_log_is_told_first_and_when_it_moved(
+        self, storage: InstanceStorage, heads: HeadsWatch
+    ) -> None:
+        assert heads.poll_instance_log() == 0
+        assert heads.poll_instance_log() is None
+        run = launch(storage)
+        assert heads.poll_instance_log() == 2
+        assert heads.poll_instance_log() is None
+        report(storage, run.run_id, None, EventType.STEP_START)
+        assert heads.poll_instance_log() is None
+        report(storage, run.run_id, EventType.RUN_START)
+        storage.delete_run(run.run_id)
+        assert heads.poll_instance_log() == 4
+        storage.event_log_storage.purge_instance_log(3)
+        assert heads.poll_instance_log() is None
+        another = storage.event_log_storage.open_heads()
+        assert another.poll_instance_log() == 4
+        another.close()
+
+    def test_the_two_polls_take_nothing_from_each_other(
+        self, storage: InstanceStorage, heads: HeadsWatch
+    ) -> None:
+        run = add_run(storage)
+        heads.watch(run.run_id)
+        assert (heads.poll(), heads.poll_instance_log()) == ({}, 1)
+        report(storage, run.run_id, EventType.RUN_STARTING)
+        assert heads.poll() == {run.run_id: LogHead(1, None)}
+        assert heads.poll_instance_log() == 2
+        report(storage, run.run_id, EventType.RUN_START)
+        assert heads.poll_instance_log() == 3
+        assert heads.poll() == {run.run_id: LogHead(2, None)}
+        assert (heads.poll(), heads.poll_instance_log()) == ({}, None)
+
     def test_closing_twice_is_harmless(self, storage: InstanceStorage) -> None:
         heads = storage.event_log_storage.open_heads()
         heads.watch(launch(storage).run_id)

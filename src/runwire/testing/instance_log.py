@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from itertools import product
 from typing import Any
 
 import pytest
 
+from runwire.errors import CursorExpiredError
+from runwire.events.cursor import Cursor, CursorScope
 from runwire.events.filters import EventRecordsFilter
 from runwire.events.payloads import AssetEventData
 from runwire.events.types import ASSET_EVENTS, MIRRORED_EVENTS, EventType
@@ -14,6 +17,7 @@ from runwire.storage.event_log_storage import (
     InstanceEventKind,
     InstanceLogPage,
     InstanceLogRecord,
+    InstanceLogSpan,
 )
 from runwire.storage.instance_storage import InstanceStorage
 from runwire.testing.samples import add_run, event, in_threads, launch, read_log, report
@@ -44,7 +48,7 @@ _FILTERS = (
 
 
 class InstanceLogConformance:
-    """Entries, positions, filters and paging."""
+    """Entries, positions, filters, paging and purging."""
 
     @pytest.fixture
     def storage(self) -> InstanceStorage:
@@ -144,6 +148,116 @@ class InstanceLogConformance:
         launch(storage)
         assert storage.event_log_storage.get_instance_log_id() == log_id
         assert log_id
+
+    # ------------------------------------------------------------ purging
+
+    def test_the_span_tells_what_is_there(self, storage: InstanceStorage) -> None:
+        logs = storage.event_log_storage
+        assert logs.get_instance_log_span() == InstanceLogSpan(0, 0)
+        launch(storage)
+        assert logs.get_instance_log_span() == InstanceLogSpan(0, 2)
+        logs.purge_instance_log(1)
+        assert logs.get_instance_log_span() == InstanceLogSpan(1, 2)
+
+    def test_a_purge_deletes_what_comes_first(self, storage: InstanceStorage) -> None:
+        logs = storage.event_log_storage
+        _fill(storage)
+        everything = _read(storage, kinds=_ALL)
+        for up_to, purged in ((0, 0), (-3, 0), (4, 4), (4, 0), (2, 0), (5, 1)):
+            assert logs.purge_instance_log(up_to) == purged
+        for after in range(5, len(everything) + 1):
+            assert _read(storage, kinds=_ALL, after=after) == everything[after:]
+        assert (
+            _read(storage, kinds=_ALL, after=5, before=8, descending=True) == everything[5:7][::-1]
+        )
+        wanted = EventRecordsFilter(event_types=ASSET_EVENTS)
+        matching = [e for e in everything[5:] if e.event and _matches(wanted, e)]
+        assert _read(storage, wanted, after=5) == matching
+
+    def test_a_purge_goes_no_further_than_the_head(self, storage: InstanceStorage) -> None:
+        logs = storage.event_log_storage
+        launch(storage)
+        assert logs.purge_instance_log(99) == 2
+        assert logs.purge_instance_log(99) == 0
+        assert logs.get_instance_log_span() == InstanceLogSpan(2, 2)
+        assert _read(storage, kinds=_ALL, after=2) == []
+        add_run(storage)
+        assert [entry.position for entry in _read(storage, kinds=_ALL, after=2)] == [3]
+
+    def test_a_place_before_what_was_purged_has_expired(self, storage: InstanceStorage) -> None:
+        logs = storage.event_log_storage
+        _fill(storage)
+        head = logs.get_instance_log_span().head
+        logs.purge_instance_log(5)
+        earliest = str(Cursor(CursorScope.INSTANCE, logs.get_instance_log_id(), 5))
+        for after, descending, wanted in product((0, 4), (False, True), (None, *_FILTERS[:1])):
+            with pytest.raises(CursorExpiredError) as expired:
+                logs.get_event_records(wanted, after=after, descending=descending)
+            assert expired.value.earliest == earliest
+        assert len(_read(storage, kinds=_ALL, after=5)) == head - 5
+
+    def test_many_entries_are_purged(self, storage: InstanceStorage) -> None:
+        run = add_run(storage)
+        entries = [event(run.run_id, EventType.STEP_FAILURE) for _ in range(2500)]
+        storage.store_events(run.run_id, entries)
+        assert storage.event_log_storage.purge_instance_log(2400) == 2400
+        assert [e.position for e in _read(storage, kinds=_ALL, after=2400)] == [*range(2401, 2502)]
+        assert len(storage.event_log_storage.get_mirrored_records(run, 0)) == 2500
+
+    def test_purging_together_and_while_others_write_purges_once(
+        self, storage: InstanceStorage
+    ) -> None:
+        logs = storage.event_log_storage
+        for _ in range(20):
+            launch(storage)
+        purged: list[int] = []
+
+        def work(index: int) -> None:
+            for turn in range(1, 5):
+                if index % 2:
+                    purged.append(logs.purge_instance_log(turn * 10))
+                else:
+                    launch(storage)
+
+        in_threads(6, work)
+        assert sum(purged) == 40
+        span = logs.get_instance_log_span()
+        assert span == InstanceLogSpan(40, 40 + 3 * 4 * 2)
+        read = [entry.position for entry in _read(storage, kinds=_ALL, after=40)]
+        assert read == list(range(41, span.head + 1))
+
+    def test_a_reader_sees_all_that_follows_or_is_told_that_it_is_gone(
+        self, storage: InstanceStorage
+    ) -> None:
+        logs = storage.event_log_storage
+        for _ in range(100):
+            add_run(storage)
+        ended = threading.Event()
+
+        def work(index: int) -> None:
+            if index == 0:
+                for position in range(1, 101):
+                    logs.purge_instance_log(position)
+                ended.set()
+            while not ended.is_set():
+                after = logs.get_instance_log_span().purged_position
+                try:
+                    page = logs.get_event_records(kinds=_ALL, after=after)
+                except CursorExpiredError:
+                    continue
+                assert [e.position for e in page.records] == list(range(after + 1, 101))
+
+        in_threads(3, work)
+
+    def test_wiping_begins_the_log_anew(self, storage: InstanceStorage) -> None:
+        logs = storage.event_log_storage
+        launch(storage)
+        logs.purge_instance_log(2)
+        storage.wipe()
+        assert logs.get_instance_log_span() == InstanceLogSpan(0, 0)
+        assert _read(storage, kinds=_ALL) == []
+        add_run(storage)
+        assert [entry.position for entry in _read(storage, kinds=_ALL)] == [1]
 
 
 def _read(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from runwire.error_info import ErrorInfo
@@ -22,6 +23,14 @@ from runwire.events.types import ASSET_EVENTS, RUN_EVENTS, EventType
 from runwire.runs.run import Run, RunRecord
 from runwire.runs.status import RunStatus
 from runwire.storage.instance_storage import InstanceStorage
+from runwire.storage.schedule_storage import ScheduleStorage
+from runwire.ticks.source import (
+    TickSourceOrigin,
+    TickSourceState,
+    TickSourceStatus,
+    TickSourceType,
+)
+from runwire.ticks.tick import Tick, TickStatus
 
 LONE_SURROGATE = "before \udc80 after"
 """A text that no UTF-8 holds."""
@@ -125,6 +134,51 @@ def an_error() -> ErrorInfo:
     """An error with all its fields."""
     behind = ErrorInfo("disk full", "OSError")
     return ErrorInfo("no rows", "ValueError", ("line 1", "line 2"), (behind,))
+
+
+def an_origin(**fields: Any) -> TickSourceOrigin:
+    """Where the schedule ``nightly`` is defined, unless something else is given."""
+    usual = {
+        "source_type": TickSourceType.SCHEDULE,
+        "location_name": "jobs.py",
+        "repository_name": "shop",
+        "name": "nightly",
+    }
+    return TickSourceOrigin(**{**usual, **fields})
+
+
+def start_source(
+    schedules: ScheduleStorage, origin: TickSourceOrigin | None = None, at: float = 1.0
+) -> TickSourceState:
+    """Starts a schedule or sensor."""
+    return schedules.set_tick_source_status(origin or an_origin(), TickSourceStatus.RUNNING, at=at)
+
+
+def make_tick(
+    schedules: ScheduleStorage,
+    source_id: str,
+    due_at: float,
+    *,
+    key: str | None = None,
+    started_at: float = 1000.0,
+) -> Tick:
+    """Makes a tick; its key is the instant, unless one is given."""
+    tick, is_new = schedules.create_tick(
+        source_id, str(due_at) if key is None else key, due_at=due_at, started_at=started_at
+    )
+    assert is_new
+    return tick
+
+
+def ended(tick: Tick, status: TickStatus) -> Tick:
+    """The tick in a status, with the least that it takes."""
+    return replace(
+        tick,
+        status=status,
+        ended_at=None if status is TickStatus.STARTED else 2000.0,
+        skip_reason=None,
+        error=an_error() if status is TickStatus.FAILURE else None,
+    )
 
 
 def in_threads(number: int, work: Callable[[int], None]) -> None:

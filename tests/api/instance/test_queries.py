@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from runwire import __version__
 from runwire.api.context import Principal
 from runwire.documents import load_document
+from runwire.instance import Instance
+from runwire.storages.migrations import HEAD_REVISION
 from tests.api.conftest import Api
 
 
@@ -37,10 +40,32 @@ async def test_the_instance_shows_its_parts(api: Api) -> None:
             },
             "storages": [
                 {"kind": kind, "schemaRevision": None, "headRevision": None, "component": memory}
-                for kind in ("RUNS", "EVENT_LOG")
+                for kind in ("RUNS", "EVENT_LOG", "SCHEDULES")
             ],
         }
     }
+
+
+async def test_storages_that_are_joined_are_told_apart(
+    api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("PLACE", str(tmp_path / "hidden"))
+    (home / "runwire.yaml").write_text(
+        "event_log_storage: {sqlite: {base_dir: {env: PLACE}, layout: consolidated}}"
+    )
+    document = """{ instance {
+      configuration storages { kind schemaRevision headRevision component { className config } }
+    } }"""
+    with Instance.from_home(home) as instance:
+        api.instance = instance
+        answer = (await api.ask(document))["instance"]
+    assert "hidden" not in str(answer)
+    told = [(each["kind"], each["component"]["config"]["layout"]) for each in answer["storages"]]
+    assert told == [("RUNS", "sharded"), ("EVENT_LOG", "consolidated"), ("SCHEDULES", "sharded")]
+    for each in answer["storages"]:
+        assert (each["schemaRevision"], each["headRevision"]) == (HEAD_REVISION, HEAD_REVISION)
 
 
 async def test_the_configuration_is_the_effective_one(api: Api) -> None:

@@ -76,7 +76,7 @@ def test_an_unknown_level_is_read_as_the_one_below(
     assert levels == [LogLevel.WARNING, LogLevel.DEBUG]
 
 
-@pytest.mark.parametrize(("revision", "mend"), [("9999", "newer"), ("0000", "migrations")])
+@pytest.mark.parametrize(("revision", "mend"), [("9999", "newer"), ("0000", "instance migrate")])
 def test_a_log_of_another_version_is_refused_and_stays_as_it_is(
     tmp_path: Path, revision: str, mend: str
 ) -> None:

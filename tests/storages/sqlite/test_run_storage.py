@@ -18,7 +18,7 @@ from tests.storages.sqlite.places import change, files_below, opened, runs_path
 
 
 @pytest.mark.parametrize(
-    ("revision", "mend"), [("9999", "newer"), ("0000", "runwire.storages.migrations")]
+    ("revision", "mend"), [("9999", "newer"), ("0000", "runwire instance migrate")]
 )
 def test_runs_of_another_version_are_refused_and_stay_as_they_are(
     tmp_path: Path, revision: str, mend: str

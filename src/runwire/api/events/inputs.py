@@ -9,8 +9,13 @@ from runwire.api.events.enums import EventType, LogLevel
 from runwire.api.rows import given
 from runwire.api.scalars import JSON, DateTime
 from runwire.api.tags import TagInput
+from runwire.api.time_range import DateTimeRange
 from runwire.api.user_errors import check_text, check_texts
+from runwire.errors import InputInvalidError
 from runwire.events.filters import EventFilter as EventFilterRow
+from runwire.events.filters import EventRecordsFilter as EventRecordsFilterRow
+from runwire.events.types import MIRRORED_EVENTS
+from runwire.runs.filters import TimeRange
 
 
 @strawberry.input(
@@ -51,6 +56,72 @@ class EventFilter:
             step_keys=None if step_keys is None else check_texts(step_keys, ("filter", "stepKeys")),
             text=None if text is None else check_text(text, ("filter", "text")),
         )
+
+
+@strawberry.input(
+    description="Which event records of all runs. Fields are joined by and, the values of one field by or."
+)
+class EventRecordsFilter:
+    """Which event records of all runs."""
+
+    event_types: list[EventType] = strawberry.field(
+        description="Records of one of these types, each a run type, STEP_FAILURE or an asset type."
+    )
+    job_names: list[str] | None = strawberry.field(
+        description="Records of runs of one of these jobs.", default=UNSET
+    )
+    asset_keys: list[list[str]] | None = strawberry.field(
+        description="Records of one of these assets.", default=UNSET
+    )
+    partitions: list[str] | None = strawberry.field(
+        description="Records of one of these partitions; needs `assetKeys`.", default=UNSET
+    )
+    timestamp: DateTimeRange | None = strawberry.field(
+        description="Records from this span of time.", default=UNSET
+    )
+
+    def to_filter(self) -> EventRecordsFilterRow:
+        """The filter of the layers below.
+
+        Raises:
+            InputInvalidError: a type has no place in the instance-wide log, partitions are given without assets,
+                or a text is not valid Unicode.
+        """
+        job_names, partitions = given(self.job_names), given(self.partitions)
+        keys, span = given(self.asset_keys), given(self.timestamp)
+        if partitions is not None and keys is None:
+            message = "`partitions` needs `assetKeys`: name the assets that the partitions are of"
+            raise InputInvalidError(message, ["filter", "partitions"])
+        times = TimeRange() if span is None else span.to_range()
+        return EventRecordsFilterRow(
+            event_types=frozenset(_check_mirrored(i, t) for i, t in enumerate(self.event_types)),
+            job_names=None if job_names is None else check_texts(job_names, ("filter", "jobNames")),
+            asset_keys=None if keys is None else _asset_keys(keys),
+            partitions=None
+            if partitions is None
+            else check_texts(partitions, ("filter", "partitions")),
+            after_timestamp=times.after,
+            before_timestamp=times.before,
+        )
+
+
+def _check_mirrored(index: int, event_type: EventType) -> EventType:
+    if event_type not in MIRRORED_EVENTS:
+        raise InputInvalidError(
+            f"{event_type.value} is not in the instance-wide log, which has the events of runs themselves,"
+            " STEP_FAILURE and asset events; ask the log of its run",
+            ["filter", "eventTypes", str(index)],
+        )
+    return event_type
+
+
+def _asset_keys(keys: list[list[str]]) -> frozenset[tuple[str, ...]]:
+    return frozenset(
+        tuple(
+            check_text(part, ("filter", "assetKeys", str(i), str(j))) for j, part in enumerate(key)
+        )
+        for i, key in enumerate(keys)
+    )
 
 
 @strawberry.input(description="A value of a metadata entry to report.", one_of=True)

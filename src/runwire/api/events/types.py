@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple
 
 import strawberry
@@ -18,17 +19,40 @@ from runwire.api.rows import field, later, resolved, view
 from runwire.api.scalars import DateTime
 from runwire.events.cursor import Cursor, CursorScope
 from runwire.events.entry import EventLogRecord
-from runwire.events.filters import EventFilter
 from runwire.runs.run import RunRecord
+from runwire.storage import InstanceLogRecord
 
 _POSITION = re.compile(r"[1-9]\d{0,17}", re.ASCII)
 
 
 class EventRow(NamedTuple):
-    """An event record and its run."""
+    """An event record and its run, and the entry of the instance-wide log that it was read from, if it was.
+
+    Only an event that was read from there can be without a run: that is deleted.
+    """
 
     record: EventLogRecord
-    run: RunRecord
+    run: RunRecord | None
+    entry: InstanceLogRecord | None = None
+
+    @property
+    def log_id(self) -> str:
+        """The id of its run's log; the id of no log when that is gone."""
+        if self.run is not None:
+            return self.run.log_id
+        return "" if self.entry is None else f"@{self.entry.position}"
+
+
+def row_of(entry: InstanceLogRecord, event: EventLogRecord, run: RunRecord | None) -> EventRow:
+    """An event of the instance-wide log.
+
+    Args:
+        entry: its entry.
+        event: what the entry has of it.
+        run: the run that has the id of its run now. One that did not get as far is another.
+    """
+    is_its_run = run is not None and event.position <= run.applied_position
+    return EventRow(event, run if is_its_run else None, entry)
 
 
 def cursor_at(run: RunRecord, position: int) -> str:
@@ -36,12 +60,19 @@ def cursor_at(run: RunRecord, position: int) -> str:
     return str(Cursor(CursorScope.RUN, run.log_id, position))
 
 
-def _cursor(row: EventRow) -> str:
-    return cursor_at(row.run, row.record.position)
+def cursor_in_run(row: EventRow) -> str:
+    """The cursor of an event record in its run's log."""
+    return str(Cursor(CursorScope.RUN, row.log_id, row.record.position))
 
 
 def _id(row: EventRow) -> ID:
-    return global_id("EventRecord", row.run.run_id, row.run.log_id, str(row.record.position))
+    return global_id("EventRecord", row.record.run_id, row.log_id, str(row.record.position))
+
+
+def _job_name(row: EventRow) -> str | None:
+    if row.entry is not None:
+        return row.entry.job_name
+    return None if row.run is None else row.run.run.job_name
 
 
 async def find_event(context: ApiContext, key: list[str]) -> EventRow | None:
@@ -67,16 +98,14 @@ class EventRecord(Node):
         "The position in its run's log: 1, 2, 3, without holes.", lambda row: row.record.position
     )
     cursor: str = field(
-        "The cursor of this position in its run's log, whatever list it came in.", _cursor
+        "The cursor of this position in its run's log, whatever list it came in.", cursor_in_run
     )
     run_id: ID = field("The id of its run.", lambda row: row.record.run_id)
     run: Any = field(
         "Its run; null when that was deleted meanwhile.",
         type=later("Run", "runwire.api.runs.types") | None,
     )
-    job_name: str | None = field(
-        "The name of the job of its run.", lambda row: row.run.run.job_name
-    )
+    job_name: str | None = field("The name of the job of its run.", _job_name)
     timestamp: DateTime = field(
         "When it happened, by its writer's clock.", lambda row: row.record.timestamp
     )
@@ -104,36 +133,48 @@ class EventRecord(Node):
 
 
 class EventPage(NamedTuple):
-    """A page of a run's log, in order, and what it is a part of."""
+    """A page of a log, in order.
 
-    run: RunRecord
-    filter: EventFilter | None
-    records: list[EventLogRecord]
+    Attributes:
+        rows: its event records.
+        cursor_of: the cursor of an event record in that log.
+        count: how many match, counted no further than a limit. Synchronous: runs in a lane.
+    """
+
+    rows: list[EventRow]
     has_next: bool
     has_previous: bool
+    cursor_of: Callable[[EventRow], str]
+    count: Callable[[int], int]
 
 
-@view(EventRow, "An event record in a page.")
+class EventEdgeRow(NamedTuple):
+    """An event record in a page, and its cursor there."""
+
+    cursor: str
+    node: EventRow
+
+
+@view(EventEdgeRow, "An event record in a page.")
 class EventRecordEdge:
     """An event record in a page."""
 
     cursor: str = field(
-        "The cursor of the record in the scope of this page: its run's log, or the instance-wide feed.",
-        _cursor,
+        "The cursor of the record in the scope of this page: its run's log, or the instance-wide feed."
     )
-    node: EventRecord = field("The event record.", lambda row: row)
+    node: EventRecord = field("The event record.")
 
 
-def _rows(page: EventPage) -> list[EventRow]:
-    return [EventRow(record, page.run) for record in page.records]
+def _edges(page: EventPage) -> list[EventEdgeRow]:
+    return [EventEdgeRow(page.cursor_of(row), row) for row in page.rows]
 
 
 def _page_info(page: EventPage) -> PageInfo:
     return PageInfo(
         has_next_page=page.has_next,
         has_previous_page=page.has_previous,
-        start_cursor=cursor_at(page.run, page.records[0].position) if page.records else None,
-        end_cursor=cursor_at(page.run, page.records[-1].position) if page.records else None,
+        start_cursor=page.cursor_of(page.rows[0]) if page.rows else None,
+        end_cursor=page.cursor_of(page.rows[-1]) if page.rows else None,
     )
 
 
@@ -144,20 +185,17 @@ async def _total_count(
         int | None, strawberry.argument(description="Where to stop counting.")
     ] = DEFAULT_COUNT,
 ) -> int:
-    return await info.context.lanes.read(
-        info.context.event_log_storage.get_records_count,
-        root.run,
-        root.filter,
-        limit=count_limit(limit),
-    )
+    return await info.context.lanes.read(root.count, count_limit(limit))
 
 
 @view(EventPage, "A page of event records.")
 class EventRecordConnection:
     """A page of event records."""
 
-    edges: list[EventRecordEdge] = field("The event records of the page with their cursors.", _rows)
-    nodes: list[EventRecord] = field("The event records of the page.", _rows)
+    edges: list[EventRecordEdge] = field(
+        "The event records of the page with their cursors.", _edges
+    )
+    nodes: list[EventRecord] = field("The event records of the page.", lambda page: page.rows)
     page_info: PageInfo = field("Where the page lies.", _page_info)
     total_count: int = resolved(
         _total_count,

@@ -65,12 +65,17 @@ class StorageKind(Enum):
 
     RUNS = "RUNS"
     EVENT_LOG = "EVENT_LOG"
+    SCHEDULES = "SCHEDULES"
 
 
 describe_enum(
     StorageKind,
     "What a storage keeps.",
-    {"RUNS": "Runs, tags, snapshots and heartbeats.", "EVENT_LOG": "Event logs and assets."},
+    {
+        "RUNS": "Runs, tags, snapshots and heartbeats.",
+        "EVENT_LOG": "Event logs and assets.",
+        "SCHEDULES": "Schedules, sensors and ticks.",
+    },
 )
 
 
@@ -98,9 +103,15 @@ class StorageStatus:
 
 
 def _storage_rows(storage: InstanceStorage) -> list[StorageRow]:
-    component = component_of(storage)
-    found, head = storage.schema_revision(), storage.head_revision()
-    return [StorageRow(kind, component, found, head) for kind in StorageKind]
+    parts = {
+        StorageKind.RUNS: storage.runs_part,
+        StorageKind.EVENT_LOG: storage.event_logs_part,
+        StorageKind.SCHEDULES: storage.schedules_part,
+    }
+    return [
+        StorageRow(kind, component_of(part), part.schema_revision(), part.head_revision())
+        for kind, part in parts.items()
+    ]
 
 
 async def _storages(root: strawberry.Parent[InstanceRow], info: ApiInfo) -> list[StorageRow]:

@@ -7,22 +7,13 @@ from contextlib import aclosing
 
 from strawberry import ID
 
+from runwire.api.changes import ChangeType
 from runwire.api.context import ApiInfo
 from runwire.api.locations.types import CodeLocation
 from runwire.api.nodes import global_id
-from runwire.api.rows import describe_enum, field, view
+from runwire.api.rows import field, view
 from runwire.api.scalars import DateTime
-from runwire.feed import ChangeType, LocationChange, watch_locations
-
-describe_enum(
-    ChangeType,
-    "What happened to an object.",
-    {
-        "CREATED": "It came to be, or the stream begins and it is there.",
-        "UPDATED": "It changed.",
-        "DELETED": "It is gone.",
-    },
-)
+from runwire.feed import LocationChange, watch_locations
 
 
 def _deleted_id(change: LocationChange) -> ID | None:

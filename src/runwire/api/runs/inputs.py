@@ -11,8 +11,9 @@ from strawberry import ID, UNSET
 from runwire.api.locations.inputs import JobSelector
 from runwire.api.rows import given
 from runwire.api.runs.enums import OrderDirection, RunOrderField, RunStatus
-from runwire.api.scalars import JSON, DateTime
+from runwire.api.scalars import JSON
 from runwire.api.tags import TagInput, pairs
+from runwire.api.time_range import DateTimeRange
 from runwire.api.user_errors import check_text, check_texts
 from runwire.control import NewRun
 from runwire.runs import filters as rows
@@ -34,20 +35,6 @@ class RunOrder:
     def to_order(self) -> rows.RunOrder:
         """The order of the layers below."""
         return rows.RunOrder(self.field, self.direction is OrderDirection.DESC)
-
-
-@strawberry.input(description="A span of time.")
-class DateTimeRange:
-    """A span of time."""
-
-    after: DateTime | None = strawberry.field(description="Later than this instant.", default=UNSET)
-    before: DateTime | None = strawberry.field(
-        description="Earlier than this instant.", default=UNSET
-    )
-
-    def to_range(self) -> rows.TimeRange:
-        """The span of the layers below."""
-        return rows.TimeRange(given(self.after), given(self.before))
 
 
 @strawberry.input(description="Which tags a run must have.")

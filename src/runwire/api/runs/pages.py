@@ -12,19 +12,25 @@ from runwire.api.paging import DEFAULT_COUNT, PageInfo, Window, count_limit
 from runwire.api.rows import field, resolved, view
 from runwire.api.runs.places import format_place, lies_before, parse_place
 from runwire.api.runs.types import Run
+from runwire.api.streams import instance_cursor
+from runwire.feed import read_place
 from runwire.runs.filters import RunOrder, RunPlace, RunsFilter
 from runwire.runs.run import RunRecord
-from runwire.storage import RunStorage
+from runwire.storage import InstanceStorage, RunStorage
 
 
 class RunPage(NamedTuple):
-    """A page of runs, in order, and what it is a part of."""
+    """A page of runs, in order, and what it is a part of.
+
+    `head_cursor` is that of the instance-wide log from before the page was read; empty unless asked for.
+    """
 
     filter: RunsFilter | None
     order: RunOrder
     records: list[RunRecord]
     has_next: bool
     has_previous: bool
+    head_cursor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +84,16 @@ class RunPages:
             backward=not backward,
         )
         return bool(page.records)
+
+
+def read_with_head(storage: InstanceStorage, pages: RunPages, window: Window) -> RunPage:
+    """A page of runs, and the head of the instance-wide log from before; raises as `RunPages.read`.
+
+    A run that changes after that is in the stream that goes on from there, whether the page shows the change or
+    not. Synchronous: runs in a lane.
+    """
+    place = read_place(storage)
+    return pages.read(window)._replace(head_cursor=instance_cursor(place.log_id, place.head))
 
 
 class RunEdgeRow(NamedTuple):
@@ -138,4 +154,7 @@ class RunConnection:
         _total_count,
         "The number of matching runs, counted no further than `limit`; read an equal number as"
         ' "or more".',
+    )
+    head_cursor: str = field(
+        "The cursor of the instance-wide feed when the page was read, for `runs` of the subscription."
     )

@@ -13,7 +13,8 @@ from runwire.api.paging import Window
 from runwire.api.rows import given, resolved
 from runwire.api.runs.failure import FailureRow
 from runwire.api.runs.inputs import RunOrder, RunsFilter
-from runwire.api.runs.pages import RunConnection, RunPage, RunPages
+from runwire.api.runs.pages import RunConnection, RunPage, RunPages, read_with_head
+from runwire.api.runs.running_counts import selects
 from runwire.api.runs.stats import StatsRow, stats_of
 from runwire.api.runs.types import Run
 from runwire.events.entry import storable_text
@@ -100,6 +101,9 @@ async def _runs(
         None if wanted is None else wanted.to_filter(),
         RunOrderRow() if order is None else order.to_order(),
     )
+    if selects(info, "headCursor"):
+        storage = info.context.instance.storage
+        return await info.context.lanes.read(read_with_head, storage, pages, window)
     return await info.context.lanes.read(pages.read, window)
 
 

@@ -17,30 +17,13 @@ from runwire.api.rows import given, result
 from runwire.api.runs.errors import RunNotFound
 from runwire.api.runs.running_counts import RunningCounts, selects
 from runwire.api.runs.types import Run
+from runwire.api.streams import StreamBatch
 from runwire.errors import CursorExpiredError, CursorInvalidError, RunNotFoundError
 from runwire.events.cursor import HEAD, Cursor, CursorScope
 from runwire.events.entry import storable_text
 from runwire.events.filters import EventFilter as EventFilterRow
 from runwire.feed import RunTailBatch
 from runwire.runs.run import RunRecord
-
-
-@strawberry.interface(
-    description="A message of a resumable stream: keep `endCursor` and give it as `after` when connecting"
-    " again. Cursors are opaque and belong to one scope: a run's log, a compute log, or the instance-wide feed."
-)
-class StreamBatch:
-    """The interface of the messages of resumable streams."""
-
-    end_cursor: str = strawberry.field(
-        description="The cursor up to which the stream is covered by this message, filtered items included."
-    )
-    head_cursor: str = strawberry.field(
-        description="The cursor of the newest item that existed when the message was made."
-    )
-    caught_up: bool = strawberry.field(
-        description="Whether the message reaches the head, so that history is done and what follows is live."
-    )
 
 
 @result("Some event records of a run, and the run as it is after them.")

@@ -9,7 +9,7 @@ from strawberry import ID, UNSET
 
 from runwire.api.context import ApiInfo
 from runwire.api.events.inputs import EventFilter
-from runwire.api.events.pages import EventPages
+from runwire.api.events.pages import DEFAULT_EVENTS, RunLogPages
 from runwire.api.events.types import EventPage, EventRecordConnection
 from runwire.api.nodes import Node, global_id
 from runwire.api.paging import Window
@@ -24,8 +24,6 @@ from runwire.api.tags import Tag, tags_of
 from runwire.runs.run import RunRecord
 from runwire.runs.status import actions_in
 from runwire.storage import MAX_PAGE
-
-DEFAULT_EVENTS = 100
 
 
 async def _events(
@@ -59,7 +57,7 @@ async def _events(
         maximum=MAX_PAGE,
     )
     wanted = given(filter)
-    pages = EventPages(
+    pages = RunLogPages(
         info.context.event_log_storage, root, None if wanted is None else wanted.to_filter()
     )
     return await info.context.lanes.read(pages.read, window)

@@ -18,6 +18,7 @@ from runwire.storage.event_log_storage import (
     HeadsWatch,
     InstanceEventKind,
     InstanceLogPage,
+    InstanceLogSpan,
     LogHead,
 )
 from runwire.storage.run_storage import HeldRun
@@ -26,7 +27,12 @@ from runwire.storages.memory.heads import MemoryHeadsWatch
 from runwire.storages.memory.held_run import MemoryHeldRun
 from runwire.storages.memory.state import Log, State
 from runwire.storages.step_tally import StepTally
-from runwire.storages.stored_form import end_of_run, event_record, stored_events
+from runwire.storages.stored_form import (
+    check_not_purged,
+    end_of_run,
+    event_record,
+    stored_events,
+)
 from runwire.storages.watcher import LogWatcher
 
 _NO_LOG = Log()
@@ -124,9 +130,12 @@ class MemoryEventLogStorage(EventLogStorage):
         descending: bool = False,
         kinds: Collection[InstanceEventKind] = (InstanceEventKind.EVENT,),
     ) -> InstanceLogPage:
-        with self._state.lock:
-            entries = self._state.instance_log[
-                after : None if before is None else max(before - 1, 0)
+        state = self._state
+        with state.lock:
+            purged = state.purged_position
+            check_not_purged(after, purged, state.instance_log_id)
+            entries = state.instance_log[
+                after - purged : None if before is None else max(before - 1 - purged, 0)
             ]
         if descending:
             entries.reverse()
@@ -138,6 +147,18 @@ class MemoryEventLogStorage(EventLogStorage):
     def get_instance_log_id(self) -> str:
         with self._state.lock:
             return self._state.instance_log_id
+
+    def get_instance_log_span(self) -> InstanceLogSpan:
+        with self._state.lock:
+            return InstanceLogSpan(self._state.purged_position, self._state.instance_head)
+
+    def purge_instance_log(self, up_to: int) -> int:
+        state = self._state
+        with state.lock:
+            number = max(min(up_to, state.instance_head) - state.purged_position, 0)
+            del state.instance_log[:number]
+            state.purged_position += number
+            return number
 
     def open_heads(self) -> HeadsWatch:
         return MemoryHeadsWatch(self._state)

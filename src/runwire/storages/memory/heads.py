@@ -14,6 +14,7 @@ class MemoryHeadsWatch(HeadsWatch):
     def __init__(self, state: State) -> None:
         self._state = state
         self._told: dict[str, tuple[str | None, LogHead]] = {}
+        self._told_instance_head: int | None = None
 
     def watch(self, run_id: str) -> None:
         self._told.setdefault(run_id, (None, _NOTHING))
@@ -31,6 +32,14 @@ class MemoryHeadsWatch(HeadsWatch):
                 self._told[run_id] = (now_id, head)
                 moved[run_id] = head
         return moved
+
+    def poll_instance_log(self) -> int | None:
+        with self._state.lock:
+            head = self._state.instance_head
+        if head == self._told_instance_head:
+            return None
+        self._told_instance_head = head
+        return head
 
     def close(self) -> None:
         self._told.clear()

@@ -91,7 +91,7 @@ class MemoryHeldRun(HeldRun):
     ) -> None:
         self._staged.append(
             InstanceLogRecord(
-                position=len(self._state.instance_log) + len(self._staged) + 1,
+                position=self._state.instance_head + len(self._staged) + 1,
                 kind=kind,
                 run_id=self._record.run_id,
                 job_name=self._record.run.job_name,

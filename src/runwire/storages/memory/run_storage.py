@@ -171,6 +171,7 @@ class MemoryRunStorage(RunStorage):
             ):
                 kept.clear()
             state.instance_log_id = new_log_id()
+            state.purged_position = 0
 
     def dispose(self) -> None:
         pass
@@ -184,10 +185,9 @@ class MemoryRunStorage(RunStorage):
         return self._state.runs[run_id]
 
     def _note_making(self, record: RunRecord) -> None:
-        log = self._state.instance_log
-        log.append(
+        self._state.instance_log.append(
             InstanceLogRecord(
-                position=len(log) + 1,
+                position=self._state.instance_head + 1,
                 kind=InstanceEventKind.RUN_CREATED,
                 run_id=record.run_id,
                 job_name=record.run.job_name,

@@ -54,10 +54,16 @@ class State:
     logs: dict[str, Log] = field(default_factory=dict)
     instance_log_id: str = field(default_factory=new_log_id)
     instance_log: list[InstanceLogRecord] = field(default_factory=list)
+    purged_position: int = 0
     assets: dict[tuple[str, ...], AssetEntry] = field(default_factory=dict)
     snapshots: dict[str, Snapshot] = field(default_factory=dict)
     heartbeats: dict[tuple[str, str], DaemonHeartbeat] = field(default_factory=dict)
     leases: dict[str, DaemonLease] = field(default_factory=dict)
+
+    @property
+    def instance_head(self) -> int:
+        """The last position of the instance-wide log."""
+        return self.purged_position + len(self.instance_log)
 
     def log_of(self, record: RunRecord) -> Log | None:
         """The log that a record names."""

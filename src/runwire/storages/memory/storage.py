@@ -8,16 +8,18 @@ from runwire.config import ConfigurableClassData
 from runwire.storage import InstanceStorage
 from runwire.storages.memory.event_log_storage import MemoryEventLogStorage
 from runwire.storages.memory.run_storage import MemoryRunStorage
+from runwire.storages.memory.schedule_storage import MemoryScheduleStorage
 from runwire.storages.memory.state import State
 
 
 class MemoryStorage(InstanceStorage):
-    """Keeps runs and event logs in the memory of this process; they are gone with it."""
+    """Keeps runs, event logs and schedules in the memory of this process; they are gone with it."""
 
     def __init__(self) -> None:
         state = State()
         self._run_storage = MemoryRunStorage(state)
         self._event_log_storage = MemoryEventLogStorage(state)
+        self._schedule_storage = MemoryScheduleStorage()
 
     @classmethod
     def from_config_value(
@@ -34,3 +36,7 @@ class MemoryStorage(InstanceStorage):
     @property
     def event_log_storage(self) -> MemoryEventLogStorage:
         return self._event_log_storage
+
+    @property
+    def schedule_storage(self) -> MemoryScheduleStorage:
+        return self._schedule_storage

@@ -1,6 +1,6 @@
 """The one chain of migrations of the stored schema."""
 
-HEAD_REVISION = "0004"
+HEAD_REVISION = "0005"
 """The newest revision of the chain. Revisions are numbers of four digits, in order.
 
 It is written here, and compared with the chain by a test, because reading the chain costs the import of
@@ -13,5 +13,26 @@ LOG_REVISION = "0001"
 Those after it leave such logs as they are, however many there are.
 """
 
-MIGRATE_COMMAND = "python -m runwire.storages.migrations"
-"""What migrates the databases of a base folder; the folder follows."""
+OLDEST_READABLE_LOG = "0001"
+"""The oldest revision of such logs that this version reads.
+
+An older log is migrated when it is written to; until then it is read as it is. A revision that adds what
+reading asks for raises this to itself, and `runwire instance migrate` is needed before such logs are read.
+"""
+
+MIGRATE_COMMAND = "runwire instance migrate"
+"""What migrates the stored data of an instance."""
+
+
+def mend_of(found: str | None, newest: str) -> str:
+    """What to do about a database whose revision is not the newest.
+
+    Args:
+        found: the revision that it has; None for none.
+        newest: the one that this version reads and writes.
+    """
+    if found is None:
+        return "it is no database of runwire; move it away, or name another place"
+    if found > newest:
+        return "a newer version of runwire wrote it; install that version or a newer one"
+    return f"stop all processes of runwire that use it, make a copy, and run `{MIGRATE_COMMAND}`"

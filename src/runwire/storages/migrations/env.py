@@ -1,8 +1,8 @@
 """What Alembic runs to migrate one database; `upgrade` in `upgrading.py` calls it with attributes.
 
-One chain serves two kinds of database, told by the attribute `scope`: ``runs`` keeps its revision in
-Alembic's own table, ``log`` (a run's event log) in the column `revision` of its table `log`, where it costs
-no page of its own.
+One chain serves three kinds of database, told by the attribute `scope`: ``runs`` and ``database`` (runs and all
+event logs) keep their revision in Alembic's own table, ``log`` (one run's event log) in the column `revision` of
+its table `log`, where it costs no page of its own.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ from __future__ import annotations
 from alembic import context
 from sqlalchemy import Connection, inspect
 
-from runwire.storages.sql.tables import LOG, RUNS
+from runwire.storages.sql.tables import DATABASE, LOG, RUNS
+
+_METADATA = {"runs": RUNS, "log": LOG, "database": DATABASE}
 
 
 def run_migrations(connection: Connection, scope: str) -> None:
     """Brings a database to the revision that was asked for."""
-    if scope == "runs":
-        context.configure(connection=connection, target_metadata=RUNS)
+    if scope != "log":
+        context.configure(connection=connection, target_metadata=_METADATA[scope])
         context.run_migrations()
         return
     _seed_version(connection)

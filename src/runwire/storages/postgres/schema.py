@@ -5,12 +5,12 @@ from __future__ import annotations
 from sqlalchemy import Connection, text
 
 from runwire.errors import SchemaRevisionError
-from runwire.storages.migrations import HEAD_REVISION, MIGRATE_COMMAND
+from runwire.storages.migrations import HEAD_REVISION, mend_of
 from runwire.storages.postgres.connections import Database
 from runwire.storages.sql.run_storage import set_up
 from runwire.storages.sql.tables import DATABASE
 
-_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('runwire schema', 0))")
+LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('runwire schema', 0))")
 # Not by to_regclass, which may answer from a cache that is older than the lock that was waited for.
 _FIND_TABLE = text(
     "SELECT EXISTS (SELECT FROM pg_class WHERE relname = :name AND pg_table_is_visible(oid))"
@@ -43,7 +43,7 @@ def ensure_schema(database: Database) -> None:
         found = find_revision(connection)
     if found is None:
         with database.writing() as connection:
-            connection.execute(_LOCK)
+            connection.execute(LOCK)
             found = find_revision(connection)
             if found is None:
                 _make(connection, database.place)
@@ -57,13 +57,8 @@ def check_revision(place: str, found: str) -> None:
     Raises:
         SchemaRevisionError: they are not.
     """
-    if found == HEAD_REVISION:
-        return
-    if found > HEAD_REVISION:
-        mend = "a newer version of runwire wrote it; install that version or a newer one"
-    else:
-        mend = f"stop all processes of runwire that use it and run `{MIGRATE_COMMAND}`"
-    raise SchemaRevisionError(place, found, HEAD_REVISION, mend)
+    if found != HEAD_REVISION:
+        raise SchemaRevisionError(place, found, HEAD_REVISION, mend_of(found, HEAD_REVISION))
 
 
 def letters_collation(database: Database) -> str:

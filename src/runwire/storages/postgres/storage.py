@@ -15,12 +15,13 @@ from runwire.config import (
     Seconds,
     WholeNumber,
 )
-from runwire.storage import InstanceStorage
+from runwire.storage import InstanceStorage, Migration, MigrationProgress
 from runwire.storages.migrations import HEAD_REVISION
 from runwire.storages.postgres.connections import Database, Limits
 from runwire.storages.postgres.event_log_storage import PostgresEventLogStorage
 from runwire.storages.postgres.run_storage import PostgresRunStorage
 from runwire.storages.postgres.schema import ensure_schema, find_revision, letters_collation
+from runwire.storages.sql.schedule_storage import SqlScheduleStorage
 
 _DRIVER = "postgresql+psycopg"
 _SCHEMES = {"postgres", "postgresql", _DRIVER}
@@ -126,6 +127,7 @@ class PostgresStorage(InstanceStorage):
             raise
         self._run_storage = PostgresRunStorage(self._database)
         self._event_log_storage = PostgresEventLogStorage(self._run_storage, letters)
+        self._schedule_storage = SqlScheduleStorage(self._run_storage)
 
     @classmethod
     def config_type(cls) -> type[PostgresStorageConfig]:
@@ -133,15 +135,17 @@ class PostgresStorage(InstanceStorage):
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> Self:
-        limits = Limits(
-            pool_size=config_value.pool_size,
-            max_overflow=config_value.max_overflow,
-            statement_timeout_seconds=config_value.statement_timeout_seconds,
-            lock_timeout_seconds=config_value.lock_timeout_seconds,
-            reconnect_seconds=config_value.reconnect_seconds,
-            prepared_statements=config_value.prepared_statements,
-        )
-        return cls(config_value.url(), limits)
+        return cls(config_value.url(), _limits(config_value))
+
+    @classmethod
+    def migrate(cls, config_value: Any, progress: MigrationProgress) -> Migration:
+        from runwire.storages.postgres.migrate import migrate_database  # noqa: PLC0415 -- Alembic is rarely needed
+
+        database = Database(config_value.url(), _limits(config_value))
+        try:
+            return migrate_database(database, progress)
+        finally:
+            database.dispose()
 
     @property
     def run_storage(self) -> PostgresRunStorage:
@@ -151,9 +155,24 @@ class PostgresStorage(InstanceStorage):
     def event_log_storage(self) -> PostgresEventLogStorage:
         return self._event_log_storage
 
+    @property
+    def schedule_storage(self) -> SqlScheduleStorage:
+        return self._schedule_storage
+
     def schema_revision(self) -> str | None:
         with self._database.reading() as connection:
             return find_revision(connection)
 
     def head_revision(self) -> str | None:
         return HEAD_REVISION
+
+
+def _limits(config: PostgresStorageConfig) -> Limits:
+    return Limits(
+        pool_size=config.pool_size,
+        max_overflow=config.max_overflow,
+        statement_timeout_seconds=config.statement_timeout_seconds,
+        lock_timeout_seconds=config.lock_timeout_seconds,
+        reconnect_seconds=config.reconnect_seconds,
+        prepared_statements=config.prepared_statements,
+    )

@@ -18,17 +18,24 @@ from runwire.storage.event_log_storage import (
     EventLogStorage,
     InstanceEventKind,
     InstanceLogPage,
+    InstanceLogSpan,
     LogHead,
 )
 from runwire.storage.run_storage import HeldRun
 from runwire.storages.sql.event_filters import entry_conditions
+from runwire.storages.sql.instance_log import purge_entries
 from runwire.storages.sql.log_statements import LOG_KEY, LogStatements, span
 from runwire.storages.sql.rows import instance_log_record
-from runwire.storages.sql.tables import INSTANCE_LOG_ID, instance_log, meta
+from runwire.storages.sql.tables import INSTANCE_LOG_ID, instance_head, instance_log, meta
 from runwire.storages.step_tally import StepTally
-from runwire.storages.stored_form import event_record
+from runwire.storages.stored_form import check_not_purged, event_record
 from runwire.storages.watcher import LogWatcher
 
+PURGE_CHUNK = 1000
+"""How many entries of the instance-wide log one transaction deletes."""
+
+_SPAN = select(instance_head.c.purged_position, instance_head.c.head)
+_PURGED_POSITION = select(instance_head.c.purged_position)
 _INSTANCE_LOG_ID = select(meta.c.value).where(meta.c.key == INSTANCE_LOG_ID)
 
 
@@ -55,6 +62,10 @@ class SqlEventLogStorage(EventLogStorage):
     @abstractmethod
     def index_connection(self) -> AbstractContextManager[Connection]:
         """A connection to read the instance-wide log on. Driver errors come out as StorageUnavailableError."""
+
+    @abstractmethod
+    def index_writing(self) -> AbstractContextManager[Connection]:
+        """A connection in a transaction that writes the instance-wide log, and what is made from it."""
 
     @abstractmethod
     def holds_text(self, column: ColumnElement[str], text: str) -> ColumnElement[bool]:
@@ -148,6 +159,11 @@ class SqlEventLogStorage(EventLogStorage):
         statement = span(statement, position, after, before, descending).limit(limit + 1)
         with self.index_connection() as connection:
             rows = connection.execute(statement).all()
+            # Asked after the rows, so that it tells of whatever was purged before they were read.
+            purged_position = connection.execute(_PURGED_POSITION).scalar_one()
+            if after < purged_position:
+                log_id = connection.execute(_INSTANCE_LOG_ID).scalar_one()
+                check_not_purged(after, purged_position, log_id)
         return InstanceLogPage(
             [instance_log_record(row) for row in rows[:limit]], len(rows) > limit
         )
@@ -156,6 +172,18 @@ class SqlEventLogStorage(EventLogStorage):
         with self.index_connection() as connection:
             log_id: str = connection.execute(_INSTANCE_LOG_ID).scalar_one()
         return log_id
+
+    def get_instance_log_span(self) -> InstanceLogSpan:
+        with self.index_connection() as connection:
+            return InstanceLogSpan(*connection.execute(_SPAN).one())
+
+    def purge_instance_log(self, up_to: int) -> int:
+        span = self.get_instance_log_span()
+        purged = 0
+        for position in range(span.purged_position, min(up_to, span.head), PURGE_CHUNK):
+            with self.index_writing() as connection:
+                purged += purge_entries(connection, min(position + PURGE_CHUNK, up_to, span.head))
+        return purged
 
     def watch(
         self, record: RunRecord, after: int, callback: Callable[[EventLogRecord], None]

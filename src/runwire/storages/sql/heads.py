@@ -6,7 +6,7 @@ from sqlalchemy import bindparam, select
 
 from runwire.storage.event_log_storage import HeadsWatch, LogHead
 from runwire.storages.sql.run_storage import SqlRunStorage
-from runwire.storages.sql.tables import run_heads, runs
+from runwire.storages.sql.tables import instance_head, run_heads, runs
 
 _FIND = select(runs.c.run_id, runs.c.storage_id).where(
     runs.c.run_id.in_(bindparam("wanted", expanding=True))
@@ -14,6 +14,7 @@ _FIND = select(runs.c.run_id, runs.c.storage_id).where(
 _HEADS = select(run_heads.c.storage_id, run_heads.c.head, run_heads.c.terminal_position).where(
     run_heads.c.storage_id.in_(bindparam("wanted", expanding=True))
 )
+_INSTANCE_HEAD = select(instance_head.c.head)
 _NOTHING = LogHead(0, None)
 
 
@@ -30,6 +31,9 @@ class SharedHeadsWatch(HeadsWatch):
         """The storage ids of the watched runs; None until the run is known."""
         self._told: dict[str, LogHead] = {}
         self._must_look = False
+        self._version: object = None
+        self._instance_version: object = None
+        self._told_instance_head: int | None = None
 
     def watch(self, run_id: str) -> None:
         self._watched.setdefault(run_id, None)
@@ -40,10 +44,12 @@ class SharedHeadsWatch(HeadsWatch):
         self._told.pop(run_id, None)
 
     def poll(self) -> dict[str, LogHead]:
-        may_have_moved = self.may_have_moved()
-        if not self._watched or not (may_have_moved or self._must_look):
+        if not self._watched:
             return {}
-        self._must_look = False
+        version = self.version()
+        if version is not None and version == self._version and not self._must_look:
+            return {}
+        self._version, self._must_look = version, False
         with self._runs.reading() as connection:
             # A run that has no log yet may have been made anew, under another storage id.
             silent = [run_id for run_id in self._watched if run_id not in self._told]
@@ -54,13 +60,25 @@ class SharedHeadsWatch(HeadsWatch):
             rows = connection.execute(_HEADS, {"wanted": known}).all() if known else []
         return self._moved({row.storage_id: LogHead(row.head, row[2]) for row in rows})
 
+    def poll_instance_log(self) -> int | None:
+        version = self.version()
+        if version is not None and version == self._instance_version:
+            return None
+        with self._runs.reading() as connection:
+            head: int = connection.execute(_INSTANCE_HEAD).scalar_one()
+        self._instance_version = version
+        if head == self._told_instance_head:
+            return None
+        self._told_instance_head = head
+        return head
+
     def close(self) -> None:
         self._watched.clear()
         self._told.clear()
 
-    def may_have_moved(self) -> bool:
-        """Whether any log may have moved since the last poll; a cheap look, where the database has one."""
-        return True
+    def version(self) -> object:
+        """What is another whenever something was committed since, where the database has a cheap look; else None."""
+        return None
 
     def _moved(self, heads: dict[int, LogHead]) -> dict[str, LogHead]:
         moved = {}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from runwire.events.entry import EventLogRecord
 from runwire.events.payloads import AssetEventData
@@ -22,6 +22,9 @@ _RAISE_HEAD = (
     .returning(instance_head.c.head)
 )
 _ADD = insert(instance_log)
+_PURGE = delete(instance_log).where(instance_log.c.position <= bindparam("up_to"))
+_LOCK_HEAD = select(instance_head.c.purged_position).with_for_update()
+_MARK_PURGED = update(instance_head).values(purged_position=bindparam("up_to"))
 
 _POINTERS = {
     EventType.ASSET_MATERIALIZATION: assets.c.last_materialization,
@@ -44,6 +47,19 @@ def add_entries(connection: Connection, entries: Sequence[InstanceLogRecord]) ->
         connection.execute(_ADD, entry_values(entry))
         if entry.event is not None and entry.event.applied:
             _index_asset(connection, entry.position, entry.event)
+
+
+def purge_entries(connection: Connection, up_to: int) -> int:
+    """Deletes the entries up to a position, which is not beyond the head; returns how many positions that were.
+
+    Writers of the log wait until the transaction ends.
+    """
+    purged_position: int = connection.execute(_LOCK_HEAD).scalar_one()
+    if up_to <= purged_position:  # somebody was faster
+        return 0
+    connection.execute(_PURGE, {"up_to": up_to})
+    connection.execute(_MARK_PURGED, {"up_to": up_to})
+    return up_to - purged_position
 
 
 def event_entry(record: RunRecord, event: EventLogRecord) -> InstanceLogRecord:

@@ -53,6 +53,7 @@ from runwire.storages.sql.run_filters import Walk, run_conditions, sections, way
 from runwire.storages.sql.tables import (
     INSTANCE_LOG_ID,
     RUNS,
+    SCHEDULES,
     daemon_heartbeats,
     daemon_leases,
     instance_head,
@@ -258,7 +259,8 @@ class SqlRunStorage(RunStorage):
     def wipe(self) -> None:
         with self.writing() as connection:
             for table in RUNS.sorted_tables:
-                connection.execute(delete(table))
+                if table not in SCHEDULES:
+                    connection.execute(delete(table))
             set_up(connection)
 
     def _has_snapshot(self, snapshot_id: str) -> bool:

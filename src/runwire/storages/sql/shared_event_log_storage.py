@@ -79,6 +79,9 @@ class SharedEventLogStorage(SqlEventLogStorage):
     def index_connection(self) -> AbstractContextManager[Connection]:
         return self._runs.reading()
 
+    def index_writing(self) -> AbstractContextManager[Connection]:
+        return self._runs.writing()
+
     def delete_log(self, record: RunRecord) -> None:
         self._delete(record.storage_id)
 

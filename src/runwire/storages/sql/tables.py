@@ -165,6 +165,52 @@ assets = Table(
     sqlite_with_rowid=False,
 )
 
+tick_sources = Table(
+    "tick_sources",
+    RUNS,
+    Column("source_id", _TEXT, primary_key=True),
+    Column("source_type", _TEXT, nullable=False),
+    Column("location_name", _TEXT, nullable=False),
+    Column("repository_name", _TEXT, nullable=False),
+    Column("name", _TEXT, nullable=False),
+    Column("status", _TEXT, nullable=False),
+    Column("by_default", Boolean, nullable=False),
+    Column("running_since", Double),
+    Column("cursor", _TEXT),
+    Column("cursor_version", _COUNTER, nullable=False),
+    Column("last_due_at", Double),
+    Column("updated_at", Double, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+ticks = Table(
+    "ticks",
+    RUNS,
+    Column("tick_id", _COUNTER, primary_key=True, autoincrement=True),
+    Column("source_id", _TEXT, nullable=False),
+    Column("key", _TEXT, nullable=False),
+    Column("status", _TEXT, nullable=False),
+    Column("due_at", Double, nullable=False),
+    Column("started_at", Double, nullable=False),
+    Column("ended_at", Double),
+    Column("attempts", Integer, nullable=False),
+    Column("failure_count", Integer, nullable=False),
+    Column("requests", _TEXT),
+    Column("run_ids", _TEXT, nullable=False),
+    Column("skip_reason", _TEXT),
+    Column("error", _TEXT),
+    Column("cursor", _TEXT),
+    Column("version", Integer, nullable=False),
+    Index("ticks_key", "source_id", "key", unique=True),
+    Index("ticks_due_at", "source_id", "due_at", "tick_id"),
+    Index("ticks_status", "source_id", "status", "due_at", "tick_id"),
+    Index("ticks_age", "status", "due_at", "tick_id"),
+    sqlite_autoincrement=True,
+)
+
+SCHEDULES = (ticks, tick_sources)
+"""The tables of schedules and sensors, which are not wiped with the runs."""
+
 meta = Table(
     "meta",
     RUNS,

@@ -6,6 +6,7 @@ from runwire.storages.sqlite.consolidated_storage import (
 )
 from runwire.storages.sqlite.event_log_storage import SqliteEventLogStorage
 from runwire.storages.sqlite.run_storage import SqliteRunStorage
+from runwire.storages.sqlite.schedule_storage import SqliteScheduleStorage
 from runwire.storages.sqlite.storage import SqliteStorage
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     "ConsolidatedSqliteRunStorage",
     "SqliteEventLogStorage",
     "SqliteRunStorage",
+    "SqliteScheduleStorage",
     "SqliteStorage",
 ]

@@ -58,14 +58,11 @@ class _HeadsWatch(SharedHeadsWatch):
         self._path = runs.path
         with translated(self._path):
             self._connection = connect_reader(self._path, runs.patience_seconds)
-        self._version = -1
 
-    def may_have_moved(self) -> bool:
-        # The version is asked first: what is committed after it is told by the next poll.
+    def version(self) -> object:
+        # It is asked first: what is committed after it is told by the next poll.
         with translated(self._path):
-            version: int = self._connection.execute("PRAGMA data_version").fetchone()[0]
-        moved, self._version = version != self._version, version
-        return moved
+            return self._connection.execute("PRAGMA data_version").fetchone()[0]
 
     def close(self) -> None:
         super().close()

@@ -72,6 +72,9 @@ class SqliteEventLogStorage(SqlEventLogStorage):
     def index_connection(self) -> AbstractContextManager[Connection]:
         return self._runs.reading()
 
+    def index_writing(self) -> AbstractContextManager[Connection]:
+        return self._runs.writing()
+
     def holds_text(self, column: ColumnElement[str], text: str) -> ColumnElement[bool]:
         return func.runwire_holds(column, text)
 

@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 
 _NOTHING = LogHead(0, None)
 _HEAD = "SELECT (SELECT max(position) FROM events), terminal_position FROM log"
+_INSTANCE_HEAD = "SELECT head FROM instance_head"
 _LOG_IDS = "SELECT run_id, log_id FROM runs WHERE run_id IN (SELECT value FROM json_each(?))"
 
 
@@ -51,6 +52,8 @@ class SqliteHeadsWatch(HeadsWatch):
         self._watched: dict[str, _Watched] = {}
         self._runs: sqlite3.Connection | None = None
         self._runs_version = -1
+        self._instance_version = -1
+        self._told_instance_head: int | None = None
 
     def watch(self, run_id: str) -> None:
         if run_id not in self._watched:
@@ -72,6 +75,19 @@ class SqliteHeadsWatch(HeadsWatch):
                 moved[run_id] = head
         return moved
 
+    def poll_instance_log(self) -> int | None:
+        with translated(self._runs_path):
+            runs = self._open_runs()
+            version = _data_version(runs)
+            if version == self._instance_version:
+                return None
+            head: int = runs.execute(_INSTANCE_HEAD).fetchone()[0]
+        self._instance_version = version
+        if head == self._told_instance_head:
+            return None
+        self._told_instance_head = head
+        return head
+
     def close(self) -> None:
         for watched in self._watched.values():
             watched.close()
@@ -85,17 +101,21 @@ class SqliteHeadsWatch(HeadsWatch):
         wanted = [run_id for run_id, watched in self._watched.items() if not watched.connection]
         if not wanted:
             return
-        if self._runs is None:
-            self._runs = connect_reader(self._runs_path, self._patience_seconds)
-        version = _data_version(self._runs)
+        runs = self._open_runs()
+        version = _data_version(runs)
         if version == self._runs_version:
             return
-        log_ids = dict(self._runs.execute(_LOG_IDS, (json.dumps(wanted),)).fetchall())
+        log_ids = dict(runs.execute(_LOG_IDS, (json.dumps(wanted),)).fetchall())
         for run_id in wanted:
             log_id = log_ids.get(run_id)
             path = None if log_id is None else self._shards.path_of(run_id, log_id)
             self._watched[run_id].path = path
         self._runs_version = version
+
+    def _open_runs(self) -> sqlite3.Connection:
+        if self._runs is None:
+            self._runs = connect_reader(self._runs_path, self._patience_seconds)
+        return self._runs
 
     def _look(self, watched: _Watched) -> LogHead | None:
         """The head of a log that moved since it was told last."""

@@ -54,7 +54,7 @@ class SqliteRunStorage(SqlRunStorage):
                 create_database(self.path, metadata, _prepare)
         self._readers = reading_engine(self.path, busy_timeout_seconds)
         try:
-            check_revision(self.path, self.get_revision(), HEAD_REVISION, Path(base_dir))
+            check_revision(self.path, self.get_revision(), HEAD_REVISION)
         except BaseException:
             self.dispose()
             raise

@@ -15,7 +15,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from runwire.errors import SchemaRevisionError
-from runwire.storages.migrations import MIGRATE_COMMAND
+from runwire.storages.migrations import mend_of
 
 Prepare = Callable[[sqlite3.Connection], None]
 
@@ -83,25 +83,26 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def check_revision(path: Path, found: str | None, newest: str, base_dir: Path) -> None:
+def check_revision(path: Path, found: str | None, newest: str) -> None:
     """Checks the revision of a database.
 
     Args:
         path: its file.
         found: the revision that it has; None for none.
         newest: the one that this version reads and writes.
-        base_dir: the folder of the storage.
 
     Raises:
         SchemaRevisionError: the two differ.
     """
-    if found == newest:
-        return
-    if found is None:
-        mend = "it is no database of runwire; move it away, or name another folder"
-    elif found > newest:
-        mend = "a newer version of runwire wrote it; install that version or a newer one"
-    else:
-        command = f"{MIGRATE_COMMAND} {base_dir}"
-        mend = f"stop all processes of runwire that use it and run `{command}`"
-    raise SchemaRevisionError(str(path), found, newest, mend)
+    if found != newest:
+        raise SchemaRevisionError(str(path), found, newest, mend_of(found, newest))
+
+
+def find_revision(connection: sqlite3.Connection, *, of_log: bool) -> str | None:
+    """The revision of a database, one of runs or one of an event log; None when it has none."""
+    table, column = ("log", "revision") if of_log else ("alembic_version", "version_num")
+    tables = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
+    if connection.execute(tables, (table,)).fetchone() is None:
+        return None
+    row = connection.execute(f"SELECT {column} FROM {table}").fetchone()  # noqa: S608 - constants
+    return None if row is None else str(row[0])

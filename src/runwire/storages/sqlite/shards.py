@@ -16,11 +16,11 @@ from sqlalchemy.exc import DBAPIError
 
 from runwire.interrupts import current_interrupts
 from runwire.runs.run import RunRecord
-from runwire.storages.migrations import LOG_REVISION
+from runwire.storages.migrations import LOG_REVISION, OLDEST_READABLE_LOG
 from runwire.storages.sql.tables import LOG
 from runwire.storages.sqlite.connections import Writer, connect_reader, reading_engine
 from runwire.storages.sqlite.errors import translated_files, translation
-from runwire.storages.sqlite.schema import check_revision, create_database
+from runwire.storages.sqlite.schema import check_revision, create_database, find_revision
 
 
 class Shard:
@@ -37,11 +37,14 @@ class Shard:
         self._writer: Writer | None = None
         self._readers: Engine | None = None
         self._opening = threading.Lock()
+        self._revision = LOG_REVISION
 
     @property
     def writer(self) -> Writer:
-        """The connection that writes."""
+        """The connection that writes. A log of an older version is migrated when it is asked for first."""
         if self._writer is None:
+            if self._revision != LOG_REVISION:
+                self._migrate()
             self._writer = Writer(self.path, self._patience_seconds)
         return self._writer
 
@@ -57,14 +60,18 @@ class Shard:
         """Whether the file is there still. Its connections go on without it, as if nothing had happened."""
         return os.path.exists(self._name)  # noqa: PTH110 - a third of what pathlib takes, for every use
 
-    def check(self, base_dir: Path) -> None:
-        """Checks that the file is a log of this version.
+    def check(self) -> None:
+        """Checks that the file is a log that this version reads.
 
         Raises:
             SchemaRevisionError: it is not.
         """
         with closing(connect_reader(self.path, self._patience_seconds)) as connection:
-            check_revision(self.path, _find_revision(connection), LOG_REVISION, base_dir)
+            found = find_revision(connection, of_log=True)
+        if found is None or not OLDEST_READABLE_LOG <= found < LOG_REVISION:
+            check_revision(self.path, found, LOG_REVISION)
+        else:
+            self._revision = found
 
     def close(self) -> None:
         """Closes all connections."""
@@ -73,13 +80,11 @@ class Shard:
         if self._readers is not None:
             self._readers.dispose()
 
+    def _migrate(self) -> None:
+        from runwire.storages.sqlite.migrate import upgrade_file  # noqa: PLC0415 -- Alembic is rarely needed
 
-def _find_revision(connection: sqlite3.Connection) -> str | None:
-    tables = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'log'"
-    if connection.execute(tables).fetchone() is None:
-        return None
-    row = connection.execute("SELECT revision FROM log").fetchone()
-    return None if row is None else str(row[0])
+        upgrade_file(self.path, "log", self._patience_seconds)
+        self._revision = LOG_REVISION
 
 
 class Shards:
@@ -87,7 +92,6 @@ class Shards:
 
     def __init__(self, base_dir: Path, patience_seconds: float, max_open: int) -> None:
         self.folder = base_dir / "history" / "events"
-        self._base_dir = base_dir
         self._patience_seconds = patience_seconds
         self._max_open = max_open
         self._lock = threading.Lock()
@@ -174,7 +178,7 @@ class Shards:
             return None
         shard = Shard(path, self._patience_seconds)
         try:
-            shard.check(self._base_dir)
+            shard.check()
         except sqlite3.OperationalError:
             if path.exists():
                 raise

@@ -14,7 +14,7 @@ from runwire.config import (
     WholeNumber,
 )
 from runwire.errors import StorageUnavailableError
-from runwire.storage import EventLogStorage, InstanceStorage
+from runwire.storage import EventLogStorage, InstanceStorage, Migration, MigrationProgress
 from runwire.storages.migrations import HEAD_REVISION
 from runwire.storages.sqlite.consolidated_storage import (
     CONSOLIDATED_FILE_NAME,
@@ -23,6 +23,7 @@ from runwire.storages.sqlite.consolidated_storage import (
 )
 from runwire.storages.sqlite.event_log_storage import SqliteEventLogStorage
 from runwire.storages.sqlite.run_storage import FILE_NAME, SqliteRunStorage
+from runwire.storages.sqlite.schedule_storage import SqliteScheduleStorage
 
 MAX_BUSY_SECONDS = 24 * 60 * 60
 """SQLite counts milliseconds in 32 bits: it would not wait at all for 25 days."""
@@ -77,6 +78,7 @@ class SqliteStorage(InstanceStorage):
             self._event_log_storage = SqliteEventLogStorage(
                 base_dir, self._run_storage, busy_timeout_seconds, max_open_logs
             )
+        self._schedule_storage = SqliteScheduleStorage(self._run_storage)
 
     @classmethod
     def config_type(cls) -> type[SqliteStorageConfig]:
@@ -95,6 +97,21 @@ class SqliteStorage(InstanceStorage):
             max_open_logs=config_value.max_open_logs,
         )
 
+    @classmethod
+    def migrate(cls, config_value: Any, progress: MigrationProgress) -> Migration:
+        from runwire.storages.sqlite.migrate import migrate_files  # noqa: PLC0415 -- Alembic is rarely needed
+
+        base_dir, layout = Path(config_value.base_dir), config_value.layout
+        _check_layout(base_dir, layout)
+        history = base_dir / "history"
+        return migrate_files(
+            history,
+            history / _FILES[layout],
+            "runs" if layout == "sharded" else "database",
+            config_value.busy_timeout_seconds,
+            progress,
+        )
+
     @property
     def run_storage(self) -> SqliteRunStorage:
         return self._run_storage
@@ -102,6 +119,10 @@ class SqliteStorage(InstanceStorage):
     @property
     def event_log_storage(self) -> EventLogStorage:
         return self._event_log_storage
+
+    @property
+    def schedule_storage(self) -> SqliteScheduleStorage:
+        return self._schedule_storage
 
     def schema_revision(self) -> str | None:
         return self._run_storage.get_revision()
