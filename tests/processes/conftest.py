@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import socket
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from runwire import fault_points
-from runwire.processes.fork_server import ForkServer
 from runwire.processes.forking import ForkingStarter
 from runwire.processes.spawning import SpawningStarter
 from runwire.processes.starter import ChildRequest, ChildStarter
@@ -34,6 +31,22 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+SERVER = """
+import signal, socket, sys
+from pathlib import Path
+from runwire import fault_points
+from runwire.processes.fork_server import ForkServer
+
+descriptor, folder, handles_signals, fault = int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4]
+sys.path.insert(0, str(folder))
+if handles_signals:
+    signal.signal(signal.SIGTERM, lambda *_: (folder / "handled").touch())
+fault_points._wanted, fault_points._marker = fault, str(folder / "died")
+with socket.socket(fileno=descriptor) as listener:
+    ForkServer(listener).serve(lambda: False)
+"""
+
+
 @contextmanager
 def fork_server(
     folder: Path, *, handles_signals: bool = False, fault: str = ""
@@ -44,28 +57,22 @@ def fork_server(
     """
     with tempfile.TemporaryDirectory(prefix="rw-") as sockets:
         path = f"{sockets}/f"
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        listener.bind(path)
-        listener.listen(16)
-        pid = os.fork()
-        if pid == 0:
-            sys.path.insert(0, str(folder))
-            os.setpgid(0, 0)
-            # Not those that the test runner has put in their places.
-            sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
-            sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
-            if handles_signals:
-                signal.signal(signal.SIGTERM, lambda *_: (folder / "handled").touch())
-            fault_points._wanted, fault_points._marker = fault, str(folder / "died")
-            ForkServer(listener).serve(lambda: False)
-            os._exit(0)
-        listener.close()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+            listener.bind(path)
+            listener.listen(16)
+            descriptor = listener.fileno()
+            arguments = [str(descriptor), str(folder), "yes" if handles_signals else "", fault]
+            server = subprocess.Popen(
+                [sys.executable, "-c", SERVER, *arguments],
+                pass_fds=[descriptor],
+                process_group=0,
+                stdin=subprocess.DEVNULL,
+            )
         try:
-            yield path, pid
+            yield path, server.pid
         finally:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
+            server.kill()
+            server.wait()
 
 
 Request = Callable[..., ChildRequest]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -95,8 +96,13 @@ class LogWatchConformance:
         assert other.wait_for(3) == [1, 2, 3]
         report(storage, run.run_id, None)
         assert other.wait_for(4) == [1, 2, 3, 4]
-        assert positions(failing.records) == [1]
-        assert [r.exc_info[0] for r in caplog.records if r.exc_info] == [ZeroDivisionError]
+        assert failing.wait_for(1) == [1]
+        told: list[object] = []
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while not told and time.monotonic() < deadline:
+            told = [record.exc_info[0] for record in caplog.records if record.exc_info]
+            time.sleep(0.01)
+        assert told == [ZeroDivisionError]
 
     def test_a_callback_may_end_its_own_watch(self, storage: InstanceStorage) -> None:
         run, logs = add_run(storage), storage.event_log_storage
