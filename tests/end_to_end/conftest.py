@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
 FULL = os.environ.get("RUNWIRE_TORTURE") == "full"
@@ -195,7 +195,7 @@ class Subscriber(threading.Thread):
             try:
                 if self._follow():
                     return
-            except (OSError, ConnectionClosed, TimeoutError):
+            except (OSError, WebSocketException, TimeoutError):
                 time.sleep(0.05)
         self.failure = "the stream did not complete in time"
 

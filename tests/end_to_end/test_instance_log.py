@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 import pytest
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
 from tests.end_to_end.conftest import (
@@ -108,7 +108,7 @@ class Follower(threading.Thread):
         while not (self.is_done or self.failure) and time.monotonic() < end:
             try:
                 self._follow(self.chance.randrange(1, 30))
-            except (OSError, ConnectionClosed, TimeoutError):
+            except (OSError, WebSocketException, TimeoutError):
                 time.sleep(0.05)
 
     def _follow(self, count: int) -> None:
