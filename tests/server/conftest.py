@@ -18,7 +18,7 @@ from starlette.applications import Starlette
 from strawberry.types import Info
 from websockets.asyncio.client import ClientConnection, connect
 
-from runwire.api.context import Principal
+from runwire.api.context import OperationContext, Principal
 from runwire.api.errors import PublicErrors
 from runwire.api.schema import RunwireSchema
 from runwire.errors import CursorInvalidError, StorageUnavailableError
@@ -29,7 +29,7 @@ from runwire.server.settings import AppSettings, Limits
 
 
 @dataclass(eq=False)
-class TryContext:
+class TryContext(OperationContext):
     """What one operation was given. `ended` is shared by all: subscriptions tell there that they end."""
 
     principal: Principal

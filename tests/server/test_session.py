@@ -11,6 +11,7 @@ from typing import Any, cast
 from starlette.websockets import WebSocket, WebSocketState
 
 from runwire.server.auth import ANYBODY
+from runwire.server.cohorts import Cohorts
 from runwire.server.operations import Operations
 from runwire.server.settings import Limits
 from runwire.server.websocket.protocol import Protocol
@@ -50,7 +51,7 @@ async def test_a_stream_that_always_has_more_lets_the_others_have_their_turn() -
     operations = Operations(SCHEMA, lambda p: TryContext(p, [], ended), limits)
     socket = GreedySocket()
     protocol = Protocol(lambda payload: ANYBODY, 10)
-    session = Session(cast(WebSocket, socket), protocol, operations, limits)
+    session = Session(cast(WebSocket, socket), protocol, Cohorts(operations), limits)
     running = asyncio.create_task(session.run())
     socket.say(type="connection_init")
     query = "subscription { count(to: 500) }"

@@ -36,7 +36,32 @@ class Loader(Protocol):
 L = TypeVar("L", bound=Loader)
 
 
-class ApiContext:
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """How far a resumable stream has come.
+
+    Attributes:
+        cursor: that of the last item that it covers; whoever goes on from it misses nothing.
+        caught_up: whether it reaches the head, so that what follows is live.
+    """
+
+    cursor: str
+    caught_up: bool
+
+
+class OperationContext:
+    """What the server and a resumable stream tell each other.
+
+    Attributes:
+        resume_after: the cursor to start from, whatever the operation says; None for what it says.
+        covered: how far the stream has come with the message that it gave last; None where it has no cursors.
+    """
+
+    resume_after: str | None = None
+    covered: Covered | None = None
+
+
+class ApiContext(OperationContext):
     """The instance and what an operation needs to ask it.
 
     The server makes one for each operation. A loader that resolvers ask for is made on first use and lives

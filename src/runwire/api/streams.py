@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import strawberry
 
-from runwire.api.context import ApiContext
+from runwire.api.context import ApiContext, Covered
 from runwire.events.cursor import HEAD, Cursor, CursorScope
 
 
@@ -26,6 +28,15 @@ class StreamBatch:
     )
 
 
+B = TypeVar("B", bound=StreamBatch)
+
+
+def covering(context: ApiContext, message: B) -> B:
+    """A message, having told the server how far the stream has come with it."""
+    context.covered = Covered(message.end_cursor, message.caught_up)
+    return message
+
+
 async def instance_position(context: ApiContext, after: str | None) -> int:
     """The position of the instance-wide log after which a stream starts.
 
@@ -36,7 +47,7 @@ async def instance_position(context: ApiContext, after: str | None) -> int:
     Raises:
         CursorInvalidError: it is malformed, of another log, or ahead of this one.
     """
-    place = await context.instance_feed.place()
+    place, after = await context.instance_feed.place(), context.resume_after or after
     if after is None:
         return place.purged_position
     if after == HEAD:

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
-from runwire.api.context import ApiContext, Principal
+from runwire.api.context import ApiContext, OperationContext, Principal
 from runwire.api.schema import schema
 from runwire.feed import DaemonFeed, InstanceFeed, RunFeed
 from runwire.instance import Instance
@@ -69,7 +69,7 @@ def create_app(instance: Instance, workspace: Workspace, *, settings: AppSetting
 
 def assemble(
     schema: strawberry.Schema,
-    make_context: Callable[[Principal], object],
+    make_context: Callable[[Principal], OperationContext],
     settings: AppSettings,
     lifespan: Lifespan | None = None,
 ) -> Starlette:

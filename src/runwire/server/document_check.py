@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from graphql import DocumentNode, GraphQLError, parse
+from graphql import (
+    SKIP,
+    DocumentNode,
+    FieldNode,
+    GraphQLError,
+    OperationDefinitionNode,
+    VariableNode,
+    Visitor,
+    VisitorAction,
+    parse,
+    visit,
+)
 from strawberry.extensions import SchemaExtension
 from strawberry.schema.schema import validate_document
 from strawberry.types.execution import ExecutionContext
@@ -23,6 +34,42 @@ class Document:
 
     parsed: DocumentNode
     errors: list[GraphQLError] | None
+    _cursor_variables: dict[str | None, frozenset[str]] = field(default_factory=dict)
+
+    def cursor_variables(self, operation: OperationDefinitionNode) -> frozenset[str]:
+        """The variables that say nothing but where a stream of this document starts: `after` of a root field."""
+        name = None if operation.name is None else operation.name.value
+        if name not in self._cursor_variables:
+            counts = _count_variables(self.parsed)
+            self._cursor_variables[name] = frozenset(
+                argument.value.name.value
+                for node in operation.selection_set.selections
+                if isinstance(node, FieldNode)
+                for argument in node.arguments or ()
+                if argument.name.value == "after"
+                and isinstance(argument.value, VariableNode)
+                and counts[argument.value.name.value] == 1
+            )
+        return self._cursor_variables[name]
+
+
+def _count_variables(document: DocumentNode) -> Counter[str]:
+    """How often the variables of a document are used."""
+    counter = _VariableCounter()
+    visit(document, counter)
+    return counter.counts
+
+
+class _VariableCounter(Visitor):
+    def __init__(self) -> None:
+        super().__init__()
+        self.counts: Counter[str] = Counter()
+
+    def enter_variable_definition(self, *_: object) -> VisitorAction:
+        return SKIP
+
+    def enter_variable(self, node: VariableNode, *_: object) -> None:
+        self.counts[node.name.value] += 1
 
 
 class Documents:

@@ -8,6 +8,7 @@ from starlette.websockets import WebSocket
 
 from runwire.api.context import Principal
 from runwire.server.auth import TokenAuth
+from runwire.server.cohorts import Cohorts
 from runwire.server.ide.pages import GraphiQL
 from runwire.server.negotiation import takes_html
 from runwire.server.operations import Operations
@@ -26,6 +27,7 @@ class Endpoint:
         self, operations: Operations, auth: TokenAuth, graphiql: GraphiQL, limits: Limits
     ) -> None:
         self._operations = operations
+        self._cohorts = Cohorts(operations)
         self._auth = auth
         self._graphiql = graphiql
         self._limits = limits
@@ -57,6 +59,6 @@ class Endpoint:
         protocol = Protocol(admit, self._limits.operations)
         self._sockets += 1
         try:
-            await Session(socket, protocol, self._operations, self._limits).run()
+            await Session(socket, protocol, self._cohorts, self._limits).run()
         finally:
             self._sockets -= 1

@@ -6,17 +6,21 @@ import copy
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, TypeAlias
 
 import strawberry
 from graphql import GraphQLError, OperationType, get_operation_ast
 from strawberry.types.execution import PreExecutionError, StreamExecutionResult
 
-from runwire.api.context import Principal
+from runwire.api.context import Covered, OperationContext, Principal
 from runwire.api.errors import public_error
 from runwire.server.document_check import DocumentCheck, Documents
+from runwire.server.encoding import encode_json, encode_variables
 from runwire.server.requests import GraphQLRequest
 from runwire.server.settings import Limits
+
+StreamKey: TypeAlias = tuple[str, str | None, bytes, Principal]
 
 ONE_ANSWER = frozenset({OperationType.QUERY, OperationType.MUTATION})
 """The operations that have exactly one answer."""
@@ -24,17 +28,24 @@ ONE_ANSWER = frozenset({OperationType.QUERY, OperationType.MUTATION})
 ANY_OPERATION = frozenset(OperationType)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Answer:
     """One result of an operation, ready to be written.
 
     Attributes:
         payload: `data` and `errors`, in the shape of the GraphQL specification.
         was_executed: False when the request was refused before anything was executed; then there is no `data`.
+        covered: how far a resumable stream has come with it; None for what has no cursors.
     """
 
     payload: dict[str, Any]
     was_executed: bool = True
+    covered: Covered | None = None
+
+    @cached_property
+    def text(self) -> str:
+        """The payload as JSON; encoded once, whoever it is sent to."""
+        return encode_json(self.payload).decode()
 
 
 class Operations:
@@ -49,7 +60,7 @@ class Operations:
     def __init__(
         self,
         schema: strawberry.Schema,
-        make_context: Callable[[Principal], object],
+        make_context: Callable[[Principal], OperationContext],
         limits: Limits,
     ) -> None:
         self._documents = documents = Documents(limits)
@@ -62,26 +73,54 @@ class Operations:
         request: GraphQLRequest,
         principal: Principal,
         allowed: frozenset[OperationType] = ANY_OPERATION,
+        resume_after: str | None = None,
     ) -> AsyncGenerator[Answer, None]:
-        """The results of an operation: one of a query or mutation, any number of a subscription."""
+        """The results of an operation: one of a query or mutation, any number of a subscription.
+
+        Args:
+            request: the operation.
+            principal: who asks.
+            allowed: which operations are executed here.
+            resume_after: the cursor that a resumable stream goes on from; None for what the request says.
+        """
         problem = self._problem(request, allowed)
         if problem is not None:
             yield Answer({"errors": [{"message": problem}]}, was_executed=False)
             return
+        context = self._make_context(principal)
+        context.resume_after = resume_after
         results = await self._schema.stream(
             request.query,
             variable_values=request.variables,
             operation_name=request.operation_name,
-            context_value=self._make_context(principal),
+            context_value=context,
         )
         async with aclosing(results):
             async for result in results:
-                yield _answer(result)
+                covered, context.covered = context.covered, None
+                yield _answer(result, covered)
 
     async def execute(self, request: GraphQLRequest, principal: Principal) -> Answer:
         """The result of a query or mutation."""
         async with aclosing(self.stream(request, principal, ONE_ANSWER)) as answers:
             return await anext(answers)
+
+    def stream_key(self, request: GraphQLRequest, principal: Principal) -> StreamKey | None:
+        """What subscriptions have in common that give the same messages from the same cursor on.
+
+        None for what is no subscription, or cannot be executed.
+        """
+        try:
+            document = self._documents.read(request.query)
+        except GraphQLError:
+            return None
+        operation = get_operation_ast(document.parsed, request.operation_name)
+        if operation is None or operation.operation is not OperationType.SUBSCRIPTION:
+            return None
+        given = dict(request.variables or {})
+        for name in document.cursor_variables(operation):
+            given.pop(name, None)
+        return request.query, request.operation_name, encode_variables(given), principal
 
     def _problem(self, request: GraphQLRequest, allowed: frozenset[OperationType]) -> str | None:
         """Why a document has no operation to execute here; one that does not parse is told of later."""
@@ -106,7 +145,7 @@ def error_of_fault(fault: Exception) -> dict[str, Any]:
     return dict(public_error(GraphQLError("", original_error=fault)).formatted)
 
 
-def _answer(result: StreamExecutionResult) -> Answer:
+def _answer(result: StreamExecutionResult, covered: Covered | None) -> Answer:
     if not isinstance(result, strawberry.types.ExecutionResult):
         raise TypeError(f"{type(result).__name__}: nothing is delivered incrementally")
     errors = result.errors or []
@@ -117,4 +156,4 @@ def _answer(result: StreamExecutionResult) -> Answer:
     payload: dict[str, Any] = {} if refused else {"data": result.data}
     if errors:
         payload["errors"] = [error.formatted for error in errors]
-    return Answer(payload, was_executed=not refused)
+    return Answer(payload, not refused, covered)

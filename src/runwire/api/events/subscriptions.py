@@ -16,7 +16,7 @@ from runwire.api.events.inputs import EventRecordsFilter
 from runwire.api.events.types import EventRecord, EventRow, row_of
 from runwire.api.rows import given, result
 from runwire.api.scalars import Long
-from runwire.api.streams import StreamBatch, instance_cursor, instance_position
+from runwire.api.streams import StreamBatch, covering, instance_cursor, instance_position
 from runwire.api.user_errors import InputInvalid
 from runwire.errors import CursorExpiredError, CursorInvalidError, InputInvalidError
 from runwire.feed import Coverage, InstanceTailBatch, Wanted
@@ -93,7 +93,7 @@ async def _batches(
             context.renew()
             start = coverage.extend(batch, is_empty=not batch.entries, now=loop.time())
             if start is not None:
-                yield _message(batch, start)
+                yield covering(context, _message(batch, start))
 
 
 def _message(batch: InstanceTailBatch, start: int) -> EventRecordBatch:

@@ -19,7 +19,7 @@ from runwire.api.rows import field, given, result, view
 from runwire.api.runs.inputs import RunsFilter
 from runwire.api.runs.types import Run
 from runwire.api.scalars import Long
-from runwire.api.streams import StreamBatch, instance_cursor, instance_position
+from runwire.api.streams import StreamBatch, covering, instance_cursor, instance_position
 from runwire.api.user_errors import InputInvalid
 from runwire.errors import CursorExpiredError, CursorInvalidError, InputInvalidError
 from runwire.feed import CHANGES_OF_RUNS, Coverage, InstanceTailBatch, RunChanges
@@ -137,4 +137,4 @@ async def _batches(
             found = changes.of(batch)
             start = coverage.extend(batch, is_empty=not found, now=loop.time())
             if start is not None:
-                yield RunChangeBatch.of(batch, found, start)
+                yield covering(context, RunChangeBatch.of(batch, found, start))

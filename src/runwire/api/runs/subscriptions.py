@@ -17,7 +17,7 @@ from runwire.api.rows import given, result
 from runwire.api.runs.errors import RunNotFound
 from runwire.api.runs.running_counts import RunningCounts, selects
 from runwire.api.runs.types import Run
-from runwire.api.streams import StreamBatch
+from runwire.api.streams import StreamBatch, covering
 from runwire.errors import CursorExpiredError, CursorInvalidError, RunNotFoundError
 from runwire.events.cursor import HEAD, Cursor, CursorScope
 from runwire.events.entry import storable_text
@@ -107,7 +107,7 @@ async def run_events(
                 context.renew()
                 if running is not None:
                     running.go_on(batch.run, batch.records)
-                yield RunEventBatch.of(batch, matching)
+                yield covering(context, RunEventBatch.of(batch, matching))
     except RunNotFoundError as error:
         yield RunNotFound.of(error)
     except CursorInvalidError as error:
@@ -117,6 +117,7 @@ async def run_events(
 
 
 async def _position(context: ApiContext, record: RunRecord, after: str | None) -> int:
+    after = context.resume_after or after
     if after is None:
         return 0
     head = (await context.feed.head(record)).position

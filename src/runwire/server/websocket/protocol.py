@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from runwire.api.context import Principal
+from runwire.server.encoding import encode_json
 from runwire.server.requests import GraphQLRequest, MalformedError
 from runwire.server.websocket.messages import (
     Complete,
@@ -130,9 +131,9 @@ class Protocol:
         return operation
 
 
-def next_message(operation_id: str, payload: dict[str, Any]) -> dict[str, Any]:
-    """One result of an operation."""
-    return {"id": operation_id, "type": "next", "payload": payload}
+def next_message(operation_id: str, payload: str) -> str:
+    """One result of an operation, as JSON around a payload that is JSON already."""
+    return f'{{"id":{encode_json(operation_id).decode()},"type":"next","payload":{payload}}}'
 
 
 def error_message(operation_id: str, errors: list[dict[str, Any]]) -> dict[str, Any]:

@@ -8,8 +8,9 @@ from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
+from runwire.server.cohorts import Cohorts
 from runwire.server.encoding import encode_json
-from runwire.server.operations import Operations, error_of_fault
+from runwire.server.operations import error_of_fault
 from runwire.server.settings import Limits
 from runwire.server.websocket.messages import SUBPROTOCOL
 from runwire.server.websocket.protocol import (
@@ -28,11 +29,11 @@ class Session:
     """Serves one socket until either side closes it."""
 
     def __init__(
-        self, socket: WebSocket, protocol: Protocol, operations: Operations, limits: Limits
+        self, socket: WebSocket, protocol: Protocol, cohorts: Cohorts, limits: Limits
     ) -> None:
         self._socket = socket
         self._protocol = protocol
-        self._operations = operations
+        self._cohorts = cohorts
         self._init_seconds = limits.init_seconds
         self._tasks: dict[Operation, asyncio.Task[None]] = {}
 
@@ -113,18 +114,21 @@ class Session:
 
     async def _send_results(self, operation: Operation) -> dict[str, Any]:
         """Sends the results of an operation; returns its last message, not sent yet."""
-        results = self._operations.stream(operation.request, operation.principal)
+        results = self._cohorts.stream(operation.request, operation.principal)
         async with aclosing(results):
             async for answer in results:
                 if not answer.was_executed:
                     return error_message(operation.id, answer.payload["errors"])
-                await self._send(next_message(operation.id, answer.payload))
+                await self._send_text(next_message(operation.id, answer.text))
         return complete_message(operation.id)
 
     async def _send(self, message: dict[str, Any]) -> None:
+        await self._send_text(encode_json(message).decode())
+
+    async def _send_text(self, text: str) -> None:
         if self._socket.application_state is not WebSocketState.CONNECTED:
             raise WebSocketDisconnect(1006)
-        await self._socket.send_text(encode_json(message).decode())
+        await self._socket.send_text(text)
         # A send that need not wait does not let others run: a fast stream would have the loop to itself, and
         # the loop could not even see that the socket is gone.
         await asyncio.sleep(0)

@@ -1,0 +1,220 @@
+"""Streams that are executed once for all who ask for the same.
+
+Subscriptions with the same document, operation, variables without the cursor, and principal give the same
+messages once they are at the same cursor. Such subscribers form a cohort: what follows is executed once, encoded
+once, and sent to each under its own operation id. A subscriber begins with a stream of its own, from wherever it
+wants; when that has caught up, its stream becomes the cohort's, or, where there is a cohort already, the
+subscriber joins it as soon as both are at the same cursor. Nobody waits for anybody: the cohort keeps the messages
+that a member has not taken yet, as far as they fit, and a member that falls behind them goes on with a stream of
+its own, from its own cursor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from runwire.api.context import Principal
+from runwire.server.operations import Answer, Operations, StreamKey, error_of_fault
+from runwire.server.requests import GraphQLRequest
+
+MAX_CHARACTERS = 1024 * 1024
+"""What a cohort keeps at the most for members that have not taken it, beside the newest message."""
+
+_KEPT = 16
+"""How many messages a cohort keeps though everybody has taken them, so that others can join where they end."""
+
+Answers = AsyncGenerator[Answer, None]
+
+
+class Cohorts:
+    """Has subscriptions that ask for the same share one execution. All of it belongs to one event loop.
+
+    Args:
+        operations: executes operations.
+        max_characters: what a cohort keeps for members that are behind.
+    """
+
+    def __init__(self, operations: Operations, *, max_characters: int = MAX_CHARACTERS) -> None:
+        self._operations = operations
+        self._max_characters = max_characters
+        self._cohorts: dict[StreamKey, _Cohort] = {}
+
+    def __len__(self) -> int:
+        """How many cohorts there are."""
+        return len(self._cohorts)
+
+    async def stream(self, request: GraphQLRequest, principal: Principal) -> Answers:
+        """The results of an operation, as `Operations.stream` gives them."""
+        key, cursor = self._operations.stream_key(request, principal), None
+        while True:
+            own = self._operations.stream(request, principal, resume_after=cursor)
+            cohort: _Cohort | None = None
+            try:
+                async for answer in own:
+                    yield answer
+                    if key is not None and answer.covered is not None:
+                        cohort = self._join(key, own, answer)
+                        if cohort is not None:
+                            break
+                else:
+                    return
+            finally:
+                if cohort is None or cohort.source is not own:
+                    await own.aclose()
+            member = cohort.enter(answer)
+            try:
+                while (shared := await cohort.next(member)) is not None:
+                    yield shared
+            finally:
+                if cohort.leave(member):
+                    await self._abandon(key, cohort)
+            if member.is_over:
+                return
+            cursor = member.cursor
+
+    def _join(self, key: StreamKey, own: Answers, answer: Answer) -> _Cohort | None:
+        """The cohort to go on with after an answer; None to go on alone."""
+        cohort = self._cohorts.get(key)
+        if cohort is not None:
+            return cohort if cohort.covers(answer) else None
+        if answer.covered is None or not answer.covered.caught_up:
+            return None
+        cohort = self._cohorts[key] = _Cohort(own, answer.covered.cursor, self._max_characters)
+        cohort.start(lambda: self._forget(key, cohort))
+        return cohort
+
+    def _forget(self, key: StreamKey, cohort: _Cohort) -> None:
+        if self._cohorts.get(key) is cohort:
+            del self._cohorts[key]
+
+    async def _abandon(self, key: StreamKey, cohort: _Cohort) -> None:
+        self._forget(key, cohort)
+        await cohort.stop()
+
+
+@dataclass(slots=True, eq=False)
+class _Member:
+    """Where a subscriber is in the messages of its cohort.
+
+    Attributes:
+        number: that of the next message that it takes.
+        cursor: that of the last item which it has, None before the first.
+        is_over: whether the stream has ended, and it has everything.
+    """
+
+    number: int
+    cursor: str | None
+    is_over: bool = False
+
+
+class _Cohort:
+    """The messages that follow a cursor, and those who take them.
+
+    Args:
+        source: the stream, which has come to the cursor.
+        cursor: the cursor.
+        max_characters: what is kept at the most, beside the newest message.
+    """
+
+    def __init__(self, source: Answers, cursor: str, max_characters: int) -> None:
+        self.source = source
+        self._max_characters = max_characters
+        self._members: set[_Member] = set()
+        self._messages: deque[Answer] = deque()
+        self._start, self._characters = 0, 0
+        self._start_cursor: str | None = cursor
+        self._has_ended = self._has_stopped = False
+        self._changed = asyncio.Event()
+        self._leading: asyncio.Task[None] | None = None
+
+    def start(self, ended: Callable[[], object]) -> None:
+        """Begins to read the stream; `ended` is called when it has ended."""
+        self._leading = asyncio.create_task(self._lead(ended), name="cohort of a stream")
+
+    async def stop(self) -> None:
+        """Ends without anybody left."""
+        if self._leading is not None:
+            self._leading.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._leading
+
+    def covers(self, answer: Answer) -> bool:
+        """Whether it has what follows an answer, from the next message on."""
+        return self._number_after(answer) is not None
+
+    def enter(self, answer: Answer) -> _Member:
+        """Has a subscriber take what follows an answer; where that is gone, it learns so at once."""
+        number = self._number_after(answer)
+        cursor = None if answer.covered is None else answer.covered.cursor
+        member = _Member(-1 if number is None else number, cursor)
+        self._members.add(member)
+        return member
+
+    def leave(self, member: _Member) -> bool:
+        """Has a subscriber go; whether it was the last one."""
+        self._members.discard(member)
+        return not self._members
+
+    async def next(self, member: _Member) -> Answer | None:
+        """The next message for a member; None when there is none here, because the stream is over or it is behind."""
+        while True:
+            index = member.number - self._start
+            if index < 0:
+                return None
+            if index < len(self._messages):
+                answer = self._messages[index]
+                member.number += 1
+                if answer.covered is not None:
+                    member.cursor = answer.covered.cursor
+                return answer
+            if self._has_stopped:
+                member.is_over = self._has_ended
+                return None
+            await self._changed.wait()
+
+    async def _lead(self, ended: Callable[[], object]) -> None:
+        try:
+            async for answer in self.source:
+                self._append(answer)
+            self._has_ended = True
+        except Exception as fault:  # noqa: BLE001 - it is logged with its id
+            self._append(Answer({"errors": [error_of_fault(fault)]}, was_executed=False))
+            self._has_ended = True
+        finally:
+            self._has_stopped = True
+            ended()
+            self._wake()
+            await self.source.aclose()
+
+    def _append(self, answer: Answer) -> None:
+        self._messages.append(answer)
+        self._characters += len(answer.text)
+        taken = min(member.number for member in self._members) if self._members else 0
+        while len(self._messages) > 1 and (
+            self._characters > self._max_characters
+            or (self._start < taken and len(self._messages) > _KEPT)
+        ):
+            gone = self._messages.popleft()
+            self._characters -= len(gone.text)
+            self._start += 1
+            self._start_cursor = None if gone.covered is None else gone.covered.cursor
+        self._wake()
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    def _number_after(self, answer: Answer) -> int | None:
+        """The number of the message that follows what an answer covers."""
+        if answer.covered is None:
+            return None
+        cursor = answer.covered.cursor
+        for index in range(len(self._messages) - 1, -1, -1):
+            covered = self._messages[index].covered
+            if covered is not None and covered.cursor == cursor:
+                return self._start + index + 1
+        return self._start if cursor == self._start_cursor else None
