@@ -42,6 +42,9 @@ def entry(kind: InstanceEventKind, run_id: str = "r1", **event: Any) -> Instance
     )
 
 
+STARTING, START = (entry(K.EVENT, stored_type=each) for each in ("RUN_STARTING", "RUN_START"))
+
+
 def tell(
     changes: RunChanges, entries: Iterable[InstanceLogRecord], *runs: RunRecord
 ) -> list[tuple[str, str, bool]]:
@@ -91,9 +94,33 @@ def test_a_run_that_ceases_to_match_is_told_once_as_such() -> None:
     changes = RunChanges(QUEUED)
     assert tell(changes, [entry(K.EVENT)], run()) == [("UPDATED", "r1", True)]
     started = run(RunStatus.STARTED)
-    assert tell(changes, [entry(K.EVENT)], started) == [("UPDATED", "r1", False)]
-    assert tell(changes, [entry(K.EVENT), entry(K.RUN_TAGGED)], started) == []
+    assert tell(changes, [STARTING], started) == [("UPDATED", "r1", False)]
+    assert tell(changes, [START, entry(K.RUN_TAGGED), START], started) == []
     assert tell(changes, [entry(K.RUN_DELETED)]) == []
+
+
+def test_what_is_told_does_not_depend_on_how_new_the_row_is() -> None:
+    """Somebody's page may have the run as it was between an entry and the row that was read for it."""
+    changes = RunChanges(QUEUED)
+    started = run(RunStatus.STARTED)
+    assert tell(changes, [STARTING], started) == [("UPDATED", "r1", False)]
+    # It was put back, and no longer is when the row is read: whoever saw it so has to be told.
+    told = tell(changes, [entry(K.EVENT), STARTING, START], started)
+    assert told == [("UPDATED", "r1", False)] * 2
+
+
+def test_a_run_whose_tags_do_not_match_is_told_once_until_they_change() -> None:
+    changes = RunChanges(RunsFilter(tags=(TagFilter("team", frozenset({"a"})),)))
+    other = run(team="b")
+    assert tell(changes, [STARTING, START], other) == [("UPDATED", "r1", False)]
+    assert tell(changes, [entry(K.RUN_TAGGED), START], other) == [("UPDATED", "r1", False)]
+
+
+def test_a_run_that_is_excluded_by_time_is_always_told() -> None:
+    """Its row may have been excluded later than by the entry."""
+    changes = RunChanges(RunsFilter(updated_at=TimeRange(before=0.0)))
+    told = tell(changes, [STARTING, START, entry(K.RUN_TAGGED)], run())
+    assert told == [("UPDATED", "r1", False)] * 3
 
 
 def test_a_run_that_matches_again_is_told_again() -> None:
@@ -150,8 +177,8 @@ def test_what_is_remembered_is_bounded_and_what_is_forgotten_is_told_again(
     changes = RunChanges(QUEUED)
     for run_id in ("r1", "r2", "r3"):
         started = run(RunStatus.STARTED, run_id)
-        assert tell(changes, [entry(K.EVENT, run_id)], started) == [("UPDATED", run_id, False)]
+        assert tell(changes, [replace(START, run_id=run_id)], started) == [("UPDATED", run_id, False)]
     third, first = run(RunStatus.STARTED, "r3"), run(RunStatus.STARTED, "r1")
-    assert tell(changes, [entry(K.EVENT, "r3")], third) == []
-    assert tell(changes, [entry(K.EVENT, "r1")], first) == [("UPDATED", "r1", False)]
+    assert tell(changes, [replace(START, run_id="r3")], third) == []
+    assert tell(changes, [replace(START, run_id="r1")], first) == [("UPDATED", "r1", False)]
     assert len(changes._outside) == 2

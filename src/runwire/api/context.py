@@ -42,10 +42,12 @@ class Covered:
 
     Attributes:
         cursor: that of the last item that it covers; whoever goes on from it misses nothing.
+        position: that item's, which grows along the stream.
         caught_up: whether it reaches the head, so that what follows is live.
     """
 
     cursor: str
+    position: int
     caught_up: bool
 
 

@@ -31,9 +31,9 @@ class StreamBatch:
 B = TypeVar("B", bound=StreamBatch)
 
 
-def covering(context: ApiContext, message: B) -> B:
-    """A message, having told the server how far the stream has come with it."""
-    context.covered = Covered(message.end_cursor, message.caught_up)
+def covering(context: ApiContext, message: B, position: int) -> B:
+    """A message, having told the server how far the stream has come with it: to a position, that of its end."""
+    context.covered = Covered(message.end_cursor, position, message.caught_up)
     return message
 
 

@@ -17,7 +17,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from runwire.api.context import Principal
+from runwire.api.context import Covered, Principal
 from runwire.server.operations import Answer, Operations, StreamKey, error_of_fault
 from runwire.server.requests import GraphQLRequest
 
@@ -57,7 +57,7 @@ class Cohorts:
                 async for answer in own:
                     yield answer
                     if key is not None and answer.covered is not None:
-                        cohort = self._join(key, own, answer)
+                        cohort = await self._join(key, own, answer.covered)
                         if cohort is not None:
                             break
                 else:
@@ -65,7 +65,8 @@ class Cohorts:
             finally:
                 if cohort is None or cohort.source is not own:
                     await own.aclose()
-            member = cohort.enter(answer)
+            assert answer.covered is not None
+            member = cohort.enter(answer.covered)
             try:
                 while (shared := await cohort.next(member)) is not None:
                     yield shared
@@ -76,14 +77,17 @@ class Cohorts:
                 return
             cursor = member.cursor
 
-    def _join(self, key: StreamKey, own: Answers, answer: Answer) -> _Cohort | None:
-        """The cohort to go on with after an answer; None to go on alone."""
+    async def _join(self, key: StreamKey, own: Answers, covered: Covered) -> _Cohort | None:
+        """The cohort that has what follows, begun with one's own stream if need be; None to go on alone."""
         cohort = self._cohorts.get(key)
         if cohort is not None:
-            return cohort if cohort.covers(answer) else None
-        if answer.covered is None or not answer.covered.caught_up:
+            # It may be about to give what one's own stream was the first to give.
+            await cohort.reach(covered.position)
+            if cohort.covers(covered):
+                return cohort
+        if key in self._cohorts or not covered.caught_up:
             return None
-        cohort = self._cohorts[key] = _Cohort(own, answer.covered.cursor, self._max_characters)
+        cohort = self._cohorts[key] = _Cohort(own, covered, self._max_characters)
         cohort.start(lambda: self._forget(key, cohort))
         return cohort
 
@@ -115,18 +119,19 @@ class _Cohort:
     """The messages that follow a cursor, and those who take them.
 
     Args:
-        source: the stream, which has come to the cursor.
-        cursor: the cursor.
+        source: the stream.
+        covered: how far it has come.
         max_characters: what is kept at the most, beside the newest message.
     """
 
-    def __init__(self, source: Answers, cursor: str, max_characters: int) -> None:
+    def __init__(self, source: Answers, covered: Covered, max_characters: int) -> None:
         self.source = source
         self._max_characters = max_characters
         self._members: set[_Member] = set()
         self._messages: deque[Answer] = deque()
         self._start, self._characters = 0, 0
-        self._start_cursor: str | None = cursor
+        self._start_cursor: str | None = covered.cursor
+        self._position = covered.position
         self._has_ended = self._has_stopped = False
         self._changed = asyncio.Event()
         self._leading: asyncio.Task[None] | None = None
@@ -142,15 +147,19 @@ class _Cohort:
             with suppress(asyncio.CancelledError):
                 await self._leading
 
-    def covers(self, answer: Answer) -> bool:
-        """Whether it has what follows an answer, from the next message on."""
-        return self._number_after(answer) is not None
+    async def reach(self, position: int) -> None:
+        """Waits until it has come to a position, or has ended."""
+        while self._position < position and not self._has_stopped:
+            await self._changed.wait()
 
-    def enter(self, answer: Answer) -> _Member:
-        """Has a subscriber take what follows an answer; where that is gone, it learns so at once."""
-        number = self._number_after(answer)
-        cursor = None if answer.covered is None else answer.covered.cursor
-        member = _Member(-1 if number is None else number, cursor)
+    def covers(self, covered: Covered) -> bool:
+        """Whether it has what follows, from the next message on."""
+        return not self._has_stopped and self._number_after(covered) is not None
+
+    def enter(self, covered: Covered) -> _Member:
+        """Has a subscriber take what follows; where that is gone, it learns so at once."""
+        number = self._number_after(covered)
+        member = _Member(-1 if number is None else number, covered.cursor)
         self._members.add(member)
         return member
 
@@ -192,6 +201,8 @@ class _Cohort:
 
     def _append(self, answer: Answer) -> None:
         self._messages.append(answer)
+        if answer.covered is not None:
+            self._position = answer.covered.position
         self._characters += len(answer.text)
         taken = min(member.number for member in self._members) if self._members else 0
         while len(self._messages) > 1 and (
@@ -208,13 +219,10 @@ class _Cohort:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    def _number_after(self, answer: Answer) -> int | None:
-        """The number of the message that follows what an answer covers."""
-        if answer.covered is None:
-            return None
-        cursor = answer.covered.cursor
+    def _number_after(self, covered: Covered) -> int | None:
+        """The number of the message that follows; None where no message ends there."""
         for index in range(len(self._messages) - 1, -1, -1):
-            covered = self._messages[index].covered
-            if covered is not None and covered.cursor == cursor:
+            told = self._messages[index].covered
+            if told is not None and told.cursor == covered.cursor:
                 return self._start + index + 1
-        return self._start if cursor == self._start_cursor else None
+        return self._start if covered.cursor == self._start_cursor else None

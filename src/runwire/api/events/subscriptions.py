@@ -93,7 +93,7 @@ async def _batches(
             context.renew()
             start = coverage.extend(batch, is_empty=not batch.entries, now=loop.time())
             if start is not None:
-                yield covering(context, _message(batch, start))
+                yield covering(context, _message(batch, start), batch.to_position)
 
 
 def _message(batch: InstanceTailBatch, start: int) -> EventRecordBatch:

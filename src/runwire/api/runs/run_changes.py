@@ -137,4 +137,6 @@ async def _batches(
             found = changes.of(batch)
             start = coverage.extend(batch, is_empty=not found, now=loop.time())
             if start is not None:
-                yield covering(context, RunChangeBatch.of(batch, found, start))
+                yield covering(
+                    context, RunChangeBatch.of(batch, found, start), batch.to_position
+                )

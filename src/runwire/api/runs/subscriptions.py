@@ -107,7 +107,7 @@ async def run_events(
                 context.renew()
                 if running is not None:
                     running.go_on(batch.run, batch.records)
-                yield covering(context, RunEventBatch.of(batch, matching))
+                yield covering(context, RunEventBatch.of(batch, matching), batch.to_position)
     except RunNotFoundError as error:
         yield RunNotFound.of(error)
     except CursorInvalidError as error:
