@@ -1,25 +1,26 @@
-"""Live latency, from before an event is written to when a client has read it.
+"""Live streams: the time from before an event is written to when a client has read it, and what a delivery costs.
 
-A process writes, the server follows, clients of this process read. The floor is a websocket server that
-does nothing but pass each message on to all clients.
+A process writes, the server follows, cheap clients of this process read; all share the machine. The floor of each
+is a server on the same foundation that does nothing but send each message, prebuilt, to all clients. What
+Strawberry's own application makes of the same schema is the baseline of the cost.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
 import statistics
+import sys
 import tempfile
-import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.typing import Subprotocol
-
+from benchmarks.listeners import Listener, Tally, listen, subscribing
 from benchmarks.programs import first_line, program, served
 from benchmarks.table import Row
 from runwire import clock
@@ -29,88 +30,166 @@ from runwire.storages.sqlite import SqliteStorage
 
 EVENTS = 400
 PER_SECOND = 100
-SUBSCRIBERS = (1, 20)
-AIM_MS = 60.0
-PATIENCE_SECONDS = 60
-SUBPROTOCOL = Subprotocol("graphql-transport-ws")
+PATIENCE_SECONDS = 90
+SUBPROTOCOL = "graphql-transport-ws"
+BATCH = 25
+"""Events of a batch, where the cost of a batch is asked for."""
+
+MAX_COST_TO_FLOOR = 2.0
+MIN_COST_TO_PLAIN = 20.0
 
 WRITER = """
 import sys, time
 from runwire.events.entry import EventLogEntry
 from runwire.storages.sqlite import SqliteStorage
 
-home, run_id, count, per_second = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+home, count, per_second, batch = sys.argv[1], *map(int, sys.argv[2:5])
 storage = SqliteStorage(home)
-record = storage.get_run_record(run_id)
+records = [storage.get_run_record(run_id) for run_id in sys.argv[5:]]
+sys.stdin.readline()
 start = time.monotonic()
-for n in range(count):
+for n in range(0, count, batch):
     time.sleep(max(0.0, start + n / per_second - time.monotonic()))
-    entry = EventLogEntry(run_id=run_id, message=str(time.monotonic_ns()))
-    storage.store_events(run_id, [entry], known=record)
-"""
-
-BROADCASTER = """
-import asyncio
-from websockets.asyncio.server import broadcast, serve
-
-async def main():
-    clients = set()
-    async def handle(socket):
-        if socket.request.path == "/write":
-            async for message in socket:
-                broadcast(clients, message)
-        else:
-            clients.add(socket)
-            await socket.wait_closed()
-    async with serve(handle, "127.0.0.1", 0, compression=None) as server:
-        print(server.sockets[0].getsockname()[1], flush=True)
-        await server.serve_forever()
-
-asyncio.run(main())
+    record = records[n // batch % len(records)]
+    stamp = str(time.monotonic_ns())
+    entries = [EventLogEntry(run_id=record.run_id, message=stamp) for _ in range(batch)]
+    storage.store_events(record.run_id, entries, known=record)
 """
 
 RAW_WRITER = """
 import sys, time
 from websockets.sync.client import connect
 
-port, count, per_second = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-with connect(f"ws://127.0.0.1:{port}/write", proxy=None, compression=None) as socket:
+port, count, per_second, batch, filling = sys.argv[1], *map(int, sys.argv[2:])
+with connect(f"ws://127.0.0.1:{port}/write", proxy=None, compression=None, ping_interval=None) as socket:
+    sys.stdin.readline()
     start = time.monotonic()
-    for n in range(count):
+    for n in range(0, count, batch):
         time.sleep(max(0.0, start + n / per_second - time.monotonic()))
-        socket.send(str(time.monotonic_ns()))
+        stamp = str(time.monotonic_ns())
+        socket.send(" ".join([stamp] * batch) + " " * (filling - batch * (len(stamp) + 1)))
 """
 
-Stamps = Callable[[str], list[int]]
-"""The times at which the events of a message were written."""
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What is measured.
+
+    Attributes:
+        subscribers: how many clients listen.
+        runs: how many runs there are; the clients are spread over them.
+        batch: how many events are written at once.
+        per_second: events written in a second, over all runs.
+        aim_ms: what the 99th percentile of latency is to be at the most; None without an aim.
+    """
+
+    subscribers: int
+    runs: int = 1
+    batch: int = 1
+    per_second: int = PER_SECOND
+    aim_ms: float | None = None
+
+    def __str__(self) -> str:
+        runs = f", {self.runs} runs" if self.runs > 1 else ""
+        rate = f"{self.per_second} events/s"
+        batches = f" in batches of {self.batch}" if self.batch > 1 else ""
+        return f"{self.subscribers} subscriber{'s' * (self.subscribers > 1)}{runs}, {rate}{batches}"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of a case.
+
+    Attributes:
+        latencies: of every event at every client, in milliseconds.
+        messages: how many messages the clients read.
+        size: the mean size of a message, in bytes.
+        cpu_seconds: what the server's process used.
+    """
+
+    latencies: list[float]
+    messages: int
+    size: int
+    cpu_seconds: float
+
+    @property
+    def cost(self) -> float:
+        """Processor time of the server for one message to one client, in microseconds."""
+        return self.cpu_seconds / self.messages * 1e6
+
+
+CASES = (
+    Case(1, aim_ms=60),
+    Case(20, aim_ms=60),
+    Case(100, aim_ms=60),
+    Case(500, aim_ms=150),
+    Case(100, runs=100, aim_ms=100),
+)
+BATCHES = Case(100, batch=BATCH, per_second=20 * BATCH)
+PLAIN_SUBSCRIBERS = 5
+"""As many as the baseline can serve; what a delivery costs it does not depend on how many there are."""
 
 
 def run() -> list[Row]:
-    """Measures with one subscriber and with many, each beside its floor."""
+    """Measures each case beside its floor."""
     rows = []
-    for subscribers in SUBSCRIBERS:
-        floor = asyncio.run(_broadcast(subscribers))
-        measured = asyncio.run(_follow(subscribers))
-        rows += _rows(subscribers, measured, floor)
-    return rows
-
-
-def _rows(subscribers: int, measured: list[float], floor: list[float]) -> list[Row]:
-    what = (
-        f"write to client, {subscribers} subscriber{'s' * (subscribers > 1)}, {PER_SECOND} events/s"
+    for case in CASES:
+        measured, floor = asyncio.run(_both(case))
+        rows += _latency_rows(case, measured, floor)
+    measured, floor = asyncio.run(_both(BATCHES))
+    plain = asyncio.run(
+        _follow(Case(PLAIN_SUBSCRIBERS, batch=BATCH, per_second=20 * BATCH), is_plain=True)
     )
-    p99, floor_p99 = _percentile(measured, 99), _percentile(floor, 99)
-    p50, floor_p50 = statistics.median(measured), statistics.median(floor)
+    return [*rows, *_cost_rows(BATCHES, measured, floor, plain)]
+
+
+async def _both(case: Case) -> tuple[Result, Result]:
+    measured = await _follow(case)
+    return measured, await _broadcast(case, measured.size)
+
+
+def _latency_rows(case: Case, measured: Result, floor: Result) -> list[Row]:
+    p50, floor_p50 = statistics.median(measured.latencies), statistics.median(floor.latencies)
+    p99, floor_p99 = _percentile(measured.latencies, 99), _percentile(floor.latencies, 99)
     return [
-        Row(name=f"{what}: p50", measured=p50, unit="ms", floor=floor_p50, ratio=p50 / floor_p50),
         Row(
-            name=f"{what}: p99",
+            name=f"write to client, {case}: p50",
+            measured=p50,
+            unit="ms",
+            floor=floor_p50,
+            ratio=p50 / floor_p50,
+        ),
+        Row(
+            name=f"write to client, {case}: p99",
             measured=p99,
             unit="ms",
             floor=floor_p99,
             ratio=p99 / floor_p99,
-            aim=f"at most {AIM_MS:g} ms",
-            met=p99 <= AIM_MS,
+            aim="" if case.aim_ms is None else f"at most {case.aim_ms:g} ms",
+            met=None if case.aim_ms is None else p99 <= case.aim_ms,
+        ),
+    ]
+
+
+def _cost_rows(case: Case, measured: Result, floor: Result, plain: Result) -> list[Row]:
+    ratio, gain = measured.cost / floor.cost, plain.cost / measured.cost
+    return [
+        Row(
+            name=f"processor time of a delivery, {case}",
+            measured=measured.cost,
+            unit="µs",
+            floor=floor.cost,
+            ratio=ratio,
+            aim=f"at most {MAX_COST_TO_FLOOR:g} times the floor",
+            met=ratio <= MAX_COST_TO_FLOOR,
+        ),
+        Row(
+            name="… by Strawberry's own application, and how many times as much that is",
+            measured=plain.cost,
+            unit="µs",
+            ratio=gain,
+            aim=f"at least {MIN_COST_TO_PLAIN:g} times",
+            met=gain >= MIN_COST_TO_PLAIN,
         ),
     ]
 
@@ -119,68 +198,91 @@ def _percentile(values: list[float], percent: int) -> float:
     return statistics.quantiles(values, n=100)[percent - 1]
 
 
-async def _follow(subscribers: int) -> list[float]:
+async def _follow(case: Case, *, is_plain: bool = False) -> Result:
     with tempfile.TemporaryDirectory(prefix="runwire-bench-") as folder:
-        storage = SqliteStorage(folder)
-        run = Run(job_name="bench", managed=True)
-        storage.run_storage.add_run(run, created_at=clock.timestamp())
-        storage.dispose()
-        with served(Path(folder)) as (_, endpoint):
-            url = f"ws://{urlsplit(endpoint).netloc}/graphql"
-            writer = ["-c", WRITER, folder, run.run_id, str(EVENTS), str(PER_SECOND)]
-            async with AsyncExitStack() as stack:
-                sockets = [
-                    await stack.enter_async_context(_subscribed(url, run.run_id))
-                    for _ in range(subscribers)
-                ]
-                with program(*writer):
-                    return await _latencies(sockets, _stamps_of_batch)
-
-
-async def _broadcast(subscribers: int) -> list[float]:
-    with program("-c", BROADCASTER) as broadcaster:
-        port = first_line(broadcaster)
-        async with AsyncExitStack() as stack:
-            sockets = [
-                await stack.enter_async_context(
-                    connect(f"ws://127.0.0.1:{port}/read", compression=None, proxy=None)
-                )
-                for _ in range(subscribers)
+        run_ids = _make_runs(folder, case.runs)
+        with _plain(folder) if is_plain else _served(folder) as (pid, url):
+            tally = Tally(EVENTS * case.batch // case.runs, _stamps_of_batch)
+            says = [
+                subscribing(load_document("FollowRun"), "FollowRun", runId=run_ids[n % case.runs])
+                for n in range(case.subscribers)
             ]
-            with program("-c", RAW_WRITER, port, str(EVENTS), str(PER_SECOND)):
-                return await _latencies(sockets, lambda text: [int(text)])
+            # The acknowledgement, and the first, empty batch.
+            listeners = await listen(url, SUBPROTOCOL, says, 2, tally)
+            writing = [str(EVENTS * case.batch), str(case.per_second), str(case.batch), *run_ids]
+            return await _measure(pid, listeners, tally, ["-c", WRITER, folder, *writing])
+
+
+def _make_runs(folder: str, count: int) -> list[str]:
+    storage = SqliteStorage(folder)
+    runs = [Run(job_name="bench", managed=True) for _ in range(count)]
+    for each in runs:
+        storage.run_storage.add_run(each, created_at=clock.timestamp())
+    storage.dispose()
+    return [each.run_id for each in runs]
+
+
+@contextmanager
+def _served(folder: str) -> Iterator[tuple[int, str]]:
+    with served(Path(folder)) as (process, endpoint):
+        yield process.pid, f"http://{urlsplit(endpoint).netloc}/graphql"
+
+
+@contextmanager
+def _plain(folder: str) -> Iterator[tuple[int, str]]:
+    with program("-m", "benchmarks.plain_strawberry", folder) as process:
+        yield process.pid, f"http://127.0.0.1:{first_line(process)}/graphql"
+
+
+async def _broadcast(case: Case, size: int) -> Result:
+    with program("-m", "benchmarks.broadcaster") as broadcaster:
+        port = first_line(broadcaster)
+        events = EVENTS * case.batch
+        # Clients are not told apart: each gets as many messages as a client of one run would.
+        tally = Tally(events, lambda message: [int(each) for each in message.split()])
+        url = f"http://127.0.0.1:{port}/read"
+        listeners = await listen(url, "", [[]] * (case.subscribers // case.runs), 0, tally)
+        writing = [port, str(events), str(case.per_second), str(case.batch), str(size)]
+        return await _measure(broadcaster.pid, listeners, tally, ["-c", RAW_WRITER, *writing])
+
+
+async def _measure(
+    pid: int, listeners: Sequence[Listener], tally: Tally, writer: list[str]
+) -> Result:
+    async with _writing(writer) as begin:
+        before = _cpu_seconds(pid)
+        begin()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await asyncio.gather(*(listener.done for listener in listeners))
+        used = _cpu_seconds(pid) - before
+    for listener in listeners:
+        listener.close()
+    return Result(tally.latencies, tally.messages, tally.size // tally.messages, used)
 
 
 @asynccontextmanager
-async def _subscribed(url: str, run_id: str) -> AsyncIterator[ClientConnection]:
-    """A socket that follows a run and has read its first, empty batch."""
-    async with connect(
-        url, subprotocols=[SUBPROTOCOL], compression=None, proxy=None, max_size=None
-    ) as socket:
-        await socket.send(json.dumps({"type": "connection_init"}))
-        await socket.recv()
-        query = load_document("FollowRun")
-        payload = {"query": query, "operationName": "FollowRun", "variables": {"runId": run_id}}
-        await socket.send(json.dumps({"type": "subscribe", "id": "1", "payload": payload}))
-        await socket.recv()
-        yield socket
+async def _writing(command: list[str]) -> AsyncIterator[Any]:
+    """A program that has started and waits for the word to begin."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *command, stdin=asyncio.subprocess.PIPE
+    )
+    assert process.stdin is not None
+    stdin = process.stdin
+    # Until it has imported what it needs, its start would be measured.
+    await asyncio.sleep(1)
+    try:
+        yield lambda: stdin.write(b"\n")
+    finally:
+        stdin.close()
+        await process.wait()
 
 
-async def _latencies(sockets: list[ClientConnection], stamps: Stamps) -> list[float]:
-    """For each event and each socket the milliseconds until it was read."""
-
-    async def read(socket: ClientConnection) -> list[float]:
-        latencies: list[float] = []
-        while len(latencies) < EVENTS:
-            text = str(await socket.recv())
-            now = time.monotonic_ns()
-            latencies += [(now - stamp) / 1e6 for stamp in stamps(text)]
-        return latencies
-
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        return [x for latencies in await asyncio.gather(*map(read, sockets)) for x in latencies]
+def _cpu_seconds(pid: int) -> float:
+    """Processor time of a process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _stamps_of_batch(text: str) -> list[int]:
-    batch: Any = json.loads(text)["payload"]["data"]["runEvents"]
+def _stamps_of_batch(message: bytes) -> list[int]:
+    batch: Any = json.loads(message)["payload"]["data"]["runEvents"]
     return [int(record["message"]) for record in batch["records"]]

@@ -24,7 +24,7 @@ from runwire.server.requests import GraphQLRequest
 from runwire.server.settings import Limits
 
 ANN, BOB = Principal("ann", True), Principal("bob", True)
-FOLLOW = "subscription F($after: String, $times: Int) { numbers(after: $after, times: $times) { from to items } }"
+FOLLOW = "subscription F($after: String, $times: Int) { numbers(after: $after, times: $times) { since to items } }"
 
 
 @dataclass(eq=False)
@@ -69,8 +69,8 @@ class Batch:
     end: strawberry.Private[int]
     times: strawberry.Private[int]
 
-    @strawberry.field(name="from")
-    def from_(self) -> int:
+    @strawberry.field
+    def since(self) -> int:
         return self.start
 
     @strawberry.field
@@ -163,7 +163,7 @@ class Client:
                 self.answers.append(answer)
                 data = json.loads(answer.text).get("data")
                 if data is not None and "numbers" in data:
-                    assert data["numbers"]["from"] == self.position
+                    assert data["numbers"]["since"] == self.position
                     self.position = data["numbers"]["to"]
                     self.items += data["numbers"]["items"]
                 await self.may_read.wait()
@@ -216,7 +216,7 @@ async def test_who_comes_late_catches_up_alone_and_joins(log: Log, cohorts: Coho
     [
         {"principal": BOB},
         {"times": 2},
-        {"query": FOLLOW.replace("from to", "to from")},
+        {"query": FOLLOW.replace("since to", "to since")},
     ],
 )
 async def test_who_asks_for_something_else_has_another_cohort(
@@ -233,10 +233,10 @@ async def test_who_asks_for_something_else_has_another_cohort(
 @pytest.mark.parametrize(
     ("query", "streams"),
     [
-        ("subscription($a: String) { numbers(after: $a) { from to items } }", 1),
-        ("subscription($a: String) { numbers(after: $a) { from to items(as: $a) } }", 2),
+        ("subscription($a: String) { numbers(after: $a) { since to items } }", 1),
+        ("subscription($a: String) { numbers(after: $a) { since to items(as: $a) } }", 2),
         (
-            "subscription($a: String) { ...N } fragment N on Subscription { numbers(after: $a) {from to items} }",
+            "subscription($a: String) { ...N } fragment N on Subscription { numbers(after: $a) {since to items} }",
             2,
         ),
     ],
