@@ -175,7 +175,9 @@ def test_subscribers_of_all_runs_join_drop_and_lose_their_server_and_get_each_po
         thread.start()
     for thread in writers[: WRITERS // 2]:
         thread.join(PATIENCE_SECONDS)
-    wait_until(lambda: all(each.connections for each in followers), "each follower to have connected")
+    wait_until(
+        lambda: all(each.connections for each in followers), "each follower to have connected"
+    )
     server.kill()
     server.start()
     for thread in writers[WRITERS // 2 :]:

@@ -177,7 +177,9 @@ def test_what_is_remembered_is_bounded_and_what_is_forgotten_is_told_again(
     changes = RunChanges(QUEUED)
     for run_id in ("r1", "r2", "r3"):
         started = run(RunStatus.STARTED, run_id)
-        assert tell(changes, [replace(START, run_id=run_id)], started) == [("UPDATED", run_id, False)]
+        assert tell(changes, [replace(START, run_id=run_id)], started) == [
+            ("UPDATED", run_id, False)
+        ]
     third, first = run(RunStatus.STARTED, "r3"), run(RunStatus.STARTED, "r1")
     assert tell(changes, [replace(START, run_id="r3")], third) == []
     assert tell(changes, [replace(START, run_id="r1")], first) == [("UPDATED", "r1", False)]

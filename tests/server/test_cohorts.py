@@ -175,7 +175,7 @@ class Client:
 
 async def until(is_so: Callable[[], bool]) -> None:
     async with asyncio.timeout(30):
-        while not is_so():
+        while not is_so():  # noqa: ASYNC110 - what is waited for depends on the order of steps
             await asyncio.sleep(0)
 
 

@@ -52,52 +52,49 @@ class Cohorts:
         key, cursor = self._operations.stream_key(request, principal), None
         while True:
             own = self._operations.stream(request, principal, resume_after=cursor)
-            cohort: _Cohort | None = None
+            member: _Member | None = None
             try:
                 async for answer in own:
                     yield answer
                     if key is not None and answer.covered is not None:
-                        cohort = await self._join(key, own, answer.covered)
-                        if cohort is not None:
+                        member = await self._join(key, own, answer.covered)
+                        if member is not None:
                             break
                 else:
                     return
             finally:
-                if cohort is None or cohort.source is not own:
+                if member is None or member.cohort.source is not own:
                     await own.aclose()
-            assert answer.covered is not None
-            member = cohort.enter(answer.covered)
+            cohort = member.cohort
             try:
                 while (shared := await cohort.next(member)) is not None:
                     yield shared
             finally:
                 if cohort.leave(member):
-                    await self._abandon(key, cohort)
+                    self._forget(key, cohort)
+                    await cohort.stop()
             if member.is_over:
                 return
             cursor = member.cursor
 
-    async def _join(self, key: StreamKey, own: Answers, covered: Covered) -> _Cohort | None:
-        """The cohort that has what follows, begun with one's own stream if need be; None to go on alone."""
+    async def _join(self, key: StreamKey, own: Answers, covered: Covered) -> _Member | None:
+        """Enters the cohort that has what follows, begun with one's own stream if need be; None to go on alone."""
         cohort = self._cohorts.get(key)
         if cohort is not None:
             # It may be about to give what one's own stream was the first to give.
             await cohort.reach(covered.position)
-            if cohort.covers(covered):
-                return cohort
+            member = cohort.enter(covered)
+            if member is not None:
+                return member
         if key in self._cohorts or not covered.caught_up:
             return None
-        cohort = self._cohorts[key] = _Cohort(own, covered, self._max_characters)
-        cohort.start(lambda: self._forget(key, cohort))
-        return cohort
+        begun = self._cohorts[key] = _Cohort(own, covered, self._max_characters)
+        begun.start(lambda: self._forget(key, begun))
+        return begun.enter(covered)
 
     def _forget(self, key: StreamKey, cohort: _Cohort) -> None:
         if self._cohorts.get(key) is cohort:
             del self._cohorts[key]
-
-    async def _abandon(self, key: StreamKey, cohort: _Cohort) -> None:
-        self._forget(key, cohort)
-        await cohort.stop()
 
 
 @dataclass(slots=True, eq=False)
@@ -105,13 +102,15 @@ class _Member:
     """Where a subscriber is in the messages of its cohort.
 
     Attributes:
+        cohort: that which it belongs to.
         number: that of the next message that it takes.
-        cursor: that of the last item which it has, None before the first.
+        cursor: that of the last item which it has.
         is_over: whether the stream has ended, and it has everything.
     """
 
+    cohort: _Cohort
     number: int
-    cursor: str | None
+    cursor: str
     is_over: bool = False
 
 
@@ -152,14 +151,12 @@ class _Cohort:
         while self._position < position and not self._has_stopped:
             await self._changed.wait()
 
-    def covers(self, covered: Covered) -> bool:
-        """Whether it has what follows, from the next message on."""
-        return not self._has_stopped and self._number_after(covered) is not None
-
-    def enter(self, covered: Covered) -> _Member:
-        """Has a subscriber take what follows; where that is gone, it learns so at once."""
+    def enter(self, covered: Covered) -> _Member | None:
+        """Has a subscriber take what follows; None where no message of the cohort begins there."""
         number = self._number_after(covered)
-        member = _Member(-1 if number is None else number, covered.cursor)
+        if self._has_stopped or number is None:
+            return None
+        member = _Member(self, number, covered.cursor)
         self._members.add(member)
         return member
 

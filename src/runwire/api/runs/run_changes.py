@@ -137,6 +137,4 @@ async def _batches(
             found = changes.of(batch)
             start = coverage.extend(batch, is_empty=not found, now=loop.time())
             if start is not None:
-                yield covering(
-                    context, RunChangeBatch.of(batch, found, start), batch.to_position
-                )
+                yield covering(context, RunChangeBatch.of(batch, found, start), batch.to_position)
