@@ -43,9 +43,9 @@ class Answer:
     covered: Covered | None = None
 
     @cached_property
-    def text(self) -> str:
+    def encoded(self) -> bytes:
         """The payload as JSON; encoded once, whoever it is sent to."""
-        return encode_json(self.payload).decode()
+        return encode_json(self.payload)
 
 
 class Operations:

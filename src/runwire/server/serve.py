@@ -13,7 +13,6 @@ from types import FrameType
 import uvicorn
 from pydantic import ValidationError
 from starlette.applications import Starlette
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from runwire.config import pydantic_problems
 from runwire.errors import ConfigProblem, InvalidConfigurationError
@@ -23,6 +22,7 @@ from runwire.server.address import check_address, listen, url_of
 from runwire.server.app import create_app
 from runwire.server.origins import is_loopback
 from runwire.server.settings import AppSettings, Limits
+from runwire.server.websocket.transport import socket_protocol
 from runwire.workspace import Workspace
 
 TOKEN_VARIABLE = "RUNWIRE_TOKEN"  # noqa: S105 - its name, not its value
@@ -125,7 +125,7 @@ def _config(app: Starlette, limits: Limits) -> uvicorn.Config:
         app,
         loop="uvloop",
         http="httptools",
-        ws=StallingSocketProtocol,
+        ws=socket_protocol(limits.stall_seconds),
         ws_max_size=limits.message_bytes,
         ws_per_message_deflate=False,
         lifespan="on",
@@ -137,16 +137,6 @@ def _config(app: Starlette, limits: Limits) -> uvicorn.Config:
         timeout_keep_alive=60,
         timeout_graceful_shutdown=_STOP_SECONDS,
     )
-
-
-class StallingSocketProtocol(WebSocketsSansIOProtocol):
-    """Drops a client that neither answers pings nor reads, for whom closing would wait for ever."""
-
-    def keepalive_timeout(self) -> None:
-        """Called when a ping was not answered."""
-        super().keepalive_timeout()
-        if self.transport.get_write_buffer_size():
-            self.transport.abort()
 
 
 class _Server(uvicorn.Server):

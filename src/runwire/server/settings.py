@@ -14,6 +14,7 @@ class Limits:
         body_seconds: for the body to arrive.
         message_bytes: of one message on a websocket.
         init_seconds: for the first message on a websocket to arrive.
+        stall_seconds: for which a client of a websocket may take nothing of what waits for it.
         connections: websockets at once.
         operations: operations at once on one websocket.
         tokens: of a document.
@@ -26,6 +27,7 @@ class Limits:
     body_seconds: float = 30.0
     message_bytes: int = 64 * 1024
     init_seconds: float = 5.0
+    stall_seconds: float = 10.0
     connections: int = 1000
     operations: int = 100
     tokens: int = 2000

@@ -131,9 +131,9 @@ class Protocol:
         return operation
 
 
-def next_message(operation_id: str, payload: str) -> str:
-    """One result of an operation, as JSON around a payload that is JSON already."""
-    return f'{{"id":{encode_json(operation_id).decode()},"type":"next","payload":{payload}}}'
+def next_message(operation_id: str, payload: bytes) -> tuple[bytes, bytes, bytes]:
+    """One result of an operation, in parts: JSON around a payload that is JSON already, and is not copied."""
+    return b'{"id":%b,"type":"next","payload":' % encode_json(operation_id), payload, b"}"
 
 
 def error_message(operation_id: str, errors: list[dict[str, Any]]) -> dict[str, Any]:
