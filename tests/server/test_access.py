@@ -158,7 +158,7 @@ async def test_an_origin_that_is_allowed_is_answered_also_to_the_browser(
         },
     )
     assert preflight.status_code == 200
-    assert preflight.headers["access-control-allow-methods"] == "POST"
+    assert preflight.headers["access-control-allow-methods"] == "GET, POST"
     async with server.connect(origin="https://page.example") as socket:
         await greet(socket)
     assert server.post("{hello}", headers={"origin": "https://evil.example"}).status_code == 403

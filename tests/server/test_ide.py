@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from runwire.documents import operation_names
+from runwire.server.http.negotiation import takes_gzip
 from runwire.server.ide.assets import Assets
 from runwire.server.ide.pages import GraphiQL, starter_tabs
-from runwire.server.negotiation import takes_gzip
 from tests.server.conftest import LiveServer, ServeTry
 
 BROWSER = {"accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}

@@ -7,16 +7,12 @@ import json
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import pytest
-from uvicorn import Config
-from uvicorn.server import ServerState
-from websockets.protocol import State
 
 from runwire.server.settings import Limits
 from runwire.server.websocket import transport
-from runwire.server.websocket.transport import SocketProtocol, socket_protocol
+from runwire.server.websocket.transport import SocketProtocol
 from tests.server.conftest import LiveServer, ServeTry, greet, hear, subscribe
 
 CLOSE = 0x88
@@ -125,75 +121,3 @@ async def test_a_reader_that_never_reads_again_is_cut_off(
             await lost.get()
         frames = await asyncio.to_thread(frames_of, client)
     assert CLOSE not in {kind for kind, _ in frames}
-
-
-class FakeTransport:
-    """A transport from which bytes leave, or do not."""
-
-    def __init__(self) -> None:
-        self.waiting = 0
-        self.written = b""
-        self.is_aborted = False
-
-    def get_write_buffer_size(self) -> int:
-        return self.waiting
-
-    def write(self, data: bytes) -> None:
-        self.written += data
-
-    def abort(self) -> None:
-        self.is_aborted = True
-
-
-class FakeLoop:
-    """Calls later when it is told to."""
-
-    def __init__(self) -> None:
-        self.later: list[tuple[float, Any]] = []
-
-    def call_later(self, delay: float, callback: Any) -> FakeHandle:
-        self.later.append((delay, callback))
-        return FakeHandle(self, callback)
-
-    def pass_time(self) -> float:
-        ((delay, callback),) = self.later
-        self.later.clear()
-        callback()
-        return delay
-
-
-class FakeHandle:
-    """Takes a call back."""
-
-    def __init__(self, loop: FakeLoop, callback: Any) -> None:
-        self.loop, self.callback = loop, callback
-
-    def cancel(self) -> None:
-        self.loop.later = [each for each in self.loop.later if each[1] != self.callback]
-
-
-async def test_a_reader_that_is_slow_is_waited_for_while_something_leaves() -> None:
-    loop, pipe = FakeLoop(), FakeTransport()
-    config = Config(lambda: None, log_config=None)
-    made: Any = socket_protocol(7.0)
-    protocol = made(config=config, server_state=ServerState(), app_state={}, _loop=loop)
-    protocol.transport = pipe
-    protocol.conn.state = State.OPEN
-    for waiting in (100, 99, 50):
-        pipe.waiting = waiting
-        if waiting == 100:
-            protocol.pause_writing()
-        else:
-            assert loop.pass_time() == 7.0
-            assert not pipe.written
-    # It has taken enough for more to be written: nothing is watched.
-    protocol.resume_writing()
-    assert not loop.later
-    protocol.pause_writing()
-    assert loop.pass_time() == 7.0
-    assert pipe.written[:4] == bytes([CLOSE, 2 + len("nothing was read for 7 s")]) + (
-        1013
-    ).to_bytes(2, "big")
-    assert not pipe.is_aborted
-    loop.pass_time()
-    assert pipe.is_aborted

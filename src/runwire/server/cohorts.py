@@ -47,9 +47,11 @@ class Cohorts:
         """How many cohorts there are."""
         return len(self._cohorts)
 
-    async def stream(self, request: GraphQLRequest, principal: Principal) -> Answers:
+    async def stream(
+        self, request: GraphQLRequest, principal: Principal, resume_after: str | None = None
+    ) -> Answers:
         """The results of an operation, as `Operations.stream` gives them."""
-        key, cursor = self._operations.stream_key(request, principal), None
+        key, cursor = self._operations.stream_key(request, principal), resume_after
         while True:
             own = self._operations.stream(request, principal, resume_after=cursor)
             member: _Member | None = None

@@ -9,6 +9,7 @@ import signal
 import socket
 from collections.abc import Callable
 from types import FrameType
+from typing import cast
 
 import uvicorn
 from pydantic import ValidationError
@@ -20,6 +21,7 @@ from runwire.instance import Instance
 from runwire.instance.settings import AuthSettings, Settings
 from runwire.server.address import check_address, listen, url_of
 from runwire.server.app import create_app
+from runwire.server.http.connection import http_protocol
 from runwire.server.origins import is_loopback
 from runwire.server.settings import AppSettings, Limits
 from runwire.server.websocket.transport import socket_protocol
@@ -124,7 +126,7 @@ def _config(app: Starlette, limits: Limits) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=http_protocol(limits),
         ws=socket_protocol(limits.stall_seconds),
         ws_max_size=limits.message_bytes,
         ws_per_message_deflate=False,
@@ -150,6 +152,11 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             self._on_started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # Streams of events would be waited for: nothing else tells them.
+        cast(Starlette, self.config.app).state.stopping.set()
+        await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self.should_exit and sig == signal.SIGINT:

@@ -12,6 +12,8 @@ from websockets.frames import Opcode
 from websockets.http11 import Request
 from websockets.protocol import State
 
+from runwire.server.stalls import StallWatch
+
 EXTENSION = "runwire.websocket.parts"
 """The ASGI extension by which a text may be sent in parts: `{"type": "websocket.send", "parts": [bytes, …]}`."""
 
@@ -37,8 +39,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._stalled: asyncio.TimerHandle | None = None
-        self._waiting_bytes = 0
+        self._stall = StallWatch(self.loop, self.stall_seconds, self._close_stalled)
 
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
@@ -59,16 +60,16 @@ class SocketProtocol(WebSocketsSansIOProtocol):
     def pause_writing(self) -> None:
         """Called when the client does not take what it is sent as fast as it is sent."""
         super().pause_writing()
-        self._watch()
+        self._stall.begin(self.transport)
 
     def resume_writing(self) -> None:
         """Called when the client has taken most of it."""
         super().resume_writing()
-        self._forget()
+        self._stall.end()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called when the connection is gone."""
-        self._forget()
+        self._stall.end()
         super().connection_lost(exc)
 
     def keepalive_timeout(self) -> None:
@@ -78,20 +79,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             # It does not read either, so that closing would wait for ever.
             self.transport.abort()
 
-    def _watch(self) -> None:
-        self._waiting_bytes = self.transport.get_write_buffer_size()
-        self._stalled = self.loop.call_later(self.stall_seconds, self._check)
-
-    def _forget(self) -> None:
-        if self._stalled is not None:
-            self._stalled.cancel()
-            self._stalled = None
-
-    def _check(self) -> None:
-        """Goes on waiting for a client that is slow; closes on one that took nothing."""
-        if self.transport.get_write_buffer_size() < self._waiting_bytes:
-            self._watch()
-            return
+    def _close_stalled(self) -> None:
         if not self.close_sent and self.conn.state is State.OPEN:
             reason = f"nothing was read for {self.stall_seconds:g} s"
             self.queue.put_nowait(
@@ -101,7 +89,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             self.transport.write(b"".join(self.conn.data_to_send()))
             self.close_sent = True
         # Should it begin to read now, it learns why.
-        self._stalled = self.loop.call_later(_ABORT_SECONDS, self.transport.abort)
+        self.loop.call_later(_ABORT_SECONDS, self.transport.abort)
 
 
 def _text_frame(parts: Sequence[bytes]) -> list[bytes]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from starlette.responses import Response
 
 from runwire.server.encoding import encode_json
-from runwire.server.negotiation import JSON
+from runwire.server.http.negotiation import JSON
 
 
 def refuse(
