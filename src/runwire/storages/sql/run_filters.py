@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Select, func, literal, select, tuple_
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    FromClause,
+    Select,
+    Table,
+    bindparam,
+    func,
+    literal,
+    select,
+    tuple_,
+)
 
 from runwire.events.entry import storable_text
 from runwire.runs.filters import (
@@ -72,15 +84,19 @@ def _rows_of(tag: TagFilter, table: FromClause) -> Select[Any]:
     return rows if tag.values is None else rows.where(table.c.value.in_(_texts(tag.values)))
 
 
-def _in_range(column: ColumnElement[float], span: TimeRange | None) -> list[ColumnElement[bool]]:
+def _in_range(column: Column[float], span: TimeRange | None) -> list[ColumnElement[bool]]:
     if span is None:
         return []
-    conditions: list[ColumnElement[bool]] = [column.is_not(None)]
+    conditions = _is_there(column)
     if span.after is not None:
         conditions.append(column > span.after)
     if span.before is not None:
         conditions.append(column < span.before)
     return conditions
+
+
+def _is_there(column: Column[float]) -> list[ColumnElement[bool]]:
+    return [column.is_not(None)] if column.nullable else []
 
 
 # --------------------------------------------------------- ways to runs in the order of creation
@@ -101,7 +117,7 @@ class Walk:
     """
 
     source: FromClause
-    index: FromClause
+    index: Table
     here: tuple[ColumnElement[bool], ...]
     others: tuple[ColumnElement[bool], ...]
 
@@ -186,6 +202,57 @@ class Section:
     order_by: tuple[ColumnElement[Any], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class RunList:
+    """An ordered list of runs from a place on.
+
+    Attributes:
+        statements: its parts in the direction of reading, each with the parameter `limit`.
+        parameters: the other parameters of the statements.
+    """
+
+    statements: tuple[Select[Any], ...]
+    parameters: dict[str, Any]
+
+
+def run_list(
+    order: RunOrder,
+    after: RunPlace | None,
+    conditions: Sequence[ColumnElement[bool]],
+    *,
+    backward: bool,
+) -> RunList:
+    """The list of the runs that meet conditions."""
+    if after is None:
+        statements, parameters = _all_runs(order, None, backward), {}
+    else:
+        statements = _all_runs(order, after.value is not None, backward)
+        parameters = {"after_value": after.value, "after_storage_id": after.storage_id}
+    if conditions:
+        statements = tuple(statement.where(*conditions) for statement in statements)
+    return RunList(statements, parameters)
+
+
+@cache
+def _all_runs(order: RunOrder, timed: bool | None, backward: bool) -> tuple[Select[Any], ...]:
+    """The parts of the list of all runs from a place on, which has the order's instant, or has it not, or is None.
+
+    Made once, for that takes as long as the rest of reading a page.
+    """
+    after = None
+    if timed is not None:
+        value: Any = bindparam("after_value", type_=runs.c.created_at.type) if timed else None
+        storage_id: Any = bindparam("after_storage_id", type_=runs.c.storage_id.type)
+        after = RunPlace(value, storage_id)
+    return tuple(
+        select(runs)
+        .where(*section.conditions)
+        .order_by(*section.order_by)
+        .limit(bindparam("limit"))
+        for section in sections(order, after, backward=backward)
+    )
+
+
 def sections(order: RunOrder, after: RunPlace | None, *, backward: bool) -> list[Section]:
     """The parts of a list in the direction of reading, from a place on.
 
@@ -217,14 +284,15 @@ def _by_making(
 
 
 def _by_instant(
-    column: ColumnElement[float],
+    column: Column[float],
     storage_id: ColumnElement[int],
     after: RunPlace | None,
     descending: bool,
 ) -> Section:
-    conditions: tuple[ColumnElement[bool], ...] = (column.is_not(None),)
+    conditions = tuple(_is_there(column))
     if after is not None:
-        here, place = tuple_(column, storage_id), (after.value, after.storage_id)
+        here = tuple_(column, storage_id)
+        place = tuple_(after.value, after.storage_id, types=(column.type, storage_id.type))
         conditions = (*conditions, here < place if descending else here > place)
     keys = (column, storage_id)
     return Section(conditions, tuple(key.desc() if descending else key.asc() for key in keys))

@@ -49,7 +49,7 @@ from runwire.storages.sql.rows import (
     run_record,
     run_values,
 )
-from runwire.storages.sql.run_filters import Walk, run_conditions, sections, ways
+from runwire.storages.sql.run_filters import Walk, run_conditions, run_list, ways
 from runwire.storages.sql.tables import (
     INSTANCE_LOG_ID,
     RUNS,
@@ -144,18 +144,13 @@ class SqlRunStorage(RunStorage):
                 walks = _shortest(connection, found)
                 records = _walked(connection, walks, order, after, limit + 1, backward=backward)
             return RunsPage(records[:limit], len(records) > limit)
-        conditions = run_conditions(filter)
+        wanted = run_list(order, after, run_conditions(filter), backward=backward)
         with self.reading() as connection:
-            for section in sections(order, after, backward=backward):
-                wanted = limit + 1 - len(records)
-                if wanted > 0:
-                    statement = (
-                        select(runs)
-                        .where(*conditions, *section.conditions)
-                        .order_by(*section.order_by)
-                        .limit(wanted)
-                    )
-                    records += map(run_record, connection.execute(statement))
+            for statement in wanted.statements:
+                missing = limit + 1 - len(records)
+                if missing > 0:
+                    rows = connection.execute(statement, wanted.parameters | {"limit": missing})
+                    records += map(run_record, rows.all())
         return RunsPage(records[:limit], len(records) > limit)
 
     def get_runs_count(self, filter: RunsFilter | None = None, *, limit: int | None = None) -> int:
@@ -298,10 +293,12 @@ def _shortest(connection: Connection, found: list[list[Walk]]) -> list[Walk]:
     if len(found) == 1:
         return found[0]
 
-    def steps(way: list[Walk]) -> int:
-        return sum(_count(connection, walk.count(MAX_COUNTED)) for walk in way)
-
-    return min(found, key=steps)
+    nothing: ColumnElement[int] = literal(0)
+    steps = [
+        sum((walk.count(MAX_COUNTED).scalar_subquery() for walk in way), nothing) for way in found
+    ]
+    counts = connection.execute(select(*steps)).one()
+    return found[counts.index(min(counts))]
 
 
 def _walked(
@@ -318,7 +315,7 @@ def _walked(
     records = [
         run_record(row)
         for walk in walks
-        for row in connection.execute(walk.runs(after, limit, descending=descending))
+        for row in connection.execute(walk.runs(after, limit, descending=descending)).all()
     ]
     if len(walks) > 1:
         records.sort(key=lambda each: (each.created_at, each.storage_id), reverse=descending)
