@@ -61,8 +61,8 @@ STEPS = 100
 BULK = 5_000
 ADDED = 2_000
 REPEATS = 120
-COUNTED = 10_000
-"""As far as the API counts unless it is told otherwise."""
+COUNTED = 5_000
+"""How far is counted: there are as many from the first."""
 
 MINUTES = 5
 """How long 100,000 runs may take to be added."""
