@@ -16,6 +16,7 @@ from sqlalchemy import (
     bindparam,
     func,
     literal,
+    or_,
     select,
     tuple_,
 )
@@ -29,6 +30,7 @@ from runwire.runs.filters import (
     TagFilter,
     TimeRange,
 )
+from runwire.runs.tags import ROOT_RUN_TAG
 from runwire.storages.sql.tables import run_tags, runs
 from runwire.storages.sql.text import begins_with
 
@@ -44,8 +46,11 @@ def run_conditions(filter: RunsFilter | None) -> list[ColumnElement[bool]]:
     """The conditions, joined by and, under which a run matches."""
     if filter is None:
         return []
-    tagged = [_is_among_those_with(tag) for tag in filter.tags]
-    return [*tagged, *_plain_conditions(filter), *_in_range(runs.c.created_at, filter.created_at)]
+    conditions = [_is_among_those_with(tag) for tag in filter.tags]
+    if filter.root_run_id is not None:
+        conditions.append(_is_among_the_group(storable_text(filter.root_run_id)))
+    others = _plain_conditions(replace(filter, root_run_id=None))
+    return [*conditions, *others, *_in_range(runs.c.created_at, filter.created_at)]
 
 
 def _plain_conditions(filter: RunsFilter) -> list[ColumnElement[bool]]:
@@ -61,6 +66,9 @@ def _plain_conditions(filter: RunsFilter) -> list[ColumnElement[bool]]:
         conditions.append(begins_with(runs.c.run_id, filter.run_id_prefix))
     if filter.location_name is not None:
         conditions.append(runs.c.location_name == storable_text(filter.location_name))
+    if filter.root_run_id is not None:
+        root = storable_text(filter.root_run_id)
+        conditions.append(or_(_is_root(runs, root), runs.c.root_run_id == root))
     return conditions + _in_range(runs.c.updated_at, filter.updated_at)
 
 
@@ -71,6 +79,22 @@ def _texts(texts: Iterable[str]) -> list[str]:
 def _is_among_those_with(tag: TagFilter) -> ColumnElement[bool]:
     """Whether a run has a tag, by way of all that have it: right for tags that few runs have."""
     return runs.c.storage_id.in_(_rows_of(tag, run_tags))
+
+
+def _is_among_the_group(root_run_id: str) -> ColumnElement[bool]:
+    """Whether a run is of a group, by way of all that are."""
+    other = runs.alias()
+    root = select(other.c.storage_id).where(_is_root(other, root_run_id))
+    return runs.c.storage_id.in_(root.union_all(_rows_of(_tag_of_root(root_run_id), run_tags)))
+
+
+def _is_root(table: FromClause, run_id: str) -> ColumnElement[bool]:
+    """Whether a run has an id, and is the first of its group."""
+    return (table.c.run_id == run_id) & table.c.root_run_id.is_(None)
+
+
+def _tag_of_root(root_run_id: str) -> TagFilter:
+    return TagFilter(ROOT_RUN_TAG, frozenset({root_run_id}))
 
 
 def _carries(tag: TagFilter) -> ColumnElement[bool]:
@@ -164,6 +188,11 @@ def ways(filter: RunsFilter | None) -> list[list[Walk]]:
         found.append(
             [_walk_of_runs(rest, runs.c.job_name == name) for name in _texts(filter.job_names)]
         )
+    if filter.root_run_id is not None:
+        rest = replace(filter, root_run_id=None)
+        tag = _tag_of_root(filter.root_run_id)
+        root = _walk_of_runs(rest, _is_root(runs, storable_text(filter.root_run_id)))
+        found.append([root, _walk_of_tag(rest, tag, filter.root_run_id)])
     return [way for way in found if len(way) <= MAX_WALKS]
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, replace
 from typing import Any
@@ -28,6 +29,7 @@ from runwire.events.entry import storable_text
 from runwire.runs.filters import NEWEST_FIRST, RunOrder, RunOrderField, RunPlace, RunsFilter
 from runwire.runs.run import Run, RunRecord
 from runwire.runs.status import UNFINISHED_STATUSES
+from runwire.runs.tags import ROOT_RUN_TAG
 from runwire.snapshots import JobSnapshot, PlanSnapshot, Snapshot, encode_snapshot
 from runwire.storage.event_log_storage import InstanceEventKind
 from runwire.storage.run_storage import (
@@ -70,6 +72,17 @@ MAX_COUNTED = 1000
 
 _BY_RUN_ID = select(runs).where(runs.c.run_id == bindparam("run_id"))
 _BY_REQUEST = select(runs).where(runs.c.request_key == bindparam("key"))
+_ROOTS = select(runs.c.run_id).where(
+    runs.c.run_id.in_(bindparam("wanted", expanding=True)), runs.c.root_run_id.is_(None)
+)
+_DESCENDANTS = (
+    select(run_tags.c.value, func.count())
+    .where(
+        run_tags.c.key == ROOT_RUN_TAG,
+        run_tags.c.value.in_(bindparam("wanted", expanding=True)),
+    )
+    .group_by(run_tags.c.value)
+)
 _UNFINISHED = (
     select(runs.c.run_id)
     .where(runs.c.status.in_(sorted(status.value for status in UNFINISHED_STATUSES)))
@@ -163,6 +176,14 @@ class SqlRunStorage(RunStorage):
         matching = select(literal(1)).select_from(runs).where(*run_conditions(filter)).limit(limit)
         with self.reading() as connection:
             return _count(connection, select(func.count()).select_from(matching.subquery()))
+
+    def get_run_group_counts(self, root_run_ids: Collection[str]) -> dict[str, int]:
+        wanted = sorted(map(storable_text, root_run_ids))
+        with self.walking() as connection:
+            counts = Counter(connection.execute(_ROOTS, {"wanted": wanted}).scalars())
+            for root_run_id, count in connection.execute(_DESCENDANTS, {"wanted": wanted}):
+                counts[root_run_id] += count
+        return dict(counts)
 
     @contextmanager
     def hold_run(self, run_id: str) -> Iterator[HeldRun]:
