@@ -138,12 +138,15 @@ class Walk:
         index: the table whose index it is.
         here: the conditions that the index serves.
         others: those that each run on the way is asked.
+        is_step: whether it meets one run at most. Asked for an order, a planner that must not sort would walk along
+            an index that has it, past all runs.
     """
 
     source: FromClause
     index: Table
     here: tuple[ColumnElement[bool], ...]
     others: tuple[ColumnElement[bool], ...]
+    is_step: bool = False
 
     def count(self, limit: int) -> Select[Any]:
         """How long the walk is, counted no further than a limit, whatever the others say."""
@@ -161,13 +164,13 @@ class Walk:
         """Runs that match, in order, from a place on."""
         columns = self.index.c
         section = _by_instant(columns.created_at, columns.storage_id, after, descending)
-        return (
+        found = (
             select(runs)
             .select_from(self.source)
             .where(*self.here, *self.others, *section.conditions)
-            .order_by(*section.order_by)
             .limit(limit)
         )
+        return found if self.is_step else found.order_by(*section.order_by)
 
 
 def ways(filter: RunsFilter | None) -> list[list[Walk]]:
@@ -192,7 +195,7 @@ def ways(filter: RunsFilter | None) -> list[list[Walk]]:
         rest = replace(filter, root_run_id=None)
         tag = _tag_of_root(filter.root_run_id)
         root = _walk_of_runs(rest, _is_root(runs, storable_text(filter.root_run_id)))
-        found.append([root, _walk_of_tag(rest, tag, filter.root_run_id)])
+        found.append([replace(root, is_step=True), _walk_of_tag(rest, tag, filter.root_run_id)])
     return [way for way in found if len(way) <= MAX_WALKS]
 
 
