@@ -42,6 +42,10 @@ _ORDER_COLUMNS = {
 }
 
 
+_OWN_TAGS = run_tags.alias()
+_OF_THE_RUN = _OWN_TAGS.c.storage_id == runs.c.storage_id
+
+
 def run_conditions(filter: RunsFilter | None) -> list[ColumnElement[bool]]:
     """The conditions, joined by and, under which a run matches."""
     if filter is None:
@@ -99,8 +103,7 @@ def _tag_of_root(root_run_id: str) -> TagFilter:
 
 def _carries(tag: TagFilter) -> ColumnElement[bool]:
     """Whether a run has a tag, by a look at the run's own tags."""
-    own = run_tags.alias()
-    return _rows_of(tag, own).where(own.c.storage_id == runs.c.storage_id).exists()
+    return _rows_of(tag, _OWN_TAGS).where(_OF_THE_RUN).exists()
 
 
 def _rows_of(tag: TagFilter, table: FromClause) -> Select[Any]:
@@ -137,7 +140,7 @@ class Walk:
         source: what to select from.
         index: the table whose index it is.
         here: the conditions that the index serves.
-        others: those that each run on the way is asked.
+        rest: what each run on the way is asked, its creation aside.
         is_step: whether it meets one run at most. Asked for an order, a planner that must not sort would walk along
             an index that has it, past all runs.
     """
@@ -145,7 +148,7 @@ class Walk:
     source: FromClause
     index: Table
     here: tuple[ColumnElement[bool], ...]
-    others: tuple[ColumnElement[bool], ...]
+    rest: RunsFilter
     is_step: bool = False
 
     def count(self, limit: int) -> Select[Any]:
@@ -155,9 +158,7 @@ class Walk:
 
     def matching(self, limit: int | None) -> Select[Any]:
         """How many runs match, counted no further than a limit."""
-        found = (
-            select(literal(1)).select_from(self.source).where(*self.here, *self.others).limit(limit)
-        )
+        found = select(literal(1)).select_from(self.source).where(*self._conditions()).limit(limit)
         return select(func.count()).select_from(found.subquery())
 
     def runs(self, after: RunPlace | None, limit: int, *, descending: bool) -> Select[Any]:
@@ -167,10 +168,13 @@ class Walk:
         found = (
             select(runs)
             .select_from(self.source)
-            .where(*self.here, *self.others, *section.conditions)
+            .where(*self._conditions(), *section.conditions)
             .limit(limit)
         )
         return found if self.is_step else found.order_by(*section.order_by)
+
+    def _conditions(self) -> list[ColumnElement[bool]]:
+        return [*self.here, *map(_carries, self.rest.tags), *_plain_conditions(self.rest)]
 
 
 def ways(filter: RunsFilter | None) -> list[list[Walk]]:
@@ -201,7 +205,7 @@ def ways(filter: RunsFilter | None) -> list[list[Walk]]:
 
 def _walk_of_tag(filter: RunsFilter, tag: TagFilter, value: str) -> Walk:
     columns = run_tags.c
-    others = [_carries(other) for other in filter.tags if other is not tag]
+    others = tuple(other for other in filter.tags if other is not tag)
     return Walk(
         source=run_tags.join(runs, runs.c.storage_id == columns.storage_id),
         index=run_tags,
@@ -210,7 +214,7 @@ def _walk_of_tag(filter: RunsFilter, tag: TagFilter, value: str) -> Walk:
             columns.value == storable_text(value),
             *_in_range(columns.created_at, filter.created_at),
         ),
-        others=(*others, *_plain_conditions(filter)),
+        rest=replace(filter, tags=others),
     )
 
 
@@ -219,7 +223,7 @@ def _walk_of_runs(rest: RunsFilter, choice: ColumnElement[bool]) -> Walk:
         source=runs,
         index=runs,
         here=(choice, *_in_range(runs.c.created_at, rest.created_at)),
-        others=(*map(_carries, rest.tags), *_plain_conditions(rest)),
+        rest=rest,
     )
 
 
