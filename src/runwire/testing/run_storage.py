@@ -13,6 +13,7 @@ from runwire.errors import RunAlreadyExistsError, RunNotFoundError, SnapshotNotF
 from runwire.events.types import EventType
 from runwire.runs.run import Run, RunRecord, StepCounts
 from runwire.runs.status import UNFINISHED_STATUSES, RunStatus
+from runwire.runs.tags import PARENT_RUN_TAG, ROOT_RUN_TAG
 from runwire.snapshots import JobSnapshot, PlanSnapshot, PlanStepSnapshot, encode_snapshot
 from runwire.storage.event_log_storage import InstanceEventKind
 from runwire.storage.instance_storage import InstanceStorage
@@ -60,9 +61,10 @@ class RunStorageConformance:
         )
         record, is_new = runs.add_run(run, created_at=12.5)
         assert is_new
+        lineage = {PARENT_RUN_TAG: "run-0", ROOT_RUN_TAG: "run-0"}
         assert record == RunRecord(
             storage_id=record.storage_id,
-            run=run,
+            run=replace(run, tags=run.tags | lineage),
             status=RunStatus.NOT_STARTED,
             log_id=record.log_id,
             created_at=12.5,
@@ -245,6 +247,20 @@ class RunStorageConformance:
             (InstanceEventKind.RUN_CREATED, record.run_id),
             (InstanceEventKind.RUN_TAGGED, record.run_id),
         ]
+
+    def test_tags_of_lineage_follow_from_the_fields_of_a_run(
+        self, storage: InstanceStorage
+    ) -> None:
+        lineage = {PARENT_RUN_TAG: "run-2", ROOT_RUN_TAG: "run-1"}
+        forged = {PARENT_RUN_TAG: "forged", ROOT_RUN_TAG: "forged"}
+        child = add_run(storage, parent_run_id="run-2", root_run_id="run-1", tags=forged)
+        other = add_run(storage, tags=forged)
+        for record, tags in ((child, lineage), (other, {})):
+            with storage.run_storage.hold_run(record.run_id) as held:
+                held.add_tags(forged | {"a": "1"})
+            stored = storage.get_run_record(record.run_id)
+            assert (record.run.tags, stored.run.tags) == (tags, tags | {"a": "1"})
+        assert storage.run_storage.get_run_tag_values(ROOT_RUN_TAG) == ["run-1"]
 
     def test_tags_in_use_are_told_by_name(self, storage: InstanceStorage) -> None:
         for tags in (

@@ -40,6 +40,8 @@ FILTERS = [
     RunsFilter(tags=(TEAMS, TagFilter("tier"))),
     RunsFilter(statuses=FAILED, tags=(TEAM,), created_at=MAY),
     RunsFilter(statuses=OPEN, tags=(TEAMS,), job_names=frozenset({"daily"})),
+    RunsFilter(root_run_id="some"),
+    RunsFilter(root_run_id="some", statuses=FAILED, tags=(TEAM,), created_at=MAY),
 ]
 PLACES = [None, RunPlace(500.0, 5)]
 
@@ -108,6 +110,15 @@ def test_counts_go_along_indexes(storage: SqliteStorage, plans: Plans) -> None:
     for wanted in FILTERS:
         storage.run_storage.get_runs_count(wanted, limit=1000)
     check(plans)
+
+
+def test_a_group_of_runs_is_found_by_its_root(storage: SqliteStorage, plans: Plans) -> None:
+    kept = storage.run_storage
+    kept.get_run_group_counts(["some", "other"])
+    wanted = RunsFilter(root_run_id="some")
+    for field in RunOrderField:
+        kept.get_run_records(wanted, order=RunOrder(field), limit=25)
+    assert [step for step, _ in plans.steps if step.startswith("SCAN") and "runs" in step] == []
 
 
 def test_one_run_is_looked_up(storage: SqliteStorage, plans: Plans) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
@@ -86,6 +87,10 @@ class MemoryRunStorage(RunStorage):
 
     def get_runs_count(self, filter: RunsFilter | None = None, *, limit: int | None = None) -> int:
         return sum(1 for _ in islice(self._matching(filter), limit))
+
+    def get_run_group_counts(self, root_run_ids: Collection[str]) -> dict[str, int]:
+        wanted = frozenset(root_run_ids)
+        return dict(Counter(r.root_run_id for r in self._matching() if r.root_run_id in wanted))
 
     @contextmanager
     def hold_run(self, run_id: str) -> Iterator[HeldRun]:

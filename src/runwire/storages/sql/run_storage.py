@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, replace
 from typing import Any
@@ -28,6 +29,7 @@ from runwire.events.entry import storable_text
 from runwire.runs.filters import NEWEST_FIRST, RunOrder, RunOrderField, RunPlace, RunsFilter
 from runwire.runs.run import Run, RunRecord
 from runwire.runs.status import UNFINISHED_STATUSES
+from runwire.runs.tags import ROOT_RUN_TAG
 from runwire.snapshots import JobSnapshot, PlanSnapshot, Snapshot, encode_snapshot
 from runwire.storage.event_log_storage import InstanceEventKind
 from runwire.storage.run_storage import (
@@ -49,7 +51,7 @@ from runwire.storages.sql.rows import (
     run_record,
     run_values,
 )
-from runwire.storages.sql.run_filters import Walk, run_conditions, sections, ways
+from runwire.storages.sql.run_filters import Walk, run_conditions, run_list, ways
 from runwire.storages.sql.tables import (
     INSTANCE_LOG_ID,
     RUNS,
@@ -70,6 +72,17 @@ MAX_COUNTED = 1000
 
 _BY_RUN_ID = select(runs).where(runs.c.run_id == bindparam("run_id"))
 _BY_REQUEST = select(runs).where(runs.c.request_key == bindparam("key"))
+_ROOTS = select(runs.c.run_id).where(
+    runs.c.run_id.in_(bindparam("wanted", expanding=True)), runs.c.root_run_id.is_(None)
+)
+_DESCENDANTS = (
+    select(run_tags.c.value, func.count())
+    .where(
+        run_tags.c.key == ROOT_RUN_TAG,
+        run_tags.c.value.in_(bindparam("wanted", expanding=True)),
+    )
+    .group_by(run_tags.c.value)
+)
 _UNFINISHED = (
     select(runs.c.run_id)
     .where(runs.c.status.in_(sorted(status.value for status in UNFINISHED_STATUSES)))
@@ -144,18 +157,13 @@ class SqlRunStorage(RunStorage):
                 walks = _shortest(connection, found)
                 records = _walked(connection, walks, order, after, limit + 1, backward=backward)
             return RunsPage(records[:limit], len(records) > limit)
-        conditions = run_conditions(filter)
+        wanted = run_list(order, after, run_conditions(filter), backward=backward)
         with self.reading() as connection:
-            for section in sections(order, after, backward=backward):
-                wanted = limit + 1 - len(records)
-                if wanted > 0:
-                    statement = (
-                        select(runs)
-                        .where(*conditions, *section.conditions)
-                        .order_by(*section.order_by)
-                        .limit(wanted)
-                    )
-                    records += map(run_record, connection.execute(statement))
+            for statement in wanted.statements:
+                missing = limit + 1 - len(records)
+                if missing > 0:
+                    rows = connection.execute(statement, wanted.parameters | {"limit": missing})
+                    records += map(run_record, rows.all())
         return RunsPage(records[:limit], len(records) > limit)
 
     def get_runs_count(self, filter: RunsFilter | None = None, *, limit: int | None = None) -> int:
@@ -168,6 +176,14 @@ class SqlRunStorage(RunStorage):
         matching = select(literal(1)).select_from(runs).where(*run_conditions(filter)).limit(limit)
         with self.reading() as connection:
             return _count(connection, select(func.count()).select_from(matching.subquery()))
+
+    def get_run_group_counts(self, root_run_ids: Collection[str]) -> dict[str, int]:
+        wanted = sorted(map(storable_text, root_run_ids))
+        with self.walking() as connection:
+            counts = Counter(connection.execute(_ROOTS, {"wanted": wanted}).scalars())
+            for root_run_id, count in connection.execute(_DESCENDANTS, {"wanted": wanted}):
+                counts[root_run_id] += count
+        return dict(counts)
 
     @contextmanager
     def hold_run(self, run_id: str) -> Iterator[HeldRun]:
@@ -298,10 +314,12 @@ def _shortest(connection: Connection, found: list[list[Walk]]) -> list[Walk]:
     if len(found) == 1:
         return found[0]
 
-    def steps(way: list[Walk]) -> int:
-        return sum(_count(connection, walk.count(MAX_COUNTED)) for walk in way)
-
-    return min(found, key=steps)
+    nothing: ColumnElement[int] = literal(0)
+    steps = [
+        sum((walk.count(MAX_COUNTED).scalar_subquery() for walk in way), nothing) for way in found
+    ]
+    counts = connection.execute(select(*steps)).one()
+    return found[counts.index(min(counts))]
 
 
 def _walked(
@@ -318,7 +336,7 @@ def _walked(
     records = [
         run_record(row)
         for walk in walks
-        for row in connection.execute(walk.runs(after, limit, descending=descending))
+        for row in connection.execute(walk.runs(after, limit, descending=descending)).all()
     ]
     if len(walks) > 1:
         records.sort(key=lambda each: (each.created_at, each.storage_id), reverse=descending)
