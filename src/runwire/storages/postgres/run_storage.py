@@ -6,10 +6,13 @@ from contextlib import AbstractContextManager
 
 from sqlalchemy import Connection
 
+from runwire.storage.run_storage import RunStorage
 from runwire.storages.postgres.connections import Database
+from runwire.storages.postgres.repeating import repeating
 from runwire.storages.sql.run_storage import SqlRunStorage
 
 
+@repeating(RunStorage, apart_from={"hold_run", "dispose"})
 class PostgresRunStorage(SqlRunStorage):
     """Keeps runs in the tables of a database, which must be there.
 
@@ -19,7 +22,6 @@ class PostgresRunStorage(SqlRunStorage):
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self.lock_timeout = database.lock_timeout
 
     def reading(self) -> AbstractContextManager[Connection]:
         return self._database.reading()
@@ -29,6 +31,10 @@ class PostgresRunStorage(SqlRunStorage):
 
     def walking(self) -> AbstractContextManager[Connection]:
         return self._database.walking()
+
+    def writing_at_once(self) -> AbstractContextManager[Connection]:
+        """A connection on which each statement is a transaction of its own, durable when it returns."""
+        return self._database.writing_at_once()
 
     def dispose(self) -> None:
         self._database.dispose()
