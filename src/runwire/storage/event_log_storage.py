@@ -108,7 +108,10 @@ class HeadsWatch(ABC):
 
     @abstractmethod
     def poll_instance_log(self) -> int | None:
-        """The head of the instance-wide log if it moved since the last call; the first call tells it."""
+        """The head of the instance-wide log if it moved since the last call; the first call tells it.
+
+        Any entry moves it, a purge does not; a wipe puts it back to 0.
+        """
 
     @abstractmethod
     def close(self) -> None:
