@@ -179,7 +179,7 @@ def check_row(storage: SqliteStorage, record: RunRecord) -> None:
     )
     logs = storage.event_log_storage
     expected = functools.reduce(project, logs.get_mirrored_records(record, 0), new)
-    counts = logs.get_step_counts(record) if expected.is_finished else StepCounts()
+    counts = logs.get_run_stats(record) if expected.is_finished else StepCounts()
     # Tags move the one, and events that are stored together with a mirrored one the other.
     assert record.updated_at >= expected.updated_at
     assert record.applied_position >= expected.applied_position

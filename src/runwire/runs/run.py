@@ -76,7 +76,8 @@ class StepCounts:
     """Counts over a run's event log.
 
     Attributes:
-        planned: steps of the plan, or the distinct steps that the log names if those are more.
+        planned: steps of the plan, or the distinct steps that events of `STEP_STATS_EVENTS` name if those
+            are more.
         in_progress: steps that began and have not ended; 0 once the run has ended.
         succeeded, failed, skipped: distinct steps that ended so.
         materializations, expectations: events of these types.
