@@ -345,7 +345,7 @@ class Seeded:
             ),
             Question(
                 name=f"step counts of a run of {EVENTS_PER_STEP * STEPS:,} events",
-                ask=lambda: logs.get_step_counts(run),
+                ask=lambda: logs.get_run_stats(run),
             ),
             Question(
                 name="1,000 events of a run",
