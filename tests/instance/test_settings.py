@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -113,7 +114,7 @@ def test_secrets_are_not_in_the_effective_configuration_nor_in_errors(
     shown = effective_configuration(settings, components, written)
     assert "very-secret" not in str(shown)
     assert "hidden" not in str(shown)
-    assert shown["auth"] == {"token": "********"}
+    assert shown["auth"] == {"token": "********", "tokens": []}
     assert shown["storage"]["config"]["base_dir"] == {"env": "BASE"}
     assert shown["server"]["port"] == 3333
     problems = problems_of(tmp_path, "auth: {token: short-secret}\n")
@@ -421,3 +422,56 @@ def test_a_class_that_is_named_by_a_variable_is_looked_up(
         "run_launcher: {module: {env: LAUNCHER_MODULE}, class: DefaultRunLauncher}"
     )
     assert read_settings(tmp_path)[1]["run_launcher"].module_name == "runwire.launchers.default"
+
+
+DIGEST = "ab" * 32
+
+
+def test_named_tokens_are_read(tmp_path: Path) -> None:
+    (tmp_path / "runwire.yaml").write_text(
+        f"""
+auth:
+  tokens:
+    - {{name: ci, sha256: {DIGEST}, role: operator, expires_at: 2027-01-15T08:00:00+00:00}}
+    - {{name: eve, sha256: {"cd" * 32}}}
+"""
+    )
+    settings, components, written = read_settings(tmp_path)
+    ci, eve = settings.auth.tokens
+    assert (ci.name, ci.sha256, ci.role) == ("ci", DIGEST, "operator")
+    assert ci.expires_at == datetime(2027, 1, 15, 8, tzinfo=UTC)
+    assert (eve.role, eve.expires_at) == ("viewer", None)
+    json.dumps(effective_configuration(settings, components, written))
+
+
+@pytest.mark.parametrize(
+    ("token", "key"),
+    [
+        ({"sha256": DIGEST}, "auth.tokens.0.name"),
+        ({"name": "ci"}, "auth.tokens.0.sha256"),
+        ({"name": "ci", "sha256": "the-token-itself"}, "auth.tokens.0.sha256"),
+        ({"name": "ci", "sha256": DIGEST, "role": "root"}, "auth.tokens.0.role"),
+        ({"name": "ci", "sha256": DIGEST, "expires_at": "2027-01-15"}, "auth.tokens.0.expires_at"),
+        ({"name": "ci", "sha256": DIGEST, "expires": "never"}, "auth.tokens.0.expires"),
+    ],
+)
+def test_a_named_token_that_is_none_is_refused(
+    tmp_path: Path, token: dict[str, str], key: str
+) -> None:
+    problems = problems_of(tmp_path, json.dumps({"auth": {"tokens": [token]}}))
+    assert list(problems) == [key]
+
+
+@pytest.mark.parametrize(
+    ("names", "digests", "problem"),
+    [
+        (["ci", "ci"], [DIGEST, "cd" * 32], "tokens have the name 'ci' twice"),
+        (["a", "b"], [DIGEST, DIGEST], f"tokens have the sha256 '{DIGEST}' twice"),
+    ],
+)
+def test_named_tokens_differ(
+    tmp_path: Path, names: list[str], digests: list[str], problem: str
+) -> None:
+    tokens = [{"name": n, "sha256": d} for n, d in zip(names, digests, strict=True)]
+    problems = problems_of(tmp_path, json.dumps({"auth": {"tokens": tokens}}))
+    assert problem in problems["auth"]

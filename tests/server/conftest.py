@@ -18,7 +18,8 @@ from starlette.applications import Starlette
 from strawberry.types import Info
 from websockets.asyncio.client import ClientConnection, connect
 
-from runwire.api.context import Covered, OperationContext, Principal
+from runwire.api.access import Principal
+from runwire.api.context import Covered, OperationContext
 from runwire.api.errors import PublicErrors
 from runwire.api.schema import RunwireSchema
 from runwire.errors import CursorInvalidError, StorageUnavailableError

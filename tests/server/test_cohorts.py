@@ -14,7 +14,8 @@ import pytest
 import strawberry
 from strawberry.types import Info
 
-from runwire.api.context import Covered, OperationContext, Principal
+from runwire.api.access import Principal
+from runwire.api.context import Covered, OperationContext
 from runwire.api.errors import PublicErrors
 from runwire.api.schema import RunwireSchema
 from runwire.errors import StorageUnavailableError

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
+    AwareDatetime,
     BaseModel,
     ConfigDict,
     Field,
@@ -112,10 +113,38 @@ Token = Annotated[SecretStr, AfterValidator(_check_token)]
 """What callers present; it fits into a header."""
 
 
+class NamedTokenSettings(_Strict):
+    """A token that is not kept here but by its hash; ``runwire token create`` makes one.
+
+    Attributes:
+        name: what its holder is called.
+        sha256: the SHA-256 of the token, in hexadecimal digits.
+        role: what its holder may do.
+        expires_at: when it ends, with a time zone; None when it does not.
+    """
+
+    name: str = Field(min_length=1, max_length=100)
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    role: Literal["viewer", "operator", "admin"] = "viewer"
+    expires_at: AwareDatetime | None = None
+
+
 class AuthSettings(_Strict):
-    """Who may call the server: whoever presents the token. Demanded off loopback."""
+    """Who may call the server: whoever presents one of the tokens. Demanded off loopback."""
 
     token: Token | None = None
+    tokens: Section[tuple[NamedTokenSettings, ...]] = ()
+
+    @model_validator(mode="after")
+    def _differ(self) -> AuthSettings:
+        for what, values in (
+            ("name", [each.name for each in self.tokens]),
+            ("sha256", [each.sha256 for each in self.tokens]),
+        ):
+            twice = sorted({value for value in values if values.count(value) > 1})
+            if twice:
+                raise ValueError(f"tokens have the {what} {twice[0]!r} twice; each has its own")
+        return self
 
 
 class RunMonitoringSettings(_Strict):

@@ -16,7 +16,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
-from runwire.api.context import ApiContext, OperationContext, Principal
+from runwire.api.access import Principal
+from runwire.api.context import ApiContext, OperationContext
 from runwire.api.schema import schema
 from runwire.feed import DaemonFeed, InstanceFeed, RunFeed
 from runwire.instance import Instance
@@ -78,11 +79,11 @@ def assemble(
     Raises:
         ValueError: an allowed host or origin of the settings is none.
     """
-    graphiql = GraphiQL(ENDPOINT, settings.token is not None, Assets.load())
+    graphiql = GraphiQL(ENDPOINT, bool(settings.tokens), Assets.load())
     stopping = asyncio.Event()
     endpoint = Endpoint(
         Operations(schema, make_context, settings.limits),
-        TokenAuth(settings.token),
+        TokenAuth(settings.tokens),
         graphiql,
         settings.limits,
         stopping,

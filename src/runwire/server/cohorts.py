@@ -17,7 +17,8 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from runwire.api.context import Covered, Principal
+from runwire.api.access import Principal
+from runwire.api.context import Covered
 from runwire.server.operations import Answer, Operations, StreamKey, error_of_fault
 from runwire.server.requests import GraphQLRequest
 

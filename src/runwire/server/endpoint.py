@@ -8,8 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.websockets import WebSocket
 
-from runwire.api.context import Principal
-from runwire.server.auth import TokenAuth
+from runwire.api.access import Principal
+from runwire.server.auth import TokenAuth, UnauthenticatedError
 from runwire.server.cohorts import Cohorts
 from runwire.server.http.negotiation import takes_html
 from runwire.server.http.refusals import refuse, unauthenticated
@@ -48,9 +48,10 @@ class Endpoint:
         if request.method not in {"GET", "POST"}:
             message = "operations are sent by POST, queries by GET as well"
             return refuse(405, message, headers={"Allow": "GET, POST"})
-        principal = self._auth.principal(request.headers.get("authorization"))
-        if principal is None:
-            return unauthenticated()
+        try:
+            principal = self._auth.principal(request.headers.get("authorization"))
+        except UnauthenticatedError as error:
+            return unauthenticated(error.problem)
         return await self._http.respond(request, principal)
 
     async def websocket(self, socket: WebSocket) -> None:
@@ -59,10 +60,12 @@ class Endpoint:
             await socket.send_denial_response(refuse(503, self._streams.message, "UNAVAILABLE"))
             return
         try:
-            at_handshake = self._auth.principal(socket.headers.get("authorization"))
 
-            def admit(payload: Payload) -> Principal | None:
-                return at_handshake or self._auth.principal_of_init(payload)
+            def admit(payload: Payload) -> Principal:
+                try:
+                    return self._auth.principal(socket.headers.get("authorization"))
+                except UnauthenticatedError:
+                    return self._auth.principal_of_init(payload)
 
             protocol = Protocol(admit, self._limits.operations)
             await Session(socket, protocol, self._cohorts, self._limits).run()

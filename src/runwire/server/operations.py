@@ -13,7 +13,8 @@ import strawberry
 from graphql import GraphQLError, OperationType, get_operation_ast
 from strawberry.types.execution import PreExecutionError, StreamExecutionResult
 
-from runwire.api.context import Covered, OperationContext, Principal
+from runwire.api.access import Principal
+from runwire.api.context import Covered, OperationContext
 from runwire.api.errors import public_error
 from runwire.server.document_check import DocumentCheck, Documents
 from runwire.server.encoding import encode_json, encode_variables

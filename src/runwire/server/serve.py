@@ -15,12 +15,15 @@ import uvicorn
 from pydantic import ValidationError
 from starlette.applications import Starlette
 
+from runwire import clock
+from runwire.api.access import Role
 from runwire.config import pydantic_problems
 from runwire.errors import ConfigProblem, InvalidConfigurationError
 from runwire.instance import Instance
 from runwire.instance.settings import AuthSettings, Settings
 from runwire.server.address import check_address, listen, url_of
 from runwire.server.app import create_app
+from runwire.server.auth import AcceptedToken
 from runwire.server.http.connection import http_protocol
 from runwire.server.origins import is_loopback
 from runwire.server.settings import AppSettings, Limits
@@ -50,7 +53,7 @@ def serve(
         workspace: its code locations; the caller disposes of them.
         host: a name or address to listen on.
         port: a port; 0 for any that is free.
-        token: what callers must present; by default what RUNWIRE_TOKEN or `auth.token` says.
+        token: what callers may present, beside `auth.tokens`; by default what RUNWIRE_TOKEN or `auth.token` says.
         ready: is called with the server's URL, which has no path, once it answers.
 
     Raises:
@@ -59,9 +62,8 @@ def serve(
         InvalidConfigurationError: an allowed host or origin is none.
         StorageUnavailableError: the storage cannot be repaired.
     """
-    token = token or configured_token(instance.settings)
-    check_address(host, token)
     settings = _app_settings(instance.settings, host, token)
+    check_address(host, demands_token=bool(settings.tokens))
     try:
         app = create_app(instance, workspace, settings=settings)
     except ValueError as error:
@@ -115,11 +117,24 @@ def _checked(token: str) -> str:
 
 def _app_settings(settings: Settings, host: str, token: str | None) -> AppSettings:
     return AppSettings(
-        token=token,
+        tokens=_accepted_tokens(settings, token or configured_token(settings)),
         on_loopback=is_loopback(host),
         allowed_hosts=settings.server.allowed_hosts,
         allowed_origins=settings.server.allowed_origins,
     )
+
+
+def _accepted_tokens(settings: Settings, token: str | None) -> tuple[AcceptedToken, ...]:
+    named = tuple(
+        AcceptedToken(
+            each.name,
+            each.sha256,
+            Role[each.role.upper()],
+            None if each.expires_at is None else clock.to_timestamp(each.expires_at),
+        )
+        for each in settings.auth.tokens
+    )
+    return named if token is None else (AcceptedToken.of(token), *named)
 
 
 def _config(app: Starlette, limits: Limits) -> uvicorn.Config:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from runwire.server.auth import AcceptedToken
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -47,14 +49,14 @@ class AppSettings:
     """Whom the server answers, and its limits.
 
     Attributes:
-        token: what a caller must present; None where anybody may call.
+        tokens: those of which a caller must present one; without any anybody may call.
         on_loopback: whether it listens on a loopback address, so that the Host header must name one.
         allowed_hosts: values of the Host header, with or without a port, that are answered as well.
         allowed_origins: origins of web pages, such as ``https://example.org``, that may call.
         limits: how much it takes.
     """
 
-    token: str | None = None
+    tokens: tuple[AcceptedToken, ...] = ()
     on_loopback: bool = True
     allowed_hosts: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()

@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from runwire.server.app import assemble
+from runwire.server.auth import AcceptedToken
 from runwire.server.settings import AppSettings, Limits
 from tests.server.conftest import SCHEMA, LiveServer, ServeTry, TryContext, run_app
 
@@ -134,7 +135,7 @@ def test_a_refusal_in_the_middle_is_told(server: LiveServer) -> None:
 
 
 def test_who_presents_no_token_gets_no_stream(serve_try: ServeTry) -> None:
-    server = serve_try(token="0123456789abcdef")
+    server = serve_try(tokens=(AcceptedToken.of("0123456789abcdef"),))
     assert stream(server, "subscription { numbers }").status_code == 401
     headers = {"authorization": "Bearer 0123456789abcdef"}
     assert stream(server, "subscription { numbers }", headers).status_code == 200

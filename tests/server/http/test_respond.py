@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 import httpx
 import pytest
 
+from runwire.server.auth import AcceptedToken
 from runwire.server.settings import Limits
 from tests.server.conftest import LiveServer, ServeTry
 
@@ -333,7 +334,7 @@ def test_a_fault_outside_of_any_resolver_is_masked_too(
 
 
 def test_the_process_tells_anybody_that_it_answers(serve_try: ServeTry) -> None:
-    server = serve_try(token="a-long-enough-token")
+    server = serve_try(tokens=(AcceptedToken.of("a-long-enough-token"),))
     answer = server.request("GET", "/livez", headers={"host": "anything.example"})
     assert (answer.status_code, answer.text) == (200, "ok\n")
 

@@ -31,6 +31,7 @@ class EventStream(Response):
         answers: the results; they are closed in the end.
         stopping: is set when the server stops: the stream ends then, without having completed.
         keep_alive_seconds: after so long without an event a comment is sent, for proxies that close what is idle.
+        lasting_seconds: after so long it ends, because nobody is known any more to read it; None for never.
         on_end: is called in the end.
     """
 
@@ -40,6 +41,7 @@ class EventStream(Response):
         stopping: asyncio.Event,
         *,
         keep_alive_seconds: float,
+        lasting_seconds: float | None,
         on_end: Callable[[], object],
     ) -> None:
         super().__init__(headers=_HEADERS, media_type=f"{EVENT_STREAM}; charset=utf-8")
@@ -47,6 +49,7 @@ class EventStream(Response):
         self._answers = answers
         self._stopping = stopping
         self._keep_alive_seconds = keep_alive_seconds
+        self._lasting_seconds = lasting_seconds
         self._on_end = on_end
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -56,7 +59,9 @@ class EventStream(Response):
             for each in (self._send_all(send), _disconnect(receive), self._stopping.wait())
         ]
         try:
-            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(
+                ends, timeout=self._lasting_seconds, return_when=asyncio.FIRST_COMPLETED
+            )
         finally:
             for end in ends:
                 end.cancel()

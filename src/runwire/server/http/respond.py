@@ -8,7 +8,7 @@ from graphql import OperationType
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from runwire.api.context import Principal
+from runwire.api.access import Principal
 from runwire.server.cohorts import Cohorts
 from runwire.server.encoding import encode_json
 from runwire.server.http.event_stream import EventStream
@@ -88,6 +88,7 @@ class HttpTransport:
             self._cohorts.stream(asked, principal, resume_after),
             self._stopping,
             keep_alive_seconds=self._limits.keep_alive_seconds,
+            lasting_seconds=principal.seconds_left,
             on_end=self._streams.give_back,
         )
 

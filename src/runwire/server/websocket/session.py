@@ -62,13 +62,16 @@ class Session:
 
     async def _converse(self) -> Close:
         """Receives frames until one asks for the end; returns how to close."""
-        init_until = asyncio.get_running_loop().time() + self._init_seconds
+        loop = asyncio.get_running_loop()
+        until: float | None = loop.time() + self._init_seconds
         while True:
-            deadline = None if self._protocol.is_acknowledged else init_until
+            was_acknowledged = self._protocol.is_acknowledged
             try:
-                async with asyncio.timeout_at(deadline):
+                async with asyncio.timeout_at(until):
                     frame = await self._socket.receive()
             except TimeoutError:
+                if was_acknowledged:
+                    return Close(4403, "Forbidden: the token has expired")
                 return Close(4408, "Connection initialisation timeout")
             if frame["type"] == "websocket.disconnect":
                 raise WebSocketDisconnect(frame["code"], frame.get("reason"))
@@ -78,6 +81,9 @@ class Session:
                 if text is None
                 else self._protocol.receive_text(text)
             )
+            if not was_acknowledged and self._protocol.is_acknowledged:
+                left = self._protocol.seconds_left
+                until = None if left is None else loop.time() + left
             match action:
                 case Reply():
                     await self._send(action.message)
