@@ -209,7 +209,8 @@ class RunStorage(ABC):
             raise RunNotFoundError(run_id)
         wanted = RunsFilter(root_run_id=record.root_run_id)
         page = self.get_run_records(wanted, order=OLDEST_FIRST, limit=limit)
-        return RunGroup(record.root_run_id, page.records, self.get_runs_count(wanted))
+        count = self.get_runs_count(wanted) if page.has_more else len(page.records)
+        return RunGroup(record.root_run_id, page.records, count)
 
     def get_run_groups(
         self, filter: RunsFilter | None = None, *, after: RunPlace | None = None, limit: int
