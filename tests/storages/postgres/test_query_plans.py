@@ -11,7 +11,14 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event, insert, text
 
-from runwire.runs.filters import RunOrder, RunOrderField, RunPlace, RunsFilter
+from runwire.runs.filters import (
+    RunOrder,
+    RunOrderField,
+    RunPlace,
+    RunsFilter,
+    TagFilter,
+    TimeRange,
+)
 from runwire.runs.run import Run
 from runwire.runs.status import RunStatus
 from runwire.runs.tags import ROOT_RUN_TAG
@@ -141,6 +148,32 @@ def test_a_group_of_runs_is_found_by_its_root(storage: PostgresStorage, plans: P
         assert len(kept.get_run_records(wanted, order=RunOrder(field), limit=25).records) == 10
     for touched, statement in plans.touched:
         assert touched < 100, (touched, statement)
+
+
+def test_runs_that_are_named_are_looked_up(storage: PostgresStorage, plans: Plans) -> None:
+    kept = storage.run_storage
+    some = kept.get_run_records(limit=101).records[1:]
+    named = (
+        RunsFilter(run_ids=frozenset(run.run_id for run in some)),
+        RunsFilter(run_id_prefix=some[0].run_id[:8]),
+    )
+    others = RunsFilter(
+        statuses=frozenset({some[0].status}),
+        job_names=frozenset({some[0].run.job_name}),
+        tags=(TagFilter("tier", frozenset({some[0].run.tags["tier"]})),),
+        created_at=TimeRange(after=1.0),
+        updated_at=TimeRange(after=1.0),
+    )
+    plans.touched.clear()
+    for wanted, field in product(named, RunOrderField):
+        kept.get_run_records(wanted, order=RunOrder(field), limit=25)
+        both = replace(others, run_ids=wanted.run_ids, run_id_prefix=wanted.run_id_prefix)
+        assert some[0] in kept.get_run_records(both, order=RunOrder(field), limit=100).records
+        assert kept.get_runs_count(both) > 0
+    for touched, statement in plans.touched:
+        # The ways to the others are measured before few are found to have such an id.
+        limit = LITTLE if "anon_" in statement else 500
+        assert touched < limit, (touched, statement)
 
 
 def test_the_check_finds_a_statement_that_reads_everything(

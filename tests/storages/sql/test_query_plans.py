@@ -121,6 +121,24 @@ def test_a_group_of_runs_is_found_by_its_root(storage: SqliteStorage, plans: Pla
     assert [step for step, _ in plans.steps if step.startswith("SCAN") and "runs" in step] == []
 
 
+def test_runs_are_looked_up_by_their_ids(storage: SqliteStorage, plans: Plans) -> None:
+    ids = frozenset(map(str, range(100)))
+    wanted = RunsFilter(
+        run_ids=ids,
+        statuses=OPEN,
+        tags=(TEAM,),
+        job_names=frozenset({"daily"}),
+        created_at=MAY,
+        updated_at=MAY,
+    )
+    for field in (RunOrderField.CREATED_AT, RunOrderField.UPDATED_AT):
+        storage.run_storage.get_run_records(wanted, order=RunOrder(field), limit=25)
+    storage.run_storage.get_runs_count(wanted)
+    for step, statement in plans.steps:
+        is_look_up = step.startswith("SEARCH runs USING INDEX runs_run_id")
+        assert is_look_up or " runs " not in step, (step, statement)
+
+
 def test_one_run_is_looked_up(storage: SqliteStorage, plans: Plans) -> None:
     storage.run_storage.find_run_record("some")
     storage.run_storage.get_unfinished_run_ids()

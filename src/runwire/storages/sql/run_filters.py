@@ -50,6 +50,8 @@ def run_conditions(filter: RunsFilter | None) -> list[ColumnElement[bool]]:
     """The conditions, joined by and, under which a run matches."""
     if filter is None:
         return []
+    if filter.run_ids is not None or filter.run_id_prefix:
+        return _named_conditions(filter)
     conditions = [_is_among_those_with(tag) for tag in filter.tags]
     if filter.root_run_id is not None:
         conditions.append(_is_among_the_group(storable_text(filter.root_run_id)))
@@ -57,15 +59,43 @@ def run_conditions(filter: RunsFilter | None) -> list[ColumnElement[bool]]:
     return [*conditions, *others, *_in_range(runs.c.created_at, filter.created_at)]
 
 
-def _plain_conditions(filter: RunsFilter) -> list[ColumnElement[bool]]:
+def count_named(filter: RunsFilter | None, limit: int) -> Select[Any] | None:
+    """How many runs have ids that begin as a filter says, counted no further than a limit; None if it says nothing."""
+    if filter is None or not filter.run_id_prefix:
+        return None
+    named = select(literal(1)).where(begins_with(runs.c.run_id, filter.run_id_prefix)).limit(limit)
+    return select(func.count()).select_from(named.subquery())
+
+
+def _named_conditions(filter: RunsFilter) -> list[ColumnElement[bool]]:
+    """The conditions of a filter that names runs: they are looked up by their ids, and each is asked the rest.
+
+    A planner that knows nothing of a table takes ids to be as many as the runs of a status, and no index for what
+    is not a plain column.
+    """
+    ids = replace(RunsFilter(), run_ids=filter.run_ids, run_id_prefix=filter.run_id_prefix)
+    rest = replace(filter, run_ids=None, run_id_prefix=None)
+    return [
+        *_plain_conditions(ids),
+        *map(_carries, rest.tags),
+        *_plain_conditions(rest, runs.c.status.concat(""), runs.c.job_name.concat("")),
+        *_in_range(runs.c.created_at + 0.0, rest.created_at),
+    ]
+
+
+def _plain_conditions(
+    filter: RunsFilter,
+    status: ColumnElement[str] = runs.c.status,
+    job_name: ColumnElement[str] = runs.c.job_name,
+) -> list[ColumnElement[bool]]:
     """All but those of tags and of the creation."""
     conditions: list[ColumnElement[bool]] = []
     if filter.run_ids is not None:
         conditions.append(runs.c.run_id.in_(_texts(filter.run_ids)))
     if filter.job_names is not None:
-        conditions.append(runs.c.job_name.in_(_texts(filter.job_names)))
+        conditions.append(job_name.in_(_texts(filter.job_names)))
     if filter.statuses is not None:
-        conditions.append(runs.c.status.in_(sorted(status.value for status in filter.statuses)))
+        conditions.append(status.in_(sorted(each.value for each in filter.statuses)))
     if filter.run_id_prefix is not None:
         conditions.append(begins_with(runs.c.run_id, filter.run_id_prefix))
     if filter.location_name is not None:
@@ -111,19 +141,15 @@ def _rows_of(tag: TagFilter, table: FromClause) -> Select[Any]:
     return rows if tag.values is None else rows.where(table.c.value.in_(_texts(tag.values)))
 
 
-def _in_range(column: Column[float], span: TimeRange | None) -> list[ColumnElement[bool]]:
+def _in_range(column: ColumnElement[float], span: TimeRange | None) -> list[ColumnElement[bool]]:
     if span is None:
         return []
-    conditions = _is_there(column)
+    conditions: list[ColumnElement[bool]] = []
     if span.after is not None:
         conditions.append(column > span.after)
     if span.before is not None:
         conditions.append(column < span.before)
     return conditions
-
-
-def _is_there(column: Column[float]) -> list[ColumnElement[bool]]:
-    return [column.is_not(None)] if column.nullable else []
 
 
 # --------------------------------------------------------- ways to runs in the order of creation
@@ -178,8 +204,11 @@ class Walk:
 
 
 def ways(filter: RunsFilter | None) -> list[list[Walk]]:
-    """The ways to the runs that match: each a list of walks that together meet every match, once."""
-    if filter is None:
+    """The ways to the runs that match: each a list of walks that together meet every match, once.
+
+    There are none to runs that are named by their ids, which are few.
+    """
+    if filter is None or filter.run_ids is not None:
         return []
     found = [
         [_walk_of_tag(filter, tag, value) for value in sorted(tag.values)]
@@ -325,7 +354,7 @@ def _by_instant(
     after: RunPlace | None,
     descending: bool,
 ) -> Section:
-    conditions = tuple(_is_there(column))
+    conditions = (column.is_not(None),) if column.nullable else ()
     if after is not None:
         here = tuple_(column, storage_id)
         place = tuple_(after.value, after.storage_id, types=(column.type, storage_id.type))

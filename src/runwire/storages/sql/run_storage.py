@@ -51,7 +51,7 @@ from runwire.storages.sql.rows import (
     run_record,
     run_values,
 )
-from runwire.storages.sql.run_filters import Walk, run_conditions, run_list, ways
+from runwire.storages.sql.run_filters import Walk, count_named, run_conditions, run_list, ways
 from runwire.storages.sql.tables import (
     INSTANCE_LOG_ID,
     RUNS,
@@ -154,9 +154,10 @@ class SqlRunStorage(RunStorage):
         found = ways(filter) if order.field is RunOrderField.CREATED_AT else []
         if found:
             with self.walking() as connection:
-                walks = _shortest(connection, found)
-                records = _walked(connection, walks, order, after, limit + 1, backward=backward)
-            return RunsPage(records[:limit], len(records) > limit)
+                walks = _shortest(connection, found, filter)
+                if walks is not None:
+                    records = _walked(connection, walks, order, after, limit + 1, backward=backward)
+                    return RunsPage(records[:limit], len(records) > limit)
         wanted = run_list(order, after, run_conditions(filter), backward=backward)
         with self.reading() as connection:
             for statement in wanted.statements:
@@ -170,9 +171,10 @@ class SqlRunStorage(RunStorage):
         found = ways(filter)
         if found:
             with self.walking() as connection:
-                walks = _shortest(connection, found)
-                count = sum(_count(connection, walk.matching(limit)) for walk in walks)
-            return count if limit is None else min(limit, count)
+                walks = _shortest(connection, found, filter)
+                if walks is not None:
+                    count = sum(_count(connection, walk.matching(limit)) for walk in walks)
+                    return count if limit is None else min(limit, count)
         matching = select(literal(1)).select_from(runs).where(*run_conditions(filter)).limit(limit)
         with self.reading() as connection:
             return _count(connection, select(func.count()).select_from(matching.subquery()))
@@ -309,17 +311,23 @@ def _count(connection: Connection, statement: Select[Any]) -> int:
     return count
 
 
-def _shortest(connection: Connection, found: list[list[Walk]]) -> list[Walk]:
-    """The way with the fewest steps, as far as they are counted."""
-    if len(found) == 1:
+def _shortest(
+    connection: Connection, found: list[list[Walk]], filter: RunsFilter | None
+) -> list[Walk] | None:
+    """The way with the fewest steps, as far as they are counted; None when fewer runs are named by how ids begin."""
+    named = count_named(filter, MAX_COUNTED)
+    if len(found) == 1 and named is None:
         return found[0]
 
     nothing: ColumnElement[int] = literal(0)
     steps = [
         sum((walk.count(MAX_COUNTED).scalar_subquery() for walk in way), nothing) for way in found
     ]
+    if named is not None:
+        steps.append(nothing + named.scalar_subquery())
     counts = connection.execute(select(*steps)).one()
-    return found[counts.index(min(counts))]
+    shortest = counts.index(min(counts))
+    return found[shortest] if shortest < len(found) else None
 
 
 def _walked(
