@@ -123,6 +123,16 @@ def test_pages_of_runs_end_when_they_are_full(storage: PostgresStorage, plans: P
     check(plans)
 
 
+def test_pages_in_other_orders_end_when_they_are_full(
+    storage: PostgresStorage, plans: Plans
+) -> None:
+    some_tier = RunsFilter(tags=(TagFilter("tier"),))
+    with_status = [wanted for wanted in FILTERS if wanted is not None and wanted.statuses]
+    for wanted, field in product([some_tier, *with_status], RunOrderField):
+        storage.run_storage.get_run_records(wanted, order=RunOrder(field), limit=25)
+    check(plans)
+
+
 def test_counts_end_at_their_limit(storage: PostgresStorage, plans: Plans) -> None:
     for wanted in FILTERS:
         storage.run_storage.get_runs_count(wanted, limit=100)

@@ -21,6 +21,7 @@ from runwire.runs.filters import (
     TimeRange,
 )
 from runwire.runs.status import RunStatus
+from runwire.storages.sql import run_storage
 from runwire.storages.sqlite import SqliteStorage
 from runwire.testing.samples import add_run, report
 
@@ -42,6 +43,12 @@ FILTERS = [
     RunsFilter(statuses=OPEN, tags=(TEAMS,), job_names=frozenset({"daily"})),
     RunsFilter(root_run_id="some"),
     RunsFilter(root_run_id="some", statuses=FAILED, tags=(TEAM,), created_at=MAY),
+]
+LONG = [
+    RunsFilter(tags=(TagFilter("team"),)),
+    RunsFilter(run_id_prefix="a"),
+    RunsFilter(statuses=OPEN, tags=(TEAM, TagFilter("tier")), created_at=MAY, updated_at=MAY),
+    RunsFilter(job_names=frozenset({"daily"}), run_id_prefix="a"),
 ]
 PLACES = [None, RunPlace(500.0, 5)]
 
@@ -103,6 +110,16 @@ def test_pages_of_runs_are_found_in_their_order(storage: SqliteStorage, plans: P
 def test_other_orders_are_found_in_their_order(storage: SqliteStorage, plans: Plans) -> None:
     for field, place in product(RunOrderField, PLACES):
         storage.run_storage.get_run_records(order=RunOrder(field), after=place, limit=25)
+    check(plans)
+
+
+def test_long_lists_are_found_in_any_order(
+    storage: SqliteStorage, plans: Plans, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_storage, "MAX_COUNTED", 0)
+    for wanted, field, place in product(LONG, RunOrderField, PLACES):
+        storage.run_storage.get_run_records(wanted, order=RunOrder(field), after=place, limit=25)
+        storage.run_storage.get_runs_count(wanted, limit=1000)
     check(plans)
 
 
