@@ -35,7 +35,7 @@ from benchmarks.table import Row
 from runwire.events.entry import EventLogEntry
 from runwire.events.payloads import StepSuccessData
 from runwire.events.types import EventType
-from runwire.runs.filters import RunsFilter, TagFilter, TimeRange
+from runwire.runs.filters import RunOrder, RunOrderField, RunsFilter, TagFilter, TimeRange
 from runwire.runs.run import Run, RunRecord
 from runwire.runs.status import RunStatus
 from runwire.storage import InstanceStorage
@@ -76,6 +76,8 @@ FAILED = RunsFilter(
     tags=(TagFilter("team", frozenset({"team 40"})),),
 )
 """One run in two hundred, by two conditions that are each met by many more."""
+
+LAST_CHANGED = RunOrder(RunOrderField.UPDATED_AT)
 
 NEVER = replace(FAILED, tags=(TagFilter("team", frozenset({"team 41"})),))
 """No run, by two conditions that are each met by many."""
@@ -318,6 +320,8 @@ class Seeded:
         assert kept.get_run_records(never, limit=25).records == []
         assert len(logs.get_records(run, limit=1000).records) == EVENTS_PER_STEP * STEPS
         succeeded = RunsFilter(statuses=frozenset({RunStatus.SUCCESS}))
+        some = kept.get_run_records(succeeded, limit=100).records
+        named = replace(succeeded, run_ids=frozenset(each.run_id for each in some))
         return [
             Question(
                 name="a page of 25", ask=lambda: kept.get_run_records(limit=25), at_most_ms=0.5
@@ -331,6 +335,14 @@ class Seeded:
                 name="the same, where nothing matches",
                 ask=lambda: kept.get_run_records(never, limit=25),
                 at_most_times=None,
+            ),
+            Question(
+                name="a page of 25 by status, last changed first",
+                ask=lambda: kept.get_run_records(succeeded, order=LAST_CHANGED, limit=25),
+            ),
+            Question(
+                name="25 of 100 runs by their ids and status",
+                ask=lambda: kept.get_run_records(named, limit=25),
             ),
             Question(name=f"count, to {COUNTED:,}", ask=lambda: kept.get_runs_count(limit=COUNTED)),
             Question(
