@@ -133,7 +133,10 @@ class HeldRun(ABC):
 
     @abstractmethod
     def add_tags(self, tags: Mapping[str, str]) -> None:
-        """Merges tags into the run's, moves `updated_at`, and notes the change in the instance-wide log."""
+        """Merges tags into the run's, moves `updated_at`, and notes the change in the instance-wide log.
+
+        Tags of lineage (`runwire.runs.tags.LINEAGE_TAGS`) are passed over.
+        """
 
     @abstractmethod
     def delete(self) -> None:
@@ -158,7 +161,8 @@ class RunStorage(ABC):
         """Adds a run in NOT_STARTED (MANAGED if `run.managed`), with a fresh `log_id`.
 
         Notes the making in the instance-wide log, in the same transaction. The snapshots that the run
-        names must have been added.
+        names must have been added. The run's parent and root, and nothing else, become its tags of lineage
+        (`runwire.runs.tags.LINEAGE_TAGS`).
 
         Args:
             run: the run.
