@@ -8,6 +8,7 @@ import pytest
 
 from runwire.storage import InstanceStorage
 from runwire.storages.postgres import PostgresStorage
+from runwire.storages.sql import run_storage
 from runwire.testing.event_log_storage import EventLogStorageConformance
 from runwire.testing.heads_watch import HeadsWatchConformance
 from runwire.testing.instance_log import InstanceLogConformance
@@ -34,6 +35,14 @@ class TestRuns(_InPostgres, RunStorageConformance):
 
 class TestRunList(_InPostgres, RunListConformance):
     pass
+
+
+class TestLongRunList(_InPostgres, RunListConformance):
+    """The ways to runs are taken for long, so that runs are met in order rather than sorted."""
+
+    @pytest.fixture(autouse=True)
+    def _taken_for_long(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(run_storage, "MAX_COUNTED", 0)
 
 
 class TestRunGroups(_InPostgres, RunGroupConformance):

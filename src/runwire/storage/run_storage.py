@@ -133,7 +133,10 @@ class HeldRun(ABC):
 
     @abstractmethod
     def add_tags(self, tags: Mapping[str, str]) -> None:
-        """Merges tags into the run's, moves `updated_at`, and notes the change in the instance-wide log."""
+        """Merges tags into the run's, moves `updated_at`, and notes the change in the instance-wide log.
+
+        Tags of lineage (`runwire.runs.tags.LINEAGE_TAGS`) are passed over.
+        """
 
     @abstractmethod
     def delete(self) -> None:
@@ -158,7 +161,8 @@ class RunStorage(ABC):
         """Adds a run in NOT_STARTED (MANAGED if `run.managed`), with a fresh `log_id`.
 
         Notes the making in the instance-wide log, in the same transaction. The snapshots that the run
-        names must have been added.
+        names must have been added. The run's parent and root, and nothing else, become its tags of lineage
+        (`runwire.runs.tags.LINEAGE_TAGS`).
 
         Args:
             run: the run.
@@ -209,7 +213,8 @@ class RunStorage(ABC):
             raise RunNotFoundError(run_id)
         wanted = RunsFilter(root_run_id=record.root_run_id)
         page = self.get_run_records(wanted, order=OLDEST_FIRST, limit=limit)
-        return RunGroup(record.root_run_id, page.records, self.get_runs_count(wanted))
+        count = self.get_runs_count(wanted) if page.has_more else len(page.records)
+        return RunGroup(record.root_run_id, page.records, count)
 
     def get_run_groups(
         self, filter: RunsFilter | None = None, *, after: RunPlace | None = None, limit: int

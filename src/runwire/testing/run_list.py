@@ -53,6 +53,24 @@ _FILTERS = {
         root_run_id="run-0", job_names=frozenset({"weekly"}), tags=(TagFilter("team"),)
     ),
     "group and time": RunsFilter(root_run_id="run-12", created_at=TimeRange(before=107.0)),
+    "ids and other fields": RunsFilter(
+        run_ids=frozenset(f"run-{number}" for number in range(12)),
+        job_names=frozenset({"daily"}),
+        statuses=frozenset(RunStatus) - {RunStatus.NOT_STARTED},
+        tags=(TagFilter("team"),),
+        created_at=TimeRange(after=101.0, before=108.0),
+        updated_at=TimeRange(before=3000.0),
+    ),
+    "prefix and other fields": RunsFilter(
+        run_id_prefix="run-1",
+        job_names=frozenset({"daily", "weekly"}),
+        statuses=frozenset(RunStatus) - {RunStatus.NOT_STARTED},
+        tags=(TagFilter("team"),),
+        created_at=TimeRange(after=101.0),
+        updated_at=TimeRange(after=900.0),
+    ),
+    "ids and group": RunsFilter(run_ids=frozenset({"run-4", "run-6"}), root_run_id="run-6"),
+    "prefix and group": RunsFilter(run_id_prefix="run-1", root_run_id="run-12"),
     "several fields": RunsFilter(
         job_names=frozenset({"daily"}),
         statuses=frozenset(RunStatus) - {RunStatus.NOT_STARTED},

@@ -50,6 +50,8 @@ def run_conditions(filter: RunsFilter | None) -> list[ColumnElement[bool]]:
     """The conditions, joined by and, under which a run matches."""
     if filter is None:
         return []
+    if filter.run_ids is not None or filter.run_id_prefix:
+        return _named_conditions(filter)
     conditions = [_is_among_those_with(tag) for tag in filter.tags]
     if filter.root_run_id is not None:
         conditions.append(_is_among_the_group(storable_text(filter.root_run_id)))
@@ -57,23 +59,59 @@ def run_conditions(filter: RunsFilter | None) -> list[ColumnElement[bool]]:
     return [*conditions, *others, *_in_range(runs.c.created_at, filter.created_at)]
 
 
-def _plain_conditions(filter: RunsFilter) -> list[ColumnElement[bool]]:
+def _named_conditions(filter: RunsFilter) -> list[ColumnElement[bool]]:
+    """The conditions of a filter that names runs: they are looked up by their ids, and each is asked the rest.
+
+    A planner that knows nothing of a table takes ids to be as many as the runs of a status, and no index for what
+    is not a plain column.
+    """
+    ids = RunsFilter(run_ids=filter.run_ids, run_id_prefix=filter.run_id_prefix)
+    rest = replace(filter, run_ids=None, run_id_prefix=None)
+    return [*_plain_conditions(ids), *conditions_on_the_way(rest)]
+
+
+def conditions_on_the_way(
+    filter: RunsFilter, field: RunOrderField | None = None
+) -> list[ColumnElement[bool]]:
+    """The conditions of a filter in a form that no index serves, but that of the field along which runs are walked."""
+    walked = None if field is None else _ORDER_COLUMNS[field]
+    created_at, updated_at = (
+        column if column is walked else column + 0.0
+        for column in (runs.c.created_at, runs.c.updated_at)
+    )
+    run_id, status, job_name = (
+        column.concat("") for column in (runs.c.run_id, runs.c.status, runs.c.job_name)
+    )
+    return [
+        *map(_carries, filter.tags),
+        *_plain_conditions(filter, run_id, status, job_name, updated_at),
+        *_in_range(created_at, filter.created_at),
+    ]
+
+
+def _plain_conditions(
+    filter: RunsFilter,
+    run_id: ColumnElement[str] = runs.c.run_id,
+    status: ColumnElement[str] = runs.c.status,
+    job_name: ColumnElement[str] = runs.c.job_name,
+    updated_at: ColumnElement[float] = runs.c.updated_at,
+) -> list[ColumnElement[bool]]:
     """All but those of tags and of the creation."""
     conditions: list[ColumnElement[bool]] = []
     if filter.run_ids is not None:
-        conditions.append(runs.c.run_id.in_(_texts(filter.run_ids)))
+        conditions.append(run_id.in_(_texts(filter.run_ids)))
     if filter.job_names is not None:
-        conditions.append(runs.c.job_name.in_(_texts(filter.job_names)))
+        conditions.append(job_name.in_(_texts(filter.job_names)))
     if filter.statuses is not None:
-        conditions.append(runs.c.status.in_(sorted(status.value for status in filter.statuses)))
+        conditions.append(status.in_(sorted(each.value for each in filter.statuses)))
     if filter.run_id_prefix is not None:
-        conditions.append(begins_with(runs.c.run_id, filter.run_id_prefix))
+        conditions.append(begins_with(run_id, filter.run_id_prefix))
     if filter.location_name is not None:
         conditions.append(runs.c.location_name == storable_text(filter.location_name))
     if filter.root_run_id is not None:
         root = storable_text(filter.root_run_id)
         conditions.append(or_(_is_root(runs, root), runs.c.root_run_id == root))
-    return conditions + _in_range(runs.c.updated_at, filter.updated_at)
+    return conditions + _in_range(updated_at, filter.updated_at)
 
 
 def _texts(texts: Iterable[str]) -> list[str]:
@@ -111,19 +149,15 @@ def _rows_of(tag: TagFilter, table: FromClause) -> Select[Any]:
     return rows if tag.values is None else rows.where(table.c.value.in_(_texts(tag.values)))
 
 
-def _in_range(column: Column[float], span: TimeRange | None) -> list[ColumnElement[bool]]:
+def _in_range(column: ColumnElement[float], span: TimeRange | None) -> list[ColumnElement[bool]]:
     if span is None:
         return []
-    conditions = _is_there(column)
+    conditions: list[ColumnElement[bool]] = []
     if span.after is not None:
         conditions.append(column > span.after)
     if span.before is not None:
         conditions.append(column < span.before)
     return conditions
-
-
-def _is_there(column: Column[float]) -> list[ColumnElement[bool]]:
-    return [column.is_not(None)] if column.nullable else []
 
 
 # --------------------------------------------------------- ways to runs in the order of creation
@@ -178,8 +212,11 @@ class Walk:
 
 
 def ways(filter: RunsFilter | None) -> list[list[Walk]]:
-    """The ways to the runs that match: each a list of walks that together meet every match, once."""
-    if filter is None:
+    """The ways to the runs that match: each a list of walks that together meet every match, once.
+
+    There are none to runs that are named by their ids, which are few.
+    """
+    if filter is None or filter.run_ids is not None:
         return []
     found = [
         [_walk_of_tag(filter, tag, value) for value in sorted(tag.values)]
@@ -201,6 +238,42 @@ def ways(filter: RunsFilter | None) -> list[list[Walk]]:
         root = _walk_of_runs(rest, _is_root(runs, storable_text(filter.root_run_id)))
         found.append([replace(root, is_step=True), _walk_of_tag(rest, tag, filter.root_run_id)])
     return [way for way in found if len(way) <= MAX_WALKS]
+
+
+def sets(filter: RunsFilter | None) -> list[list[Walk]]:
+    """The ways, and walks in no order: to all runs with some value of a tag, or with ids that begin so."""
+    if filter is None or filter.run_ids is not None:
+        return []
+    keys = [tag.key for tag in filter.tags if tag.values is None]
+    having = [
+        Walk(
+            source=run_tags,
+            index=run_tags,
+            here=(run_tags.c.key == storable_text(key),),
+            rest=filter,
+        )
+        for key in keys
+    ]
+    named = walk_of_prefix(filter)
+    return [*ways(filter), *([walk] for walk in having), *([] if named is None else [[named]])]
+
+
+def walk_of_prefix(filter: RunsFilter) -> Walk | None:
+    """The walk to all runs whose ids begin as a filter says; None when it says nothing."""
+    if not filter.run_id_prefix:
+        return None
+    here = begins_with(runs.c.run_id, filter.run_id_prefix)
+    return Walk(source=runs, index=runs, here=(here,), rest=filter)
+
+
+def span_of(filter: RunsFilter, field: RunOrderField) -> Walk | None:
+    """The walk to all runs in the span of time that a filter has for a field; None when it has none."""
+    spans = {
+        RunOrderField.CREATED_AT: filter.created_at,
+        RunOrderField.UPDATED_AT: filter.updated_at,
+    }
+    here = _in_range(_ORDER_COLUMNS[field], spans.get(field))
+    return Walk(source=runs, index=runs, here=tuple(here), rest=filter) if here else None
 
 
 def _walk_of_tag(filter: RunsFilter, tag: TagFilter, value: str) -> Walk:
@@ -325,7 +398,7 @@ def _by_instant(
     after: RunPlace | None,
     descending: bool,
 ) -> Section:
-    conditions = tuple(_is_there(column))
+    conditions = (column.is_not(None),) if column.nullable else ()
     if after is not None:
         here = tuple_(column, storage_id)
         place = tuple_(after.value, after.storage_id, types=(column.type, storage_id.type))

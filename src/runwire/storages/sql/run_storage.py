@@ -51,7 +51,17 @@ from runwire.storages.sql.rows import (
     run_record,
     run_values,
 )
-from runwire.storages.sql.run_filters import Walk, run_conditions, run_list, ways
+from runwire.storages.sql.run_filters import (
+    RunList,
+    Walk,
+    conditions_on_the_way,
+    run_conditions,
+    run_list,
+    sets,
+    span_of,
+    walk_of_prefix,
+    ways,
+)
 from runwire.storages.sql.tables import (
     INSTANCE_LOG_ID,
     RUNS,
@@ -69,6 +79,9 @@ from runwire.storages.stored_form import new_log_id, new_record, stored_run
 
 MAX_COUNTED = 1000
 """How far the steps of a way are counted before it is taken: what is longer is long."""
+
+MAX_SORTED = 50_000
+"""How far what would be sorted is counted, where what would be walked past can be counted too."""
 
 _BY_RUN_ID = select(runs).where(runs.c.run_id == bindparam("run_id"))
 _BY_REQUEST = select(runs).where(runs.c.request_key == bindparam("key"))
@@ -150,30 +163,34 @@ class SqlRunStorage(RunStorage):
         limit: int,
         backward: bool = False,
     ) -> RunsPage:
-        records: list[RunRecord] = []
         found = ways(filter) if order.field is RunOrderField.CREATED_AT else []
         if found:
             with self.walking() as connection:
-                walks = _shortest(connection, found)
-                records = _walked(connection, walks, order, after, limit + 1, backward=backward)
-            return RunsPage(records[:limit], len(records) > limit)
-        wanted = run_list(order, after, run_conditions(filter), backward=backward)
+                walks = _shortest(connection, found, filter)
+                if walks is not None:
+                    records = _walked(connection, walks, order, after, limit + 1, backward=backward)
+                    return RunsPage(records[:limit], len(records) > limit)
+        if filter is not None and self._is_walked_in_order(filter, order.field):
+            conditions = conditions_on_the_way(filter, order.field)
+            with self.walking() as connection:
+                wanted = run_list(order, after, conditions, backward=backward)
+                return _listed(connection, wanted, limit)
         with self.reading() as connection:
-            for statement in wanted.statements:
-                missing = limit + 1 - len(records)
-                if missing > 0:
-                    rows = connection.execute(statement, wanted.parameters | {"limit": missing})
-                    records += map(run_record, rows.all())
-        return RunsPage(records[:limit], len(records) > limit)
+            wanted = run_list(order, after, run_conditions(filter), backward=backward)
+            return _listed(connection, wanted, limit)
 
     def get_runs_count(self, filter: RunsFilter | None = None, *, limit: int | None = None) -> int:
         found = ways(filter)
         if found:
             with self.walking() as connection:
-                walks = _shortest(connection, found)
-                count = sum(_count(connection, walk.matching(limit)) for walk in walks)
-            return count if limit is None else min(limit, count)
-        matching = select(literal(1)).select_from(runs).where(*run_conditions(filter)).limit(limit)
+                walks = _shortest(connection, found, filter)
+                if walks is not None:
+                    count = sum(_count(connection, walk.matching(limit)) for walk in walks)
+                    return count if limit is None else min(limit, count)
+        conditions = run_conditions(filter)
+        if filter is not None and self._is_walked_in_order(filter, RunOrderField.CREATED_AT):
+            conditions = conditions_on_the_way(filter)
+        matching = select(literal(1)).select_from(runs).where(*conditions).limit(limit)
         with self.reading() as connection:
             return _count(connection, select(func.count()).select_from(matching.subquery()))
 
@@ -279,6 +296,24 @@ class SqlRunStorage(RunStorage):
                     connection.execute(delete(table))
             set_up(connection)
 
+    def _is_walked_in_order(self, filter: RunsFilter, field: RunOrderField) -> bool:
+        """Whether the runs that match are rather met in the order of a field than found all and sorted.
+
+        Walking in order ends when a page is full. It goes past the runs that do not match, so few are found faster by
+        what the filter says of them.
+        """
+        found = sets(filter)
+        if not found:
+            return False
+        with self.walking() as connection:
+            if min(_steps(connection, found, MAX_COUNTED)) < MAX_COUNTED:
+                return False
+            span = span_of(filter, field)
+            if span is None:
+                return True
+            *lengths, all_in_span = _steps(connection, [*found, [span]], MAX_SORTED)
+            return all_in_span <= min(lengths)
+
     def _has_snapshot(self, snapshot_id: str) -> bool:
         with self.reading() as connection:
             return connection.execute(_SNAPSHOT, {"snapshot_id": snapshot_id}).first() is not None
@@ -309,17 +344,34 @@ def _count(connection: Connection, statement: Select[Any]) -> int:
     return count
 
 
-def _shortest(connection: Connection, found: list[list[Walk]]) -> list[Walk]:
-    """The way with the fewest steps, as far as they are counted."""
-    if len(found) == 1:
+def _shortest(
+    connection: Connection, found: list[list[Walk]], filter: RunsFilter | None
+) -> list[Walk] | None:
+    """The way with the fewest steps, as far as they are counted; None when fewer runs are named by how ids begin."""
+    named = None if filter is None else walk_of_prefix(filter)
+    if len(found) == 1 and named is None:
         return found[0]
+    lengths = _steps(connection, [*found, *([] if named is None else [[named]])], MAX_COUNTED)
+    shortest = lengths.index(min(lengths))
+    return found[shortest] if shortest < len(found) else None
 
+
+def _steps(connection: Connection, found: list[list[Walk]], limit: int) -> list[int]:
+    """How many steps each way has, each of its walks counted no further than a limit."""
     nothing: ColumnElement[int] = literal(0)
-    steps = [
-        sum((walk.count(MAX_COUNTED).scalar_subquery() for walk in way), nothing) for way in found
-    ]
-    counts = connection.execute(select(*steps)).one()
-    return found[counts.index(min(counts))]
+    steps = [sum((walk.count(limit).scalar_subquery() for walk in way), nothing) for way in found]
+    return list(connection.execute(select(*steps)).one())
+
+
+def _listed(connection: Connection, wanted: RunList, limit: int) -> RunsPage:
+    """The first runs of a list."""
+    records: list[RunRecord] = []
+    for statement in wanted.statements:
+        missing = limit + 1 - len(records)
+        if missing > 0:
+            rows = connection.execute(statement, wanted.parameters | {"limit": missing}).all()
+            records += map(run_record, rows)
+    return RunsPage(records[:limit], len(records) > limit)
 
 
 def _walked(
