@@ -12,36 +12,10 @@ from sqlalchemy import Connection, event, text
 
 from runwire.events.filters import EventRecordsFilter
 from runwire.events.types import EventType
-from runwire.runs.filters import (
-    RunOrder,
-    RunOrderField,
-    RunPlace,
-    RunsFilter,
-    TagFilter,
-    TimeRange,
-)
-from runwire.runs.status import RunStatus
+from runwire.runs.filters import RunOrder, RunOrderField
 from runwire.storages.sqlite import SqliteStorage
 from runwire.testing.samples import add_run, report
-
-TEAM = TagFilter("team", frozenset({"sales"}))
-TEAMS = TagFilter("team", frozenset({"sales", "ops"}))
-FAILED = frozenset({RunStatus.FAILURE})
-OPEN = frozenset({RunStatus.STARTING, RunStatus.STARTED})
-MAY = TimeRange(after=100.0, before=900.0)
-
-FILTERS = [
-    None,
-    RunsFilter(created_at=MAY),
-    RunsFilter(statuses=FAILED),
-    RunsFilter(statuses=OPEN, created_at=MAY),
-    RunsFilter(job_names=frozenset({"daily", "weekly"})),
-    RunsFilter(tags=(TEAM,)),
-    RunsFilter(tags=(TEAMS, TagFilter("tier"))),
-    RunsFilter(statuses=FAILED, tags=(TEAM,), created_at=MAY),
-    RunsFilter(statuses=OPEN, tags=(TEAMS,), job_names=frozenset({"daily"})),
-]
-PLACES = [None, RunPlace(500.0, 5)]
+from tests.storages.run_questions import FILTERS, PLACES
 
 
 class Plans:

@@ -83,6 +83,11 @@ def _in_range(column: ColumnElement[float], span: TimeRange | None) -> list[Colu
     return conditions
 
 
+def is_span(filter: RunsFilter | None) -> bool:
+    """Whether the runs that match are all of a span of time: a stretch of the index that has them in order."""
+    return filter is None or replace(filter, created_at=None) == RunsFilter()
+
+
 # --------------------------------------------------------- ways to runs in the order of creation
 
 MAX_WALKS = 16

@@ -49,7 +49,7 @@ from runwire.storages.sql.rows import (
     run_record,
     run_values,
 )
-from runwire.storages.sql.run_filters import Walk, run_conditions, sections, ways
+from runwire.storages.sql.run_filters import Walk, is_span, run_conditions, sections, ways
 from runwire.storages.sql.tables import (
     INSTANCE_LOG_ID,
     RUNS,
@@ -145,7 +145,7 @@ class SqlRunStorage(RunStorage):
                 records = _walked(connection, walks, order, after, limit + 1, backward=backward)
             return RunsPage(records[:limit], len(records) > limit)
         conditions = run_conditions(filter)
-        with self.reading() as connection:
+        with self.walking() if is_span(filter) else self.reading() as connection:
             for section in sections(order, after, backward=backward):
                 wanted = limit + 1 - len(records)
                 if wanted > 0:
@@ -166,7 +166,8 @@ class SqlRunStorage(RunStorage):
                 count = sum(_count(connection, walk.matching(limit)) for walk in walks)
             return count if limit is None else min(limit, count)
         matching = select(literal(1)).select_from(runs).where(*run_conditions(filter)).limit(limit)
-        with self.reading() as connection:
+        is_part = filter is not None and is_span(filter)
+        with self.walking() if is_part else self.reading() as connection:
             return _count(connection, select(func.count()).select_from(matching.subquery()))
 
     @contextmanager
