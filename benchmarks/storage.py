@@ -21,6 +21,9 @@ from runwire.config import ConfigurableClassData
 from runwire.events.entry import EventLogEntry
 from runwire.runs.run import Run, RunRecord
 from runwire.storage import InstanceStorage
+from runwire.storages.postgres import PostgresStorage
+from runwire.storages.postgres.connections import Limits
+from runwire.storages.sql.heads import LATELY_SECONDS
 from tests.postgres import PostgresServer
 
 EVENTS = 80
@@ -32,6 +35,19 @@ READS = 60
 WRITERS = 4
 EVENTS_A_SECOND = 100
 PACED_SECONDS = 10
+
+WATCHED = 10_000
+FEW_WATCHED = 1_000
+POLLS = 120
+_MANY_RUNS = (
+    (
+        "INSERT INTO runs (run_id, log_id, status, job_name, managed, created_at, updated_at, worker_epoch,"
+        " resume_attempts, applied_position, tags, run_config, steps_planned, counts) SELECT 'run ' || n, 'log ' || n,"
+        " 'MANAGED', 'bench', true, n, n, 0, 0, 0, '{}', '{}', 0, '{}' FROM generate_series(1, 10000) AS n"
+    ),
+    "INSERT INTO run_heads SELECT storage_id, 10, 0, NULL, 0 FROM runs",
+    "VACUUM ANALYZE",
+)
 
 MAX_READ_MS = 2.5
 MAX_WRITE_MS = 50.0
@@ -85,7 +101,40 @@ def _measure_postgres(server: PostgresServer) -> list[Row]:
             ]
             if prepared:
                 rows.append(_paced_row(name, log, (url, "postgres")))
-    return rows
+    return [*rows, _watch_row(server)]
+
+
+def _watch_row(server: PostgresServer) -> Row:
+    """A poll of heads while one run is written to, the others being idle; medians count."""
+    database = server.make_database()
+    storage = PostgresStorage(server.url(database), Limits(prepared_statements=True))
+    for statement in _MANY_RUNS:
+        server.execute(statement, database)
+    measured, floor = (_poll_ms(storage, number) for number in (WATCHED, FEW_WATCHED))
+    storage.dispose()
+    return Row(
+        name=f"PostgreSQL: a poll of heads, {WATCHED:,} runs watched, one active, against {FEW_WATCHED:,}",
+        measured=measured,
+        unit="ms",
+        floor=floor,
+        ratio=measured / floor,
+        aim="at most 1.5 times",
+        met=measured <= 1.5 * floor,
+    )
+
+
+def _poll_ms(storage: PostgresStorage, number: int) -> float:
+    heads = storage.event_log_storage.open_heads()
+    for n in range(1, number + 1):
+        heads.watch(f"run {n}")
+    assert len(heads.poll()) == number
+    time.sleep(LATELY_SECONDS)  # until they count as idle
+    active, took = storage.get_run_record("run 1"), []
+    for _ in range(POLLS):
+        storage.store_events(active.run_id, lines(active.run_id, 1, 1), known=active)
+        took.append(_milliseconds(heads.poll))
+    heads.close()
+    return statistics.median(took[POLLS // 6 :])
 
 
 @contextmanager

@@ -105,7 +105,11 @@ class HeadsWatch(ABC):
 
     @abstractmethod
     def poll(self) -> dict[str, LogHead]:
-        """The heads of the watched runs whose log moved since the last poll, or was deleted (position 0)."""
+        """The heads of the watched runs whose log moved since the last poll, or was deleted (position 0).
+
+        Of many that are watched and were idle for seconds, some may be told by one of the next polls only: at
+        least a thousand are looked at by each.
+        """
 
     @abstractmethod
     def poll_instance_log(self) -> int | None:

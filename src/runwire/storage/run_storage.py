@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
+from runwire import clock
 from runwire.error_info import ErrorInfo
 from runwire.errors import RunNotFoundError
 from runwire.events.entry import EventLogRecord
@@ -287,6 +288,13 @@ class RunStorage(ABC):
         Raises:
             SnapshotNotFoundError: it was never added.
         """
+
+    def now(self) -> float:
+        """The instant, in epoch seconds, by which all that open the storage compare leases and heartbeats.
+
+        That of this host, unless the storage has a clock which hosts share.
+        """
+        return clock.timestamp()
 
     @abstractmethod
     def add_daemon_heartbeat(self, heartbeat: DaemonHeartbeat) -> None:

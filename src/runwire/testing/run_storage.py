@@ -302,6 +302,13 @@ class RunStorageConformance:
         with pytest.raises(SnapshotNotFoundError):
             runs.get_snapshot("0" * 64)
 
+    def test_the_clock_goes_on(self, storage: InstanceStorage) -> None:
+        first = storage.run_storage.now()
+        second = storage.run_storage.now()
+        assert isinstance(first, float)
+        # Where the database is elsewhere, its clock is what counts, not that of this host.
+        assert 1.7e9 < first <= second < first + 600.0
+
     def test_the_latest_heartbeat_of_each_process_of_a_daemon_is_kept(
         self, storage: InstanceStorage
     ) -> None:

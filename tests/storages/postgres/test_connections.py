@@ -44,7 +44,7 @@ def test_a_statement_that_takes_too_long_is_ended(hasty: PostgresStorage, way: s
         pytest.raises(StorageUnavailableError, match=told),
         getattr(hasty.run_storage, way)() as connection,
     ):
-        connection.execute(text("SELECT pg_sleep(3600)"))
+        connection.execute(text("SELECT pg_sleep(20)"))
     assert hasty.get_run_record(run.run_id) == run
 
 

@@ -1,189 +1,186 @@
-"""The hot statements read what they need and little more, whatever PostgreSQL has learned of the tables."""
+"""The hot statements go along indexes on PostgreSQL, with fresh statistics of the tables and without any."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import product
 from typing import Any
 
+import psycopg
 import pytest
-from sqlalchemy import Connection, event, insert, text
+from sqlalchemy import text
 
-from runwire.runs.filters import (
-    RunOrder,
-    RunOrderField,
-    RunPlace,
-    RunsFilter,
-    TagFilter,
-    TimeRange,
-)
-from runwire.runs.run import Run
-from runwire.runs.status import RunStatus
-from runwire.runs.tags import ROOT_RUN_TAG
+from runwire.events.filters import EventFilter, EventRecordsFilter
+from runwire.events.types import EventType
+from runwire.runs.run import RunRecord
 from runwire.storages.postgres import PostgresStorage
-from runwire.storages.sql.rows import run_values
-from runwire.storages.sql.run_storage import SqlRunStorage
-from runwire.storages.sql.tables import run_tags, runs
-from runwire.storages.stored_form import new_record
-from runwire.testing.samples import add_run
+from runwire.storages.postgres.connections import _Cursor
+from runwire.testing.samples import event, lines
 from tests.postgres import PostgresServer
-from tests.storages.sql.test_query_plans import FILTERS, PLACES
 
-MANY = 20_000
-LITTLE = 5_001
-"""As many rows as one statement may not touch: five walks are measured, as far as a thousand steps each."""
+RUNS = 4000
+LONG_LOG = 20_000
 
-STATUSES = (RunStatus.FAILURE, RunStatus.STARTING, RunStatus.STARTED, RunStatus.SUCCESS)
+SEED = (
+    f"""INSERT INTO runs (
+        run_id, log_id, status, job_name, managed, created_at, updated_at, started_at, ended_at, worker_epoch,
+        resume_attempts, applied_position, tags, run_config, steps_planned, counts
+    ) SELECT 'run ' || n, 'log ' || n, (ARRAY['SUCCESS', 'FAILURE', 'STARTED', 'STARTING'])[1 + n % 4],
+        (ARRAY['daily', 'weekly', 'monthly'])[1 + n % 3], false, n / 4.0, n / 4.0, n / 4.0, n / 4.0, 1,
+        0, 0, '{{}}', '{{}}', 0, '{{}}' FROM generate_series(1, {RUNS}) AS n""",
+    """INSERT INTO run_tags SELECT storage_id, 'team', (ARRAY['sales', 'ops', 'it'])[1 + storage_id % 3],
+        created_at FROM runs""",
+    "INSERT INTO run_tags SELECT storage_id, 'tier', (storage_id % 7)::text, created_at FROM runs",
+    "INSERT INTO run_heads SELECT storage_id, 5, 1, NULL, 0 FROM runs WHERE storage_id > 1",
+    f"INSERT INTO run_heads VALUES (1, {LONG_LOG}, 1, NULL, 1)",
+    """INSERT INTO run_events SELECT storage_id, n, n, 20, CASE WHEN n % 2 = 0 THEN 'STEP_START' END, 'a',
+        'message', true, 1, NULL FROM run_heads, generate_series(1, head) AS n""",
+    f"""INSERT INTO instance_log (
+        position, kind, run_id, job_name, timestamp, run_position, level, event_type, message, applied
+    ) SELECT n, 'EVENT', 'run ' || n, 'daily', n, 1, 20, (ARRAY['RUN_START', 'RUN_SUCCESS'])[1 + n % 2], '', true
+        FROM generate_series(1, {RUNS}) AS n""",
+    f"UPDATE instance_head SET head = {RUNS}",
+)
+
+BIG_TABLES = frozenset({"runs", "run_tags", "run_heads", "run_events", "instance_log"})
 
 
 class Plans:
-    """How many rows of tables each statement touches that is executed."""
+    """What PostgreSQL plans to do for each statement, under the settings that are sent along with it."""
 
     def __init__(self) -> None:
-        self.touched: list[tuple[float, str]] = []
+        self.statements: list[str] = []
+        self.steps: list[tuple[str, str | None, str]] = []
+        """The type of a step, the table it is about, and the statement."""
 
-    def watch(
-        self, connection: Connection, _cursor: Any, statement: str, parameters: Any, *_: Any
-    ) -> None:
-        if not statement.startswith(("SELECT", "WITH")):
-            return
-        driver: Any = connection.connection.driver_connection
-        explain = f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}"
-        ((answer,),) = driver.execute(explain, parameters).fetchall()
-        (told,) = answer if isinstance(answer, list) else json.loads(answer)
-        self.touched.append((_rows_touched(told["Plan"]), statement))
+    def note(self, statement: str, plan: dict[str, Any]) -> None:
+        self.steps.append((plan["Node Type"], plan.get("Relation Name"), statement))
+        for part in plan.get("Plans", ()):
+            self.note(statement, part)
 
-
-def _rows_touched(node: dict[str, Any]) -> float:
-    below: float = sum(map(_rows_touched, node.get("Plans", ())))
-    if "Relation Name" not in node:
-        return below
-    removed = sum(number for key, number in node.items() if key.startswith("Rows Removed"))
-    return below + float((node["Actual Rows"] + removed) * node["Actual Loops"])
+    def check(self, *, sorts: bool = False) -> None:
+        """No step reads a whole table; unless one `sorts`, all find their rows in order."""
+        assert self.steps
+        for step, table, statement in self.steps:
+            assert step != "Seq Scan" or table not in BIG_TABLES, (table, statement)
+            assert sorts or step not in {"Sort", "Incremental Sort"}, statement
 
 
-@pytest.fixture(scope="module")
-def storage(postgres_server: PostgresServer) -> Iterator[PostgresStorage]:
-    database = postgres_server.make_database()
-    made = PostgresStorage(postgres_server.url(database))
-    add_run(made, run_id="some")
-    seed(made.run_storage)
-    postgres_server.execute("VACUUM ANALYZE", database)
+@pytest.fixture(scope="module", params=["analyzed", "never analyzed"])
+def storage(
+    request: pytest.FixtureRequest, postgres_server: PostgresServer
+) -> Iterator[PostgresStorage]:
+    name = postgres_server.make_database()
+    made = PostgresStorage(postgres_server.url(name))
+    for statement in SEED:
+        postgres_server.execute(statement, name)
+    if request.param == "analyzed":
+        postgres_server.execute("ANALYZE", name)
     yield made
     made.dispose()
-    postgres_server.drop_database(database)
-
-
-def seed(kept: SqlRunStorage) -> None:
-    """Adds runs over the span of the filters, of which each matches many; the newest are of the group of the first."""
-    run_rows, tag_rows = [], []
-    for number in range(2, MANY):
-        tags = {"team": ("sales", "ops")[number // 4 % 2], "tier": str(number % 3)}
-        tags["order"] = f"order {number}"
-        if number > MANY - 10:
-            tags[ROOT_RUN_TAG] = "some"
-        run = Run(job_name=("daily", "weekly", "hourly")[number % 3], tags=tags)
-        made = replace(new_record(number, run, number / MANY * 1000.0), status=STATUSES[number % 4])
-        run_rows.append(run_values(made, None) | {"storage_id": number})
-        row = {"storage_id": number, "created_at": made.created_at}
-        tag_rows += [row | {"key": key, "value": value} for key, value in tags.items()]
-    with kept.writing(durable=False) as connection:
-        connection.execute(insert(runs), run_rows)
-        connection.execute(insert(run_tags), tag_rows)
+    postgres_server.drop_database(name)
 
 
 @pytest.fixture
-def plans(storage: PostgresStorage) -> Iterator[Plans]:
-    with storage.run_storage.reading() as connection:
-        engine = connection.engine
+def plans(storage: PostgresStorage, monkeypatch: pytest.MonkeyPatch) -> Plans:
     made = Plans()
-    event.listen(engine, "before_cursor_execute", made.watch)
-    yield made
-    event.remove(engine, "before_cursor_execute", made.watch)
+    execute = _Cursor.execute
+
+    def planned(cursor: _Cursor, query: str, *arguments: Any, **how: Any) -> _Cursor:
+        if query.startswith(("SELECT", "WITH", "\nWITH", "INSERT", "UPDATE", "DELETE")):
+            connection: psycopg.Connection[Any] = cursor.connection
+            explaining = execute(
+                _Cursor(connection), f"EXPLAIN (FORMAT JSON) {query}", *arguments, **how
+            )
+            row: Any = explaining.fetchone()
+            found = row[0] if isinstance(row[0], list) else json.loads(row[0])
+            made.statements.append(query)
+            made.note(query, found[0]["Plan"])
+        return execute(cursor, query, *arguments, **how)
+
+    monkeypatch.setattr(_Cursor, "execute", planned)
+    return made
 
 
-def check(plans: Plans) -> None:
-    assert plans.touched
-    for touched, statement in plans.touched:
-        assert touched < LITTLE, (touched, statement)
+@pytest.fixture
+def long_run(storage: PostgresStorage) -> RunRecord:
+    """A run with a long log."""
+    return storage.get_run_record("run 1")
 
 
-def test_pages_of_runs_end_when_they_are_full(storage: PostgresStorage, plans: Plans) -> None:
-    for wanted, place, descending, backward in product(
-        FILTERS, PLACES, (True, False), (True, False)
-    ):
-        order = RunOrder(descending=descending)
-        storage.run_storage.get_run_records(
-            wanted, order=order, after=place, limit=25, backward=backward
-        )
-    for field, after in product(RunOrderField, (None, RunPlace(500.0, 5))):
-        storage.run_storage.get_run_records(order=RunOrder(field), after=after, limit=25)
-    check(plans)
+def test_one_run(storage: PostgresStorage, plans: Plans) -> None:
+    storage.run_storage.find_run_record("run 7")
+    with storage.run_storage.hold_run("run 7"):
+        pass
+    plans.check()
 
 
-def test_pages_in_other_orders_end_when_they_are_full(
-    storage: PostgresStorage, plans: Plans
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        None,
+        EventFilter(event_types=frozenset({EventType.STEP_START})),
+        EventFilter(typed=False),
+        EventFilter(step_keys=frozenset({"a"})),
+        EventFilter(text="message"),
+    ],
+)
+def test_pages_of_events(
+    storage: PostgresStorage, long_run: RunRecord, plans: Plans, wanted: EventFilter | None
 ) -> None:
-    some_tier = RunsFilter(tags=(TagFilter("tier"),))
-    with_status = [wanted for wanted in FILTERS if wanted is not None and wanted.statuses]
-    for wanted, field in product([some_tier, *with_status], RunOrderField):
-        storage.run_storage.get_run_records(wanted, order=RunOrder(field), limit=25)
-    check(plans)
+    logs = storage.event_log_storage
+    for after, descending in product((0, LONG_LOG // 2), (True, False)):
+        page = logs.get_records(
+            long_run, after=after, limit=1000, descending=descending, filter=wanted
+        )
+        assert len(page.records) == 1000
+    logs.get_records_count(long_run, wanted, limit=1000)
+    plans.check()
 
 
-def test_counts_end_at_their_limit(storage: PostgresStorage, plans: Plans) -> None:
-    for wanted in FILTERS:
-        storage.run_storage.get_runs_count(wanted, limit=100)
-    check(plans)
+def test_step_statistics(storage: PostgresStorage, long_run: RunRecord, plans: Plans) -> None:
+    assert storage.event_log_storage.get_run_stats(long_run).in_progress == 1
+    storage.event_log_storage.get_mirrored_records(long_run, 0)
+    plans.check(sorts=True)
 
 
-def test_tags_are_hopped_along(storage: PostgresStorage, plans: Plans) -> None:
-    kept = storage.run_storage
-    assert kept.get_run_tag_keys() == ["order", ROOT_RUN_TAG, "team", "tier"]
-    assert kept.get_run_tag_keys("te") == ["team"]
-    assert kept.get_run_tag_values("team") == ["ops", "sales"]
-    assert len(kept.get_run_tag_values("order", "order 12", 20)) == 20
-    for touched, statement in plans.touched:
-        assert touched < 100, (touched, statement)
+def test_polls_of_heads(storage: PostgresStorage, plans: Plans) -> None:
+    heads = storage.event_log_storage.open_heads()
+    for n in range(1, 1001):
+        heads.watch(f"run {n}")
+    assert len(heads.poll()) == 1000
+    storage.store_events("run 7", lines("run 7", 1))
+    assert set(heads.poll()) == {"run 7"}
+    heads.poll_instance_log()
+    heads.close()
+    plans.check()
 
 
-def test_a_group_of_runs_is_found_by_its_root(storage: PostgresStorage, plans: Plans) -> None:
-    kept = storage.run_storage
-    assert kept.get_run_group("some", limit=25).count == 10
-    assert kept.get_run_group_counts(["some", "other"]) == {"some": 10}
-    for field in RunOrderField:
-        wanted = RunsFilter(root_run_id="some")
-        assert len(kept.get_run_records(wanted, order=RunOrder(field), limit=25).records) == 10
-    for touched, statement in plans.touched:
-        assert touched < 100, (touched, statement)
+def test_the_instance_wide_log(storage: PostgresStorage, plans: Plans) -> None:
+    with (
+        storage.run_storage.writing() as connection
+    ):  # by types or by position is the planner's choice
+        connection.execute(text("ANALYZE instance_log"))
+    types = frozenset({EventType.RUN_START})
+    for wanted, after, descending in product(
+        (None, EventRecordsFilter(event_types=types)), (0, RUNS // 2), (True, False)
+    ):
+        storage.event_log_storage.get_event_records(
+            wanted, after=after, limit=25, descending=descending
+        )
+    plans.check(sorts=True)
 
 
-def test_runs_that_are_named_are_looked_up(storage: PostgresStorage, plans: Plans) -> None:
-    kept = storage.run_storage
-    some = kept.get_run_records(limit=101).records[1:]
-    named = (
-        RunsFilter(run_ids=frozenset(run.run_id for run in some)),
-        RunsFilter(run_id_prefix=some[0].run_id[:8]),
-    )
-    others = RunsFilter(
-        statuses=frozenset({some[0].status}),
-        job_names=frozenset({some[0].run.job_name}),
-        tags=(TagFilter("tier", frozenset({some[0].run.tags["tier"]})),),
-        created_at=TimeRange(after=1.0),
-        updated_at=TimeRange(after=1.0),
-    )
-    plans.touched.clear()
-    for wanted, field in product(named, RunOrderField):
-        kept.get_run_records(wanted, order=RunOrder(field), limit=25)
-        both = replace(others, run_ids=wanted.run_ids, run_id_prefix=wanted.run_id_prefix)
-        assert some[0] in kept.get_run_records(both, order=RunOrder(field), limit=100).records
-        assert kept.get_runs_count(both) > 0
-    for touched, statement in plans.touched:
-        # The ways to the others are measured before few are found to have such an id.
-        limit = LITTLE if "anon_" in statement else 500
-        assert touched < limit, (touched, statement)
+def test_writing(storage: PostgresStorage, plans: Plans) -> None:
+    for entries in (
+        lines("run 9", 1),
+        lines("run 9", 100),
+        [event("run 9", EventType.STEP_FAILURE, step_key="a")],
+    ):
+        storage.store_events("run 9", entries)
+    assert any("run_heads SET" in statement for statement in plans.statements)
+    plans.check()
 
 
 def test_the_check_finds_a_statement_that_reads_everything(
@@ -192,5 +189,10 @@ def test_the_check_finds_a_statement_that_reads_everything(
     """The control."""
     with storage.run_storage.reading() as connection:
         connection.execute(text("SELECT run_id FROM runs WHERE run_config = 'x'"))
-    with pytest.raises(AssertionError):
-        check(plans)
+    with pytest.raises(AssertionError, match="run_config"):
+        plans.check()
+    plans.steps.clear()
+    with storage.run_storage.reading() as connection:
+        connection.execute(text("SELECT run_id FROM runs WHERE storage_id < 9 ORDER BY run_config"))
+    with pytest.raises(AssertionError, match="run_config"):
+        plans.check()

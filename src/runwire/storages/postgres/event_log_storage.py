@@ -10,9 +10,9 @@ from runwire.storage.event_log_storage import Append, EventLogStorage, HeadsWatc
 from runwire.storage.run_storage import HeldRun
 from runwire.storages.postgres.append import append_at_once, find_appended
 from runwire.storages.postgres.errors import OutcomeUnknownError
+from runwire.storages.postgres.heads import PostgresHeadsWatch
 from runwire.storages.postgres.repeating import repeated, repeating
 from runwire.storages.postgres.run_storage import PostgresRunStorage
-from runwire.storages.sql.heads import SharedHeadsWatch
 from runwire.storages.sql.shared_event_log_storage import SharedEventLogStorage
 from runwire.storages.sql.tables import run_heads
 
@@ -83,4 +83,4 @@ class PostgresEventLogStorage(SharedEventLogStorage):
         return func.strpos(func.lower(collate(column, self._letters)), text) > 0
 
     def open_heads(self) -> HeadsWatch:
-        return SharedHeadsWatch(self._runs)
+        return PostgresHeadsWatch(self._runs)
