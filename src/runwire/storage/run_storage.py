@@ -335,6 +335,19 @@ class RunStorage(ABC):
         """The leases by daemon type, expired ones as well."""
 
     @abstractmethod
+    def purge_daemons(self, before: float) -> int:
+        """Forgets heartbeats before an instant, and leases that had expired then.
+
+        A lease stays as long as there is a heartbeat of its daemon type, for it tells which one counts.
+
+        Args:
+            before: the instant in epoch seconds, exclusive.
+
+        Returns:
+            How many heartbeats it deleted.
+        """
+
+    @abstractmethod
     def wipe(self) -> None:
         """Deletes everything that this storage keeps; logs of a later run never reuse a `log_id`."""
 

@@ -360,6 +360,24 @@ class RunStorageConformance:
         assert _claim(storage, "1", now=116.0) == _lease("2", 125.0)
         assert runs.get_daemon_leases() == {"A": _lease("2", 125.0)}
 
+    def test_daemons_that_beat_last_before_an_instant_are_forgotten(
+        self, storage: InstanceStorage
+    ) -> None:
+        runs = storage.run_storage
+        for heartbeat in (_beat("A", "1", 1.0), _beat("A", "2", 5.0), _beat("B", "1", 4.0)):
+            runs.add_daemon_heartbeat(heartbeat)
+        for daemon_type in ("A", "B", "C"):
+            runs.claim_daemon_lease(daemon_type, "1", now=1.0, lease_seconds=1.0)
+        assert runs.purge_daemons(1.0) == 0
+        assert runs.purge_daemons(5.0) == 2
+        assert runs.list_daemon_heartbeats() == [_beat("A", "2", 5.0)]
+        assert list(runs.get_daemon_leases()) == ["A"]
+        runs.claim_daemon_lease("A", "2", now=5.0, lease_seconds=1.0)
+        assert runs.purge_daemons(6.0) == 1
+        assert list(runs.get_daemon_leases()) == ["A"]
+        assert runs.purge_daemons(6.5) == 0
+        assert runs.get_daemon_leases() == {}
+
     def test_a_lease_is_released_by_its_holder_only(self, storage: InstanceStorage) -> None:
         runs = storage.run_storage
         runs.release_daemon_lease("A", "1")

@@ -162,6 +162,18 @@ class MemoryRunStorage(RunStorage):
         with self._state.lock:
             return dict(self._state.leases)
 
+    def purge_daemons(self, before: float) -> int:
+        with self._state.lock:
+            beats, leases = self._state.heartbeats, self._state.leases
+            old = [key for key, beat in beats.items() if beat.timestamp < before]
+            for key in old:
+                del beats[key]
+            known = {daemon_type for daemon_type, _ in beats}
+            for daemon_type, lease in list(leases.items()):
+                if daemon_type not in known and lease.expires_at < before:
+                    del leases[daemon_type]
+            return len(old)
+
     def wipe(self) -> None:
         state = self._state
         with state.lock:

@@ -17,6 +17,7 @@ from sqlalchemy import (
     Select,
     bindparam,
     delete,
+    exists,
     func,
     insert,
     literal,
@@ -288,6 +289,31 @@ class SqlRunStorage(RunStorage):
         with self.reading() as connection:
             rows = connection.execute(select(daemon_leases)).all()
         return {row.daemon_type: lease_record(row) for row in rows}
+
+    def purge_daemons(self, before: float) -> int:
+        known = {each.daemon_type for each in self.list_daemon_heartbeats()}
+        return sum(
+            self._purge_daemon(daemon_type, before)
+            for daemon_type in sorted(known | self.get_daemon_leases().keys())
+        )
+
+    def _purge_daemon(self, daemon_type: str, before: float) -> int:
+        beat, lease = daemon_heartbeats.c, daemon_leases.c
+        with self.writing(durable=False) as connection:
+            serialize(connection, f"heartbeat {daemon_type}")
+            serialize(connection, f"lease {daemon_type}")
+            old = delete(daemon_heartbeats).where(
+                beat.daemon_type == daemon_type, beat.timestamp < before
+            )
+            purged = connection.execute(old).rowcount
+            connection.execute(
+                delete(daemon_leases).where(
+                    lease.daemon_type == daemon_type,
+                    lease.expires_at < before,
+                    ~exists().where(beat.daemon_type == daemon_type),
+                )
+            )
+            return purged
 
     def wipe(self) -> None:
         with self.writing() as connection:
