@@ -21,7 +21,7 @@ from runwire.instance import Instance, InstanceRef
 from runwire.instance.retention import RetentionSettings
 from runwire.instance.settings import Settings, default_components
 from runwire.runs import RunStatus
-from runwire.storage.event_log_storage import InstanceEventKind
+from runwire.storage.instance_log import InstanceEventKind
 from runwire.testing.left_behind import eventually
 from tests.control.fakes import FakeLauncher, FakeLocation, FakeWorkspace
 from tests.control.ways import run_in

@@ -14,7 +14,7 @@ from runwire.events.types import EventType
 from runwire.runs.run import Run, RunRecord, StepCounts
 from runwire.runs.status import UNFINISHED_STATUSES, RunStatus
 from runwire.snapshots import JobSnapshot, PlanSnapshot, PlanStepSnapshot, encode_snapshot
-from runwire.storage.event_log_storage import InstanceEventKind
+from runwire.storage.instance_log import InstanceEventKind
 from runwire.storage.instance_storage import InstanceStorage
 from runwire.storage.run_storage import DaemonHeartbeat, DaemonLease, RequestKey
 from runwire.testing.samples import (

@@ -10,6 +10,7 @@ from runwire.runs.run import RunRecord, StepCounts
 from runwire.storage import (
     MAX_PAGE,
     Append,
+    AssetIndex,
     EventLogPage,
     EventLogStorage,
     HeadsWatch,
@@ -105,6 +106,10 @@ class ComposedEventLogStorage(EventLogStorage):
         self._stand_ins.delete(record)
 
     # ------------------------------------------------------------ all logs
+
+    @property
+    def asset_index(self) -> AssetIndex:
+        return self._index.asset_index
 
     def open_heads(self) -> HeadsWatch:
         return _HeadsWatch(self._logs.open_heads(), self._index.open_heads())
