@@ -9,6 +9,7 @@ import pytest
 from runwire.api.node import FINDERS
 from runwire.api.nodes import global_id
 from runwire.events import EventType
+from runwire.events.payloads import AssetEventData
 from tests.api.conftest import Api
 
 NODE = "query($id: ID!) { node(id: $id) { __typename id } }"
@@ -17,6 +18,7 @@ EVERYTHING = """
 query {
   viewer { __typename id }
   instance { __typename id daemons { __typename id } }
+  asset(key: ["sales"]) { __typename id }
   codeLocations {
     __typename id
     repositories { __typename id jobs { __typename id } }
@@ -50,6 +52,7 @@ async def test_every_object_with_an_id_is_found_by_it(api: Api) -> None:
     api.create_run("failed")
     api.store("failed", EventType.RUN_STARTING, EventType.RUN_START)
     api.store("failed", EventType.STEP_START, step_key="load")
+    api.store("failed", EventType.ASSET_MATERIALIZATION, data=AssetEventData(("sales",)))
     api.store("failed", EventType.RUN_FAILURE)
     nodes = nodes_in(await api.ask(EVERYTHING))
     assert set(nodes.values()) == set(FINDERS)

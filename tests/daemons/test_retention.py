@@ -24,7 +24,7 @@ from runwire.instance.settings import Settings, default_components
 from runwire.runs import RunStatus
 from runwire.runs.run import new_run_id
 from runwire.storage import ScheduleStorage
-from runwire.storage.event_log_storage import InstanceEventKind
+from runwire.storage.instance_log import InstanceEventKind
 from runwire.storage.run_storage import DaemonHeartbeat
 from runwire.testing.left_behind import eventually
 from runwire.ticks.source import (

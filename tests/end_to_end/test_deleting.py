@@ -16,7 +16,7 @@ from runwire.daemons.retention import RetentionDaemon
 from runwire.events.types import EventType
 from runwire.instance import Instance
 from runwire.runs.status import RunStatus
-from runwire.storage.event_log_storage import InstanceEventKind
+from runwire.storage.instance_log import InstanceEventKind
 from runwire.testing.left_behind import pause
 from tests.control.fakes import FakeWorkspace
 from tests.end_to_end.conftest import STORAGES, Server, storage_setting, wait_until

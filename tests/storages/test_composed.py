@@ -11,6 +11,7 @@ from runwire.storage import InstanceStorage
 from runwire.storages.composed import ComposedStorage
 from runwire.storages.postgres import PostgresStorage
 from runwire.storages.sqlite import SqliteStorage
+from runwire.testing.asset_index import AssetIndexConformance
 from runwire.testing.event_log_storage import EventLogStorageConformance
 from runwire.testing.heads_watch import HeadsWatchConformance
 from runwire.testing.instance_log import InstanceLogConformance
@@ -46,6 +47,10 @@ class TestEventLogs(_InTwo, EventLogStorageConformance):
 
 
 class TestInstanceLog(_InTwo, InstanceLogConformance):
+    pass
+
+
+class TestAssets(_InTwo, AssetIndexConformance):
     pass
 
 

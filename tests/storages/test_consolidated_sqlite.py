@@ -10,6 +10,7 @@ import pytest
 from runwire.storage import InstanceStorage
 from runwire.storages.sql import run_storage
 from runwire.storages.sqlite import SqliteStorage
+from runwire.testing.asset_index import AssetIndexConformance
 from runwire.testing.event_log_storage import EventLogStorageConformance
 from runwire.testing.heads_watch import HeadsWatchConformance
 from runwire.testing.instance_log import InstanceLogConformance
@@ -56,6 +57,14 @@ class TestEventLogs(_InOneFile, EventLogStorageConformance):
 
 class TestInstanceLog(_InOneFile, InstanceLogConformance):
     pass
+
+
+class TestAssets(_InOneFile, AssetIndexConformance):
+    @pytest.fixture
+    def another(self, tmp_path: Path) -> Iterator[InstanceStorage]:
+        storage = SqliteStorage(tmp_path, layout="consolidated")
+        yield storage
+        storage.dispose()
 
 
 class TestHeads(_InOneFile, HeadsWatchConformance):

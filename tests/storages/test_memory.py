@@ -9,6 +9,7 @@ import pytest
 from runwire.config import ConfigurableClassData
 from runwire.storage import InstanceStorage
 from runwire.storages.memory import MemoryStorage
+from runwire.testing.asset_index import AssetIndexConformance
 from runwire.testing.event_log_storage import EventLogStorageConformance
 from runwire.testing.heads_watch import HeadsWatchConformance
 from runwire.testing.instance_log import InstanceLogConformance
@@ -46,6 +47,10 @@ class TestEventLogs(_InMemory, EventLogStorageConformance):
 
 
 class TestInstanceLog(_InMemory, InstanceLogConformance):
+    pass
+
+
+class TestAssets(_InMemory, AssetIndexConformance):
     pass
 
 

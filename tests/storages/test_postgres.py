@@ -9,6 +9,7 @@ import pytest
 from runwire.storage import InstanceStorage
 from runwire.storages.postgres import PostgresStorage
 from runwire.storages.sql import run_storage
+from runwire.testing.asset_index import AssetIndexConformance
 from runwire.testing.event_log_storage import EventLogStorageConformance
 from runwire.testing.heads_watch import HeadsWatchConformance
 from runwire.testing.instance_log import InstanceLogConformance
@@ -55,6 +56,14 @@ class TestEventLogs(_InPostgres, EventLogStorageConformance):
 
 class TestInstanceLog(_InPostgres, InstanceLogConformance):
     pass
+
+
+class TestAssets(_InPostgres, AssetIndexConformance):
+    @pytest.fixture
+    def another(self, postgres_url: str) -> Iterator[InstanceStorage]:
+        storage = PostgresStorage(postgres_url)
+        yield storage
+        storage.dispose()
 
 
 class TestHeads(_InPostgres, HeadsWatchConformance):

@@ -9,6 +9,7 @@ import pytest
 
 from runwire.storage import InstanceStorage
 from runwire.storages.sqlite import SqliteStorage
+from runwire.testing.asset_index import AssetIndexConformance
 from runwire.testing.event_log_storage import EventLogStorageConformance
 from runwire.testing.heads_watch import HeadsWatchConformance
 from runwire.testing.instance_log import InstanceLogConformance
@@ -47,6 +48,14 @@ class TestEventLogs(_InFiles, EventLogStorageConformance):
 
 class TestInstanceLog(_InFiles, InstanceLogConformance):
     pass
+
+
+class TestAssets(_InFiles, AssetIndexConformance):
+    @pytest.fixture
+    def another(self, tmp_path: Path) -> Iterator[InstanceStorage]:
+        storage = SqliteStorage(tmp_path)
+        yield storage
+        storage.dispose()
 
 
 class TestHeads(_InFiles, HeadsWatchConformance):

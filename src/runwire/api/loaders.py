@@ -13,6 +13,7 @@ from runwire.errors import StorageUnavailableError
 from runwire.runs.filters import RunsFilter
 from runwire.runs.run import RunRecord, StepCounts
 from runwire.snapshots import JobSnapshot, RepositorySnapshot
+from runwire.storage import MAX_PAGE, AssetKey, AssetRecord
 from runwire.workspace import CodeLocationState
 
 logger = logging.getLogger(__name__)
@@ -39,6 +40,26 @@ class RunRecords:
         page = storage.get_run_records(RunsFilter(run_ids=frozenset(run_ids)), limit=len(run_ids))
         found = {record.run_id: record for record in page.records}
         return [found.get(run_id) for run_id in run_ids]
+
+
+class AssetRecords:
+    """Assets by key."""
+
+    def __init__(self, context: ApiContext) -> None:
+        self._context = context
+        self._loader: DataLoader[AssetKey, AssetRecord | None] = DataLoader(
+            load_fn=self._load_all, max_batch_size=MAX_PAGE
+        )
+
+    async def find(self, key: AssetKey) -> AssetRecord | None:
+        """The asset of a key; None when there is none."""
+        return await self._loader.load(key)
+
+    async def _load_all(self, keys: list[AssetKey]) -> list[AssetRecord | None]:
+        index = self._context.event_log_storage.asset_index
+        page = await self._context.lanes.read(index.get_asset_records, keys)
+        found = {record.asset_key: record for record in page.records}
+        return [found.get(key) for key in keys]
 
 
 class RunCounts:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, NamedTuple
 import strawberry
 from strawberry import ID
 
+from runwire.api.assets.queries import find_asset
 from runwire.api.context import ApiContext, ApiInfo
 from runwire.api.events.types import find_event
 from runwire.api.instance.daemons import find_daemon
@@ -44,6 +45,7 @@ FINDERS = {
     "RunStats": NodeFinder(1, find_stats),
     "RunStep": NodeFinder(2, find_step),
     "EventRecord": NodeFinder(3, find_event),
+    "Asset": NodeFinder(1, find_asset),
     "CodeLocation": NodeFinder(1, find_location),
     "Repository": NodeFinder(2, find_repository),
     "Job": NodeFinder(3, find_job),

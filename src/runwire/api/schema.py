@@ -10,6 +10,7 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
 from runwire.api.access import Permission, declare_permissions, guard
+from runwire.api.assets.queries import AssetQueries
 from runwire.api.errors import REFUSALS, PublicErrors
 from runwire.api.events.queries import EventQueries
 from runwire.api.events.subscriptions import EventRecordsPayload, event_records
@@ -45,7 +46,7 @@ from runwire.api.scalars import SCALARS
     " GraphQL error whose `extensions.code` is INVALID_ARGUMENT, CURSOR_INVALID, CURSOR_EXPIRED, FORBIDDEN,"
     " UNAVAILABLE, or INTERNAL with an `errorId` that the server's log carries."
 )
-class Query(NodeQueries, InstanceQueries, RunQueries, EventQueries, LocationQueries):
+class Query(NodeQueries, InstanceQueries, RunQueries, EventQueries, AssetQueries, LocationQueries):
     """The reads of the API."""
 
 

@@ -14,7 +14,7 @@ from runwire.instance import Instance
 from runwire.runs.filters import RunOrder, RunOrderField, RunPlace, RunsFilter, TimeRange
 from runwire.runs.run import RunRecord
 from runwire.runs.status import RunStatus
-from runwire.storage.event_log_storage import InstanceEventKind, InstanceLogRecord
+from runwire.storage.instance_log import InstanceEventKind, InstanceLogRecord
 from runwire.ticks.tick import TickStatus
 from runwire.workspace import Workspace
 

@@ -1,17 +1,16 @@
 """The contracts of the storages."""
 
+from runwire.storage.asset_index import AssetIndex, AssetKey, AssetRecord, AssetsPage
 from runwire.storage.event_log_storage import (
-    MAX_PAGE,
     Append,
     EventLogPage,
     EventLogStorage,
     HeadsWatch,
-    InstanceEventKind,
     InstanceLogPage,
-    InstanceLogRecord,
     InstanceLogSpan,
     LogHead,
 )
+from runwire.storage.instance_log import MAX_PAGE, InstanceEventKind, InstanceLogRecord
 from runwire.storage.instance_storage import InstanceStorage
 from runwire.storage.migration import Migrated, Migration, MigrationProgress
 from runwire.storage.run_storage import (
@@ -36,6 +35,10 @@ __all__ = [
     "MAX_PAGE",
     "MAX_TICK_KEY",
     "Append",
+    "AssetIndex",
+    "AssetKey",
+    "AssetRecord",
+    "AssetsPage",
     "CursorMove",
     "DaemonHeartbeat",
     "DaemonLease",

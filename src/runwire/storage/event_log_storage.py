@@ -5,16 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from enum import Enum
 
 from runwire.events.entry import EventLogEntry, EventLogRecord
 from runwire.events.filters import EventFilter, EventRecordsFilter
 from runwire.runs.run import RunRecord, StepCounts
 from runwire.runs.steps import StepHistory
+from runwire.storage.asset_index import AssetIndex
+from runwire.storage.instance_log import MAX_PAGE, InstanceEventKind, InstanceLogRecord
 from runwire.storage.run_storage import HeldRun
-
-MAX_PAGE = 1000
-"""The most event records that one read returns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,27 +51,6 @@ class Append:
     handover_epoch: int | None = None
     ends_run: bool = False
     idempotency_key: str | None = None
-
-
-class InstanceEventKind(Enum):
-    """What an entry of the instance-wide log tells."""
-
-    EVENT = "EVENT"
-    RUN_CREATED = "RUN_CREATED"
-    RUN_TAGGED = "RUN_TAGGED"
-    RUN_DELETED = "RUN_DELETED"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InstanceLogRecord:
-    """An entry of the instance-wide log: its position there, and the event, unless it is a run change."""
-
-    position: int
-    kind: InstanceEventKind
-    run_id: str
-    job_name: str
-    timestamp: float
-    event: EventLogRecord | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +108,11 @@ class EventLogStorage(ABC):
     one appear. A reader sees a prefix of the log, never a hole. Readers never create a log. All methods are
     thread-safe. Every method raises StorageUnavailableError when the storage cannot be read or written.
     """
+
+    @property
+    @abstractmethod
+    def asset_index(self) -> AssetIndex:
+        """Tells of assets, from the events in the instance-wide log."""
 
     @abstractmethod
     def append(
@@ -254,7 +236,8 @@ class EventLogStorage(ABC):
     def purge_instance_log(self, up_to: int) -> int:
         """Deletes the entries of the instance-wide log up to a position, in small transactions.
 
-        A reader never sees a part of what one of them deletes; cursors before the last one have expired.
+        A reader never sees a part of what one of them deletes; cursors before the last one have expired. The
+        asset index keeps what it tells.
 
         Args:
             up_to: the last position to delete; beyond the head, the head.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from runwire.events.entry import EventLogRecord
 from runwire.events.filters import EventRecordsFilter
 from runwire.events.payloads import AssetEventData
-from runwire.storage.event_log_storage import InstanceLogRecord
+from runwire.storage.instance_log import InstanceLogRecord
 
 
 def matches(filter: EventRecordsFilter | None, entry: InstanceLogRecord) -> bool:

@@ -13,7 +13,8 @@ A backend's test module derives from the suites and overrides their fixture `sto
             storage.dispose()
 
 For storages there are `RunStorageConformance`, `RunListConformance`, `RunGroupConformance`,
-`EventLogStorageConformance`, `InstanceLogConformance`, `HeadsWatchConformance`, `LogWatchConformance`,
+`EventLogStorageConformance`, `InstanceLogConformance`, `AssetIndexConformance`, `HeadsWatchConformance`,
+`LogWatchConformance`,
 `ScheduleStorageConformance`, `TickListConformance` and `InstanceStorageConformance`, each in a module of its own.
 
 A run launcher enters `RunLauncherConformance`, of `runwire.testing.run_launcher`, with the fixture `place`::
@@ -34,6 +35,7 @@ pytest.register_assert_rewrite(
     *(
         f"{__name__}.{module}"
         for module in (
+            "asset_index",
             "event_log_storage",
             "heads_watch",
             "instance_log",

@@ -19,7 +19,8 @@ from runwire.events.payloads import (
 from runwire.events.types import MIRRORED_EVENTS, EventType, LogLevel
 from runwire.runs.run import RunRecord, StepCounts
 from runwire.runs.steps import StepAttempt, StepHistory, StepMarker, StepStatus
-from runwire.storage.event_log_storage import MAX_PAGE, Append, EventLogPage, LogHead
+from runwire.storage.event_log_storage import Append, EventLogPage, LogHead
+from runwire.storage.instance_log import MAX_PAGE
 from runwire.storage.instance_storage import InstanceStorage
 from runwire.testing.samples import (
     ESCAPED_SURROGATE,

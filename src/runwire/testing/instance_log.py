@@ -14,13 +14,8 @@ from runwire.events.cursor import Cursor, CursorScope
 from runwire.events.filters import EventRecordsFilter
 from runwire.events.payloads import AssetEventData
 from runwire.events.types import ASSET_EVENTS, MIRRORED_EVENTS, RUN_EVENTS, EventType
-from runwire.storage.event_log_storage import (
-    MAX_PAGE,
-    InstanceEventKind,
-    InstanceLogPage,
-    InstanceLogRecord,
-    InstanceLogSpan,
-)
+from runwire.storage.event_log_storage import InstanceLogPage, InstanceLogSpan
+from runwire.storage.instance_log import MAX_PAGE, InstanceEventKind, InstanceLogRecord
 from runwire.storage.instance_storage import InstanceStorage
 from runwire.testing.samples import add_run, event, in_threads, launch, read_log, report
 

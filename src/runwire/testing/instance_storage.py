@@ -20,7 +20,8 @@ from runwire.events.types import EventType
 from runwire.runs.projection import project
 from runwire.runs.run import RunFailure, RunRecord, StepCounts
 from runwire.runs.status import TRANSITIONS, RunStatus
-from runwire.storage.event_log_storage import Append, InstanceEventKind, LogHead
+from runwire.storage.event_log_storage import Append, LogHead
+from runwire.storage.instance_log import InstanceEventKind
 from runwire.storage.instance_storage import InstanceStorage
 from runwire.testing.samples import (
     RUN_EVENT_TYPES,

@@ -15,7 +15,7 @@ from runwire.runs.run import Run, RunRecord, StepCounts
 from runwire.runs.status import UNFINISHED_STATUSES, RunStatus
 from runwire.runs.tags import PARENT_RUN_TAG, ROOT_RUN_TAG
 from runwire.snapshots import JobSnapshot, PlanSnapshot, PlanStepSnapshot, encode_snapshot
-from runwire.storage.event_log_storage import InstanceEventKind
+from runwire.storage.instance_log import InstanceEventKind
 from runwire.storage.instance_storage import InstanceStorage
 from runwire.storage.run_storage import DaemonHeartbeat, DaemonLease, RequestKey
 from runwire.testing.samples import (

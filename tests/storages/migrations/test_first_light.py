@@ -31,7 +31,7 @@ GOOD = "a44413a9-7cee-47c7-b5ea-ccd9d63789f2"
 BAD = "042ed9bd-e2c2-4fa3-b9b6-1416dbbfb355"
 EXTERNAL = "f5d0ac7f-cf39-457e-9a42-414265ac3b8d"
 
-ADDED_COLUMNS = {"run_tags": 1}
+ADDED_COLUMNS = {"run_tags": 1, "assets": 1}
 """How many columns tables got at their end since then."""
 
 
@@ -130,6 +130,14 @@ def _check_lists(storage: InstanceStorage) -> None:
     ):
         page = storage.run_storage.get_run_records(wanted, limit=10)
         assert [record.run_id for record in page.records] == ids
+    assets = storage.event_log_storage.asset_index
+    (asset,) = assets.get_asset_records().records
+    assert asset.asset_key == ("sales", "daily")
+    assert asset.last_materialization is not None
+    assert asset.last_materialization.run_id == EXTERNAL
+    assert assets.get_materialization_count_by_partition([("sales", "daily")]) == {
+        ("sales", "daily"): {None: 1}
+    }
     events = storage.event_log_storage.get_event_records().records
     assert {record.run_id for record in events} == {GOOD, BAD, EXTERNAL}
 

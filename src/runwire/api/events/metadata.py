@@ -8,6 +8,7 @@ import strawberry
 from strawberry import ID
 
 from runwire.api.context import ApiInfo
+from runwire.api.events.assets import ASSET, asset_of
 from runwire.api.events.enums import TextFormat
 from runwire.api.loaders import RunRecords
 from runwire.api.rows import field, later, resolved, view
@@ -75,6 +76,9 @@ class AssetMetadata:
     """A link to an asset."""
 
     asset_key: list[str] = field("The parts of the asset's key.")
+    asset: Any = resolved(
+        asset_of, "The asset; null when no event has named it, or it was wiped.", type=ASSET
+    )
 
 
 MetadataValue = Annotated[

@@ -128,19 +128,20 @@ class RunLogPages(LogPages):
 
 @dataclass(frozen=True, slots=True)
 class InstanceLogPages(LogPages):
-    """Reads pages of the instance-wide log, as it is at one moment."""
+    """Reads pages of the instance-wide log, as it is at one moment, from after a position on."""
 
     storage: InstanceStorage
     filter: EventRecordsFilter
     place: InstanceLogPlace
+    start: int = 0
 
     def _span(self, window: Window) -> Span:
         place = self.place
-        start = place.purged_position
-        return _between(window, start, CursorScope.INSTANCE, place.log_id, place.head)
+        span = _between(window, self._start(), CursorScope.INSTANCE, place.log_id, place.head)
+        return Span(max(span.after, self.start), span.before)
 
     def _start(self) -> int:
-        return self.place.purged_position
+        return max(self.place.purged_position, self.start)
 
     def _read(self, span: Span, limit: int, *, descending: bool = False) -> Stretch:
         page = self.storage.event_log_storage.get_event_records(
@@ -159,7 +160,7 @@ class InstanceLogPages(LogPages):
         return instance_cursor(self.place.log_id, self._position(row))
 
     def _count(self, limit: int) -> int:
-        counted, after, has_more = 0, self.place.purged_position, True
+        counted, after, has_more = 0, self._start(), True
         while has_more and counted < limit:
             page = self.storage.event_log_storage.get_event_records(
                 self.filter, after=after, limit=min(limit - counted, MAX_PAGE)
@@ -170,12 +171,15 @@ class InstanceLogPages(LogPages):
 
 
 def read_instance_page(
-    storage: InstanceStorage, filter: EventRecordsFilter, window: Window
+    storage: InstanceStorage, filter: EventRecordsFilter, window: Window, start: int = 0
 ) -> EventPage:
-    """A page of the instance-wide log; raises as `LogPages.read`. Synchronous: runs in a lane."""
+    """A page of the instance-wide log, as if it began after `start`; raises as `LogPages.read`.
+
+    Synchronous: runs in a lane.
+    """
     while True:
         try:
-            return InstanceLogPages(storage, filter, read_place(storage)).read(window)
+            return InstanceLogPages(storage, filter, read_place(storage), start).read(window)
         except CursorExpiredError:
             if window.after is not None or window.before is not None:
                 raise

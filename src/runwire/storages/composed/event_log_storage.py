@@ -11,6 +11,7 @@ from runwire.runs.steps import StepHistory
 from runwire.storage import (
     MAX_PAGE,
     Append,
+    AssetIndex,
     EventLogPage,
     EventLogStorage,
     HeadsWatch,
@@ -112,6 +113,10 @@ class ComposedEventLogStorage(EventLogStorage):
         self._stand_ins.delete(record)
 
     # ------------------------------------------------------------ all logs
+
+    @property
+    def asset_index(self) -> AssetIndex:
+        return self._index.asset_index
 
     def open_heads(self) -> HeadsWatch:
         return _HeadsWatch(self._logs.open_heads(), self._index.open_heads())

@@ -11,19 +11,20 @@ from runwire.events.filters import EventFilter, EventRecordsFilter
 from runwire.events.types import MIRRORED_EVENTS
 from runwire.runs.run import RunRecord, StepCounts
 from runwire.runs.steps import StepHistory, StepTally, fold_steps
+from runwire.storage.asset_index import AssetIndex
 from runwire.storage.event_log_storage import (
-    MAX_PAGE,
     Append,
     EventLogPage,
     EventLogStorage,
     HeadsWatch,
-    InstanceEventKind,
     InstanceLogPage,
     InstanceLogSpan,
     LogHead,
 )
+from runwire.storage.instance_log import MAX_PAGE, InstanceEventKind
 from runwire.storage.run_storage import HeldRun
 from runwire.storages.instance_log_filter import matches
+from runwire.storages.memory.asset_index import MemoryAssetIndex, note_purge
 from runwire.storages.memory.heads import MemoryHeadsWatch
 from runwire.storages.memory.held_run import MemoryHeldRun
 from runwire.storages.memory.state import Log, State
@@ -44,6 +45,11 @@ class MemoryEventLogStorage(EventLogStorage):
     def __init__(self, state: State) -> None:
         self._state = state
         self._watcher = LogWatcher(self)
+        self._asset_index = MemoryAssetIndex(state)
+
+    @property
+    def asset_index(self) -> AssetIndex:
+        return self._asset_index
 
     def append(
         self, record: RunRecord, append: Append, held: HeldRun | None = None
@@ -158,6 +164,7 @@ class MemoryEventLogStorage(EventLogStorage):
         state = self._state
         with state.lock:
             number = max(min(up_to, state.instance_head) - state.purged_position, 0)
+            note_purge(state.assets, state.instance_log[:number])
             del state.instance_log[:number]
             state.purged_position += number
             return number

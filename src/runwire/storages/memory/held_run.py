@@ -7,21 +7,15 @@ from dataclasses import dataclass, field, replace
 
 from runwire import clock
 from runwire.events.entry import EventLogRecord
-from runwire.events.payloads import AssetEventData
-from runwire.events.types import ASSET_EVENTS, MIRRORED_EVENTS, EventType
+from runwire.events.types import MIRRORED_EVENTS
 from runwire.runs.projection import project
 from runwire.runs.run import RunRecord, StepCounts
 from runwire.runs.tags import merged
-from runwire.storage.event_log_storage import InstanceEventKind, InstanceLogRecord
+from runwire.storage.instance_log import InstanceEventKind, InstanceLogRecord
 from runwire.storage.run_storage import HeldRun
-from runwire.storages.memory.state import AssetEntry, Log, State
+from runwire.storages.memory.asset_index import index_entry
+from runwire.storages.memory.state import Log, State
 from runwire.storages.stored_form import stored_tags
-
-_POINTERS = {
-    EventType.ASSET_MATERIALIZATION: "last_materialization",
-    EventType.ASSET_OBSERVATION: "last_observation",
-    EventType.ASSET_MATERIALIZATION_PLANNED: "last_planned",
-}
 
 
 @dataclass(slots=True)
@@ -84,7 +78,7 @@ class MemoryHeldRun(HeldRun):
             state.logs[self._record.log_id] = self._log
         for entry in self._staged:
             state.instance_log.append(entry)
-            _index_asset(state, entry)
+            index_entry(state.assets, entry)
 
     def _note(
         self, kind: InstanceEventKind, timestamp: float, event: EventLogRecord | None = None
@@ -99,12 +93,3 @@ class MemoryHeldRun(HeldRun):
                 event=event,
             )
         )
-
-
-def _index_asset(state: State, entry: InstanceLogRecord) -> None:
-    event = entry.event
-    if event is None or not event.applied or event.event_type not in ASSET_EVENTS:
-        return
-    if isinstance(event.data, AssetEventData):
-        asset = state.assets.setdefault(event.data.asset_key, AssetEntry())
-        setattr(asset, _POINTERS[event.event_type], entry.position)

@@ -14,7 +14,7 @@ from runwire.runs.filters import NEWEST_FIRST, RunOrder, RunPlace, RunsFilter
 from runwire.runs.run import Run, RunRecord
 from runwire.runs.status import UNFINISHED_STATUSES
 from runwire.snapshots import Snapshot, encode_snapshot
-from runwire.storage.event_log_storage import InstanceEventKind, InstanceLogRecord
+from runwire.storage.instance_log import InstanceEventKind, InstanceLogRecord
 from runwire.storage.run_storage import (
     DaemonHeartbeat,
     DaemonLease,

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from dataclasses import dataclass, field
 from itertools import count
 
 from runwire.events.entry import EventLogRecord
+from runwire.events.types import EventType
 from runwire.runs.run import RunRecord
 from runwire.snapshots import Snapshot
-from runwire.storage.event_log_storage import InstanceLogRecord, LogHead
+from runwire.storage.event_log_storage import LogHead
+from runwire.storage.instance_log import InstanceLogRecord
 from runwire.storage.run_storage import DaemonHeartbeat, DaemonLease, RequestKey
 from runwire.storages.stored_form import new_log_id
 
@@ -35,12 +38,17 @@ class Log:
 
 
 @dataclass(slots=True)
-class AssetEntry:
-    """The latest events of an asset, as positions of the instance-wide log."""
+class Asset:
+    """What is known of an asset, one that is wiped included.
 
-    last_materialization: int | None = None
-    last_observation: int | None = None
-    last_planned: int | None = None
+    `newest` has the newest event of each type, `counts` its materializations by partition, `purged_counts` those
+    that the instance-wide log does not have any more.
+    """
+
+    newest: dict[EventType, InstanceLogRecord] = field(default_factory=dict)
+    counts: Counter[str | None] = field(default_factory=Counter)
+    purged_counts: Counter[str | None] = field(default_factory=Counter)
+    wiped_position: int = 0
 
 
 @dataclass(slots=True)
@@ -55,7 +63,8 @@ class State:
     instance_log_id: str = field(default_factory=new_log_id)
     instance_log: list[InstanceLogRecord] = field(default_factory=list)
     purged_position: int = 0
-    assets: dict[tuple[str, ...], AssetEntry] = field(default_factory=dict)
+    # By the JSON text of their keys.
+    assets: dict[str, Asset] = field(default_factory=dict)
     snapshots: dict[str, Snapshot] = field(default_factory=dict)
     heartbeats: dict[tuple[str, str], DaemonHeartbeat] = field(default_factory=dict)
     leases: dict[str, DaemonLease] = field(default_factory=dict)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -26,6 +26,22 @@ def insert_unless_there(connection: Connection, table: Table, values: Mapping[st
     """Adds a row, unless one with its key is there, or is being added by somebody else, who is waited for."""
     insert: Any = _INSERTS[connection.dialect.name]
     connection.execute(insert(table).values(values).on_conflict_do_nothing())
+
+
+def insert_or_change(
+    dialect: str, table: Table, changes: Callable[[Any], Mapping[str, Any]]
+) -> Any:
+    """The statement that adds a row, or changes the one that has its key.
+
+    Args:
+        dialect: the name of the dialect.
+        table: where to.
+        changes: makes new values, by column, from the columns of the row that could not be added.
+    """
+    insert: Any = _INSERTS[dialect](table)
+    return insert.on_conflict_do_update(
+        index_elements=table.primary_key.columns, set_=changes(insert.excluded)
+    )
 
 
 def serialize(connection: Connection, *names: str) -> None:

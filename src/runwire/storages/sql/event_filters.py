@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Table, and_, or_
 
 from runwire.events.entry import storable_text
 from runwire.events.filters import EventFilter, EventRecordsFilter
-from runwire.storage.event_log_storage import InstanceEventKind
+from runwire.storage.instance_log import InstanceEventKind
 from runwire.storages.sql.rows import as_json
 from runwire.storages.sql.tables import instance_log
 

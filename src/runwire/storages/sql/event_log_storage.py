@@ -13,18 +13,19 @@ from runwire.events.entry import EventLogRecord, storable_text
 from runwire.events.filters import EventFilter, EventRecordsFilter
 from runwire.runs.run import RunRecord, StepCounts
 from runwire.runs.steps import StepHistory, StepTally, fold_steps
+from runwire.storage.asset_index import AssetIndex
 from runwire.storage.event_log_storage import (
-    MAX_PAGE,
     EventLogPage,
     EventLogStorage,
-    InstanceEventKind,
     InstanceLogPage,
     InstanceLogSpan,
     LogHead,
 )
+from runwire.storage.instance_log import MAX_PAGE, InstanceEventKind
 from runwire.storage.run_storage import HeldRun
+from runwire.storages.sql.asset_index import SqlAssetIndex
 from runwire.storages.sql.event_filters import entry_conditions
-from runwire.storages.sql.instance_log import purge_entries
+from runwire.storages.sql.instance_log import drop_entries, find_superseded, purge_entries
 from runwire.storages.sql.log_statements import LOG_KEY, LogStatements, span
 from runwire.storages.sql.rows import instance_log_record
 from runwire.storages.sql.tables import INSTANCE_LOG_ID, instance_head, instance_log, meta
@@ -49,6 +50,11 @@ class SqlEventLogStorage(EventLogStorage):
     def __init__(self, statements: LogStatements) -> None:
         self._statements = statements
         self._watcher = LogWatcher(self)
+        self._asset_index = SqlAssetIndex(self.index_connection, self.index_writing)
+
+    @property
+    def asset_index(self) -> AssetIndex:
+        return self._asset_index
 
     @abstractmethod
     def run_connection(
@@ -192,6 +198,7 @@ class SqlEventLogStorage(EventLogStorage):
         for position in range(span.purged_position, min(up_to, span.head), PURGE_CHUNK):
             with self.index_writing() as connection:
                 purged += purge_entries(connection, min(position + PURGE_CHUNK, up_to, span.head))
+        self._drop_superseded(span.purged_position)
         return purged
 
     def watch(
@@ -204,6 +211,16 @@ class SqlEventLogStorage(EventLogStorage):
 
     def dispose(self) -> None:
         self._watcher.dispose()
+
+    def _drop_superseded(self, up_to: int) -> None:
+        """Deletes what earlier purges kept for the asset index, as far as it tells of something newer."""
+        while True:
+            with self.index_connection() as connection:
+                positions = find_superseded(connection, up_to, PURGE_CHUNK)
+            if not positions:
+                return
+            with self.index_writing() as connection:
+                drop_entries(connection, positions)
 
     def _head(self, connection: Connection, record: RunRecord) -> LogHead:
         row = connection.execute(self._statements.head, _key(record)).first()

@@ -13,7 +13,7 @@ from runwire.events.types import MIRRORED_EVENTS
 from runwire.runs.projection import project
 from runwire.runs.run import RunRecord, StepCounts
 from runwire.runs.tags import merged
-from runwire.storage.event_log_storage import InstanceEventKind
+from runwire.storage.instance_log import InstanceEventKind
 from runwire.storage.run_storage import HeldRun
 from runwire.storages.sql.instance_log import add_entries, change_entry, event_entry
 from runwire.storages.sql.rows import as_json, progress_values

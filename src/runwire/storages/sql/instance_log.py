@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, not_, select, update
 
 from runwire.events.entry import EventLogRecord
-from runwire.events.payloads import AssetEventData
-from runwire.events.types import EventType
 from runwire.runs.run import RunRecord
-from runwire.storage.event_log_storage import InstanceEventKind, InstanceLogRecord
-from runwire.storages.sql.rows import as_json, entry_values
-from runwire.storages.sql.tables import assets, instance_head, instance_log
+from runwire.storage.event_log_storage import InstanceLogSpan
+from runwire.storage.instance_log import InstanceEventKind, InstanceLogRecord
+from runwire.storages.sql.asset_events import IS_NEWEST, index_entries, note_purge
+from runwire.storages.sql.rows import entry_values
+from runwire.storages.sql.tables import instance_head, instance_log
 
 _RAISE_HEAD = (
     update(instance_head)
@@ -22,19 +21,26 @@ _RAISE_HEAD = (
     .returning(instance_head.c.head)
 )
 _ADD = insert(instance_log)
-_PURGE = delete(instance_log).where(instance_log.c.position <= bindparam("up_to"))
-_LOCK_HEAD = select(instance_head.c.purged_position).with_for_update()
+# What the asset index tells of stays, behind the purged position, where nobody reads the log.
+_PURGE = delete(instance_log).where(
+    instance_log.c.position > bindparam("after"),
+    instance_log.c.position <= bindparam("up_to"),
+    not_(IS_NEWEST),
+)
+_FIND_SUPERSEDED = (
+    select(instance_log.c.position)
+    .where(instance_log.c.position <= bindparam("up_to"), not_(IS_NEWEST))
+    .limit(bindparam("limit"))
+)
+_DROP = delete(instance_log).where(
+    instance_log.c.position.in_(bindparam("positions", expanding=True))
+)
+_LOCK_HEAD = select(instance_head.c.purged_position, instance_head.c.head).with_for_update()
 _MARK_PURGED = update(instance_head).values(purged_position=bindparam("up_to"))
-
-_POINTERS = {
-    EventType.ASSET_MATERIALIZATION: assets.c.last_materialization,
-    EventType.ASSET_OBSERVATION: assets.c.last_observation,
-    EventType.ASSET_MATERIALIZATION_PLANNED: assets.c.last_planned,
-}
 
 
 def add_entries(connection: Connection, entries: Sequence[InstanceLogRecord]) -> None:
-    """Appends entries, with positions that follow the head, and points assets at them.
+    """Appends entries, with positions that follow the head, and makes the asset index reflect them.
 
     Other writers of the log wait until the transaction ends, so that its positions commit in order.
     """
@@ -45,21 +51,47 @@ def add_entries(connection: Connection, entries: Sequence[InstanceLogRecord]) ->
     placed = [replace(entry, position=position) for position, entry in enumerate(entries, first)]
     for entry in placed:
         connection.execute(_ADD, entry_values(entry))
-        if entry.event is not None and entry.event.applied:
-            _index_asset(connection, entry.position, entry.event)
+    index_entries(connection, placed)
+
+
+def lock_head(connection: Connection) -> InstanceLogSpan:
+    """What the log has; its writers wait until the transaction ends."""
+    return InstanceLogSpan(*connection.execute(_LOCK_HEAD).one())
 
 
 def purge_entries(connection: Connection, up_to: int) -> int:
     """Deletes the entries up to a position, which is not beyond the head; returns how many positions that were.
 
-    Writers of the log wait until the transaction ends.
+    Those that are the newest of an asset are kept for the asset index. Writers of the log wait until the
+    transaction ends.
     """
-    purged_position: int = connection.execute(_LOCK_HEAD).scalar_one()
+    purged_position = lock_head(connection).purged_position
     if up_to <= purged_position:  # somebody was faster
         return 0
-    connection.execute(_PURGE, {"up_to": up_to})
+    purged = {"after": purged_position, "up_to": up_to}
+    note_purge(connection, **purged)
+    connection.execute(_PURGE, purged)
     connection.execute(_MARK_PURGED, {"up_to": up_to})
     return up_to - purged_position
+
+
+def find_superseded(connection: Connection, up_to: int, limit: int) -> list[int]:
+    """Positions of entries that were kept for the asset index, and are the newest of no asset any more.
+
+    They never will be again.
+
+    Args:
+        connection: to read on.
+        up_to: a position up to which the log was purged.
+        limit: at most so many.
+    """
+    found = connection.execute(_FIND_SUPERSEDED, {"up_to": up_to, "limit": limit})
+    return list(found.scalars())
+
+
+def drop_entries(connection: Connection, positions: Sequence[int]) -> None:
+    """Deletes entries that were kept for the asset index."""
+    connection.execute(_DROP, {"positions": positions})
 
 
 def event_entry(record: RunRecord, event: EventLogRecord) -> InstanceLogRecord:
@@ -83,14 +115,3 @@ def change_entry(record: RunRecord, kind: InstanceEventKind, timestamp: float) -
         job_name=record.run.job_name,
         timestamp=timestamp,
     )
-
-
-def _index_asset(connection: Connection, position: int, event: EventLogRecord) -> None:
-    pointer = None if event.event_type is None else _POINTERS.get(event.event_type)
-    if pointer is None or not isinstance(event.data, AssetEventData):
-        return
-    key = as_json(event.data.asset_key)
-    values: dict[str, Any] = {pointer.name: position}
-    moved = connection.execute(update(assets).where(assets.c.asset_key == key).values(values))
-    if moved.rowcount == 0:
-        connection.execute(insert(assets).values(asset_key=key, **values))

@@ -14,7 +14,7 @@ from runwire.events.entry import EventLogRecord, storable_text
 from runwire.events.payloads import AssetEventData, RunFailureReason
 from runwire.runs.run import Run, RunFailure, RunRecord, StepCounts
 from runwire.runs.status import RunStatus
-from runwire.storage.event_log_storage import InstanceEventKind, InstanceLogRecord
+from runwire.storage.instance_log import InstanceEventKind, InstanceLogRecord
 from runwire.storage.run_storage import DaemonHeartbeat, DaemonLease, RequestKey
 from runwire.storages.stored_form import encode_json, event_record
 

@@ -32,7 +32,7 @@ from runwire.runs.run import Run, RunRecord
 from runwire.runs.status import UNFINISHED_STATUSES
 from runwire.runs.tags import ROOT_RUN_TAG
 from runwire.snapshots import JobSnapshot, PlanSnapshot, Snapshot, encode_snapshot
-from runwire.storage.event_log_storage import InstanceEventKind
+from runwire.storage.instance_log import InstanceEventKind
 from runwire.storage.run_storage import (
     DaemonHeartbeat,
     DaemonLease,

@@ -158,10 +158,23 @@ assets = Table(
     "assets",
     RUNS,
     Column("asset_key", _TEXT, primary_key=True),
-    # Positions of the instance-wide log.
+    # Positions of the instance-wide log, which keeps these entries when it is purged. All null: it is wiped.
     Column("last_materialization", _COUNTER),
     Column("last_observation", _COUNTER),
     Column("last_planned", _COUNTER),
+    Column("wiped_position", _COUNTER, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+asset_partitions = Table(
+    "asset_partitions",
+    RUNS,
+    Column("asset_key", _TEXT, primary_key=True),
+    # As JSON, for the whole asset, null, is a part of the key.
+    Column("partition", _TEXT, primary_key=True),
+    # Since the asset was wiped; of these, what the instance-wide log does not have any more.
+    Column("materializations", _COUNTER, nullable=False),
+    Column("purged_materializations", _COUNTER, nullable=False),
     sqlite_with_rowid=False,
 )
 

@@ -1,0 +1,1 @@
+"""Assets, pages of them, and what is asked of them."""
