@@ -316,9 +316,57 @@ def test_a_storage_beside_one_of_its_parts_is_refused(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("texts", "at", "together"),
+    [
+        (["run_storage: {sqlite: {layout: consolidated}}"], "run_storage", STORAGE_PARTS),
+        (["schedule_storage: {sqlite: {max_open_logs: 3}}"], "schedule_storage", STORAGE_PARTS),
+        (
+            [
+                "event_log_storage: {sqlite: {base_dir: {env: ELSEWHERE}}}",
+                "schedule_storage: {sqlite: {base_dir: {env: ELSEWHERE}, layout: consolidated}}",
+            ],
+            "event_log_storage",
+            STORAGE_PARTS[1:],
+        ),
+        (
+            [
+                "schedule_storage: {sqlite: {base_dir: {env: ELSEWHERE}}}",
+                "event_log_storage: {sqlite: {base_dir: {env: SAME}}}",
+            ],
+            "event_log_storage",
+            (STORAGE_PARTS[0], STORAGE_PARTS[1]),
+        ),
+    ],
+)
+def test_parts_that_name_one_folder_with_different_settings_are_refused_and_nothing_is_made(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    texts: list[str],
+    at: str,
+    together: tuple[str, ...],
+) -> None:
+    elsewhere = tmp_path / "x"
+    elsewhere.mkdir()
+    monkeypatch.setenv("ELSEWHERE", str(elsewhere))
+    monkeypatch.setenv("SAME", str(elsewhere / ".."))
+    folder = elsewhere if together == STORAGE_PARTS[1:] else tmp_path
+    assert problems_of(tmp_path, "\n".join(texts)) == {
+        at: f"{' and '.join(together)} name one folder, {folder}, with different settings; write"
+        " them alike, or give each a base_dir of its own"
+    }
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["runwire.yaml", "x"]
+
+
+def test_parts_that_are_written_alike_may_name_one_folder(tmp_path: Path) -> None:
+    part = f"{{sqlite: {{base_dir: {tmp_path}, layout: consolidated}}}}"
+    (tmp_path / "runwire.yaml").write_text("\n".join(f"{key}: {part}" for key in STORAGE_PARTS))
+    assert read_settings(tmp_path)[1]["storage"].class_name == "ComposedStorage"
+
+
 def test_an_empty_storage_may_stand_beside_its_parts(tmp_path: Path) -> None:
     (tmp_path / "runwire.yaml").write_text(
-        "storage:\nrun_storage: {sqlite: {layout: consolidated}}\n"
+        "storage:\nrun_storage: {sqlite: {base_dir: /x, layout: consolidated}}\n"
     )
     _, components, _ = read_settings(tmp_path)
     assert components["storage"].class_name == "ComposedStorage"
@@ -367,7 +415,8 @@ def test_an_empty_storage_may_stand_beside_its_parts(tmp_path: Path) -> None:
         (
             "{module: runwire.launchers.default, class: DefaultRunLauncher}",
             {
-                "run_storage.class": "runwire.launchers.default.DefaultRunLauncher is not a InstanceStorage"
+                "run_storage.class": "runwire.launchers.default.DefaultRunLauncher is not a InstanceStorage;"
+                " name one that is"
             },
         ),
         (
@@ -376,6 +425,15 @@ def test_an_empty_storage_may_stand_beside_its_parts(tmp_path: Path) -> None:
                 "run_storage.module": "No module named 'runwire.no_such'; install it or mend the name"
             },
         ),
+        (
+            "{module: runwire.storages.sqlite, class: X}",
+            {"run_storage.class": "module runwire.storages.sqlite has no class X; mend the name"},
+        ),
+        (
+            "{module: runwire.storages.sqlite, class: SqliteStorage}",
+            {"run_storage.config.base_dir": "a value is needed here"},
+        ),
+        ("7", {"run_storage": "must be a mapping of keys to values"}),
     ],
 )
 def test_problems_of_storages_apart_have_their_key_path(

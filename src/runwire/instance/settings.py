@@ -348,7 +348,29 @@ def _part_problems(
         if not _below(known, key):
             data = _component(home, key, written[key])
             problems += _component_problems(key, written[key], data)
-    return problems
+    return problems or known or _shared_folders(home, written)
+
+
+def _shared_folders(home: Path, written: Mapping[str, Any]) -> list[ConfigProblem]:
+    """Refuses parts, each valid, that name one folder with different settings."""
+    found: dict[tuple[str, Path], list[tuple[str, BaseModel]]] = {}
+    for key in STORAGE_PARTS:
+        data = _component(home, key, written.get(key) or {})
+        config = data.validated(data.load_class(InstanceStorage))
+        base_dir = getattr(config, "base_dir", None)
+        if base_dir is not None:
+            place = data.class_name, Path(base_dir).resolve()
+            found.setdefault(place, []).append((key, config))
+    return [
+        ConfigProblem(
+            (next(key for key, _ in parts if written.get(key)),),
+            f"{' and '.join(key for key, _ in parts)} name one folder, {folder}, with different"
+            " settings; write them alike, or give each a base_dir of its own",
+            "conflict",
+        )
+        for (_, folder), parts in found.items()
+        if any(config != parts[0][1] for _, config in parts)
+    ]
 
 
 def _component_problems(
