@@ -29,8 +29,9 @@ def url(request: pytest.FixtureRequest, postgres_url: str) -> str:
 
 @pytest.fixture
 def hasty(url: str) -> Iterator[PostgresStorage]:
-    """A storage that waits for nothing."""
-    limits = Limits(pool_size=1, statement_timeout_seconds=0.3, lock_timeout_seconds=0.1)
+    """A storage that waits for little."""
+    PostgresStorage(url).dispose()  # making the tables may take its time
+    limits = Limits(pool_size=1, statement_timeout_seconds=1.5, lock_timeout_seconds=0.5)
     storage = PostgresStorage(url, limits)
     yield storage
     storage.dispose()
@@ -51,7 +52,7 @@ def test_a_statement_that_takes_too_long_is_ended(hasty: PostgresStorage, way: s
 def test_each_statement_has_the_time(hasty: PostgresStorage) -> None:
     with hasty.run_storage.reading() as connection:
         for _ in range(3):
-            connection.execute(text("SELECT pg_sleep(0.15)"))
+            connection.execute(text("SELECT pg_sleep(0.6)"))
 
 
 def test_who_waits_for_a_table_gives_up(hasty: PostgresStorage, postgres_url: str) -> None:

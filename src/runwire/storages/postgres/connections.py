@@ -78,7 +78,8 @@ class _Cursor(psycopg.Cursor[Any]):
             return super().execute(query, *arguments, **how)
         with connection.pipeline():
             psycopg.Cursor(connection).execute(settings)
-            return super().execute(query, *arguments, **how)
+            # Bytes and numbers come as they are, not as texts that are read here.
+            return super().execute(query, *arguments, **{"binary": True} | how)
 
 
 class Database:
@@ -163,7 +164,7 @@ class Database:
 
     @contextmanager
     def _one_by_one(
-        self, settings: str, told: Callable[[str], AbstractContextManager[None]]
+        self, settings: bytes, told: Callable[[str], AbstractContextManager[None]]
     ) -> Iterator[Connection]:
         with (
             current_interrupts().held(),
@@ -186,7 +187,7 @@ class Database:
             )
         connection.exec_driver_sql("COMMIT")
 
-    def _connect(self, *, begin: str | None = None, settings: str | None = None) -> Connection:
+    def _connect(self, *, begin: str | None = None, settings: bytes | None = None) -> Connection:
         """A connection, in a transaction or with settings; tries again for a while, for nothing was done yet."""
         deadline = time.monotonic() + self._reconnect_seconds
         step = _STEP_SECONDS
@@ -199,7 +200,7 @@ class Database:
             time.sleep(step * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
             step = min(2 * step, _MAX_STEP_SECONDS)
 
-    def _connect_once(self, begin: str | None, settings: str | None) -> Connection:
+    def _connect_once(self, begin: str | None, settings: bytes | None) -> Connection:
         connection = self._engine.connect()
         try:
             setattr(connection.connection.driver_connection, _SETTINGS, settings)
@@ -215,11 +216,10 @@ class Database:
         self._engine.dispose()
 
 
-def _set_all(settings: Mapping[str, str]) -> str:
+def _set_all(settings: Mapping[str, str]) -> bytes:
     """A statement that sets what is given until the transaction ends."""
-    return "SELECT " + ", ".join(
-        f"set_config('{name}', '{value}', true)" for name, value in settings.items()
-    )
+    parts = (f"set_config('{name}', '{value}', true)" for name, value in settings.items())
+    return f"SELECT {', '.join(parts)}".encode()
 
 
 def _roll_back(connection: Connection) -> None:
