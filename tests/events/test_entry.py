@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from runwire.error_info import ErrorInfo
 from runwire.errors import InputInvalidError, InvalidDefinitionError
 from runwire.events import EventLogEntry, EventLogRecord, EventType, LogLevel
-from runwire.events.entry import encodable_text, storable_text
+from runwire.events.entry import MAX_EVENT_BYTES, encodable_text, storable_text
 from runwire.events.metadata import (
     MetadataEntry,
     MetadataValue,
@@ -195,3 +195,28 @@ def test_json_metadata_that_json_cannot_hold_is_refused_when_it_is_made() -> Non
         with pytest.raises(InvalidDefinitionError, match="values that JSON can hold"):
             MetadataValue.json(value)
     assert MetadataValue.json({"a": math.nan}).json == {"a": {"$number": "NaN"}}
+
+
+@pytest.mark.parametrize("letter", ["x", "é", "😀", "\udc80"])
+def test_an_event_may_have_so_many_bytes(letter: str) -> None:
+    size = len(letter.encode(errors="surrogatepass"))
+    most = letter * (MAX_EVENT_BYTES // size)
+    assert EventLogEntry(run_id="r", message=most).message == most
+    with pytest.raises(InputInvalidError, match="1,048,576 bytes of message, and this has") as told:
+        EventLogEntry(run_id="r", message=most + letter)
+    assert told.value.path == ("message",)
+    assert letter * 2 not in str(told.value)
+
+
+def test_what_belongs_to_an_event_counts() -> None:
+    half = "x" * (MAX_EVENT_BYTES // 2)
+    data = AssetEventData(asset_key=("a",), description=half)
+    wanted = "message, error and data, and this has 1,048,6[0-9]{2}; keep what is large elsewhere"
+    with pytest.raises(InputInvalidError, match=wanted) as told:
+        EventLogEntry(
+            run_id="r", message=half, event_type=EventType.ASSET_MATERIALIZATION, data=data
+        )
+    assert told.value.path == ("data",)
+    error = ErrorInfo("e", stack=(half, half))
+    with pytest.raises(InputInvalidError, match="and this has"):
+        EventLogEntry(run_id="r", message="failed", error=error)

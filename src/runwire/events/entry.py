@@ -32,6 +32,12 @@ from runwire.events.types import (
     usual_level,
 )
 
+MAX_EVENT_BYTES = 1024 * 1024
+"""The most that one event may have, its message in UTF-8 and its error and data as JSON."""
+
+_SURELY_FITS = MAX_EVENT_BYTES // 4
+"""No character takes more than four bytes."""
+
 
 class _Body(msgspec.Struct, omit_defaults=True):
     error: ErrorInfo | None = None
@@ -103,7 +109,8 @@ class EventLogEntry:
         data: what its type adds; must be of the type's payload class.
 
     Raises:
-        InputInvalidError: the data does not belong to the type, or the type cannot be without data.
+        InputInvalidError: the data does not belong to the type, the type cannot be without data, or all of it
+            together is larger than `MAX_EVENT_BYTES`.
     """
 
     run_id: str
@@ -116,6 +123,23 @@ class EventLogEntry:
     data: AnyPayload | None = None
 
     def __post_init__(self) -> None:
+        self._check_data()
+        if self.data is not None or self.error is not None or len(self.message) > _SURELY_FITS:
+            self._check_size()
+
+    def _check_size(self) -> None:
+        size = len(self.message.encode(errors="surrogatepass")) + len(self.encode_body() or b"")
+        if size > MAX_EVENT_BYTES:
+            what = (
+                "message" if self.data is None and self.error is None else "message, error and data"
+            )
+            raise InputInvalidError(
+                f"an event may have {MAX_EVENT_BYTES:,} bytes of {what}, and this has {size:,}; keep what is"
+                " large elsewhere, and tell where",
+                ["message" if self.data is None else "data"],
+            )
+
+    def _check_data(self) -> None:
         if self.data is None:
             if self.event_type in REQUIRED_PAYLOADS:
                 raise InputInvalidError(

@@ -221,6 +221,7 @@ async def test_a_run_that_is_not_managed_is_refused(api: Api) -> None:
 
 
 GOOD = {"message": "good"}
+METADATA_OF_1_MB = [{"label": f"{n}", "value": {"text": "x" * 100_000}} for n in range(11)]
 
 
 @pytest.mark.parametrize(
@@ -244,6 +245,14 @@ GOOD = {"message": "good"}
                 "data": {"asset": {"assetKey": ["a", ""]}},
             },
             ["data", "asset", "assetKey"],
+        ),
+        (
+            {
+                "eventType": "ASSET_OBSERVATION",
+                "message": "",
+                "data": {"asset": {"assetKey": ["a"], "metadata": METADATA_OF_1_MB}},
+            },
+            ["data"],
         ),
         (
             {"eventType": "ASSET_OBSERVATION", "message": "", "data": {"asset": {"assetKey": []}}},
