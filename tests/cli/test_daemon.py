@@ -104,6 +104,14 @@ def test_one_that_dies_with_a_fresh_lease_is_replaced(home: Path, start: Start) 
 
 
 def test_it_ends_in_order_and_the_liveness_check_tells(home: Path, start: Start) -> None:
+    before = sorted(home.rglob("*"))
+    for _ in range(2):  # who looks makes nothing
+        assert check_liveness(home) == (
+            1,
+            "MONITORING is NOT_RUNNING: it never beat; start it with `runwire daemon`\n",
+        )
+        assert sorted(home.rglob("*")) == before
+    Instance.from_home(home).dispose()
     code, said = check_liveness(home)
     assert (code, said) == (
         1,

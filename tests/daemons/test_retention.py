@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from runwire import clock
-from runwire.config import ConfigurableClassData
 from runwire.daemons import purging, retention
 from runwire.daemons.retention import RetentionDaemon
 from runwire.daemons.runner import DaemonRunner
@@ -20,7 +19,12 @@ from runwire.errors import StorageDamagedError, StorageUnavailableError
 from runwire.events import EventLogEntry, EventType
 from runwire.instance import Instance, InstanceRef
 from runwire.instance.retention import RetentionSettings
-from runwire.instance.settings import Settings, default_components
+from runwire.instance.settings import (
+    Settings,
+    default_components,
+    postgres_storage,
+    sqlite_storage,
+)
 from runwire.runs import RunStatus
 from runwire.runs.run import new_run_id
 from runwire.storage import ScheduleStorage
@@ -93,15 +97,17 @@ class World:
 MakeWorld = Callable[..., World]
 
 
-@pytest.fixture(params=["sharded", "consolidated"])
+@pytest.fixture(params=["sharded", "consolidated", "postgres"])
 def make_world(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[MakeWorld]:
     """Makes the one world of a test, by the settings of its retention."""
     made: list[World] = []
 
     def make(**retention: Any) -> World:
         settings = Settings(retention=RetentionSettings(pause_seconds=0.01, **retention))
-        place = {"base_dir": str(tmp_path), "layout": request.param}
-        storage = ConfigurableClassData("runwire.storages.sqlite", "SqliteStorage", place)
+        if request.param == "postgres":
+            storage = postgres_storage({"postgres_url": request.getfixturevalue("postgres_url")})
+        else:
+            storage = sqlite_storage(tmp_path, {"layout": request.param})
         components = {**default_components(tmp_path), "storage": storage}
         ref = InstanceRef.of(settings, tmp_path, components)
         instance = Instance(ref, settings, {})

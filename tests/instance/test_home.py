@@ -10,7 +10,7 @@ import pytest
 from runwire.config import ComponentConfig, ConfigurableClassData
 from runwire.errors import HomeInvalidError, InvalidConfigurationError
 from runwire.instance import Instance
-from runwire.instance.home import migrate_home
+from runwire.instance.home import migrate_home, settings_of_unused_home
 from runwire.storage import Migrated, Migration, MigrationProgress
 from runwire.storages.memory import MemoryStorage
 
@@ -70,3 +70,28 @@ def test_a_home_that_is_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "runwire.yaml").write_text("storage: {sqlite: {what: 1}}")
     with pytest.raises(InvalidConfigurationError, match=r"storage\.sqlite\.what"):
         migrate_home(tmp_path, nothing)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "storage: {sqlite: {layout: consolidated}}",
+        "run_storage: {sqlite: {base_dir: {env: PLACE}}}",
+        "schedule_storage: {sqlite: {base_dir: {env: PLACE}}}",
+    ],
+)
+def test_a_home_is_unused_until_it_is_opened_and_looking_makes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("PLACE", str(tmp_path / "elsewhere"))
+    (home / "runwire.yaml").write_text(f"name: n\n{text}")
+    before = sorted(tmp_path.rglob("*"))
+    unused = settings_of_unused_home(home)
+    assert unused is not None
+    assert unused.name == "n"
+    assert sorted(tmp_path.rglob("*")) == before
+    Instance.from_home(home).dispose()
+    assert settings_of_unused_home(home) is None

@@ -12,10 +12,11 @@ import typer
 
 from runwire import __version__, clock
 from runwire.cli.serving import open_workspace
-from runwire.daemons.required import daemons_of
+from runwire.daemons.required import daemon_types_for, daemons_of
 from runwire.daemons.runner import DaemonRunner
 from runwire.daemons.status import LIVE_STATES, DaemonState, DaemonStatus, daemon_statuses
 from runwire.instance import Instance
+from runwire.instance.home import settings_of_unused_home
 from runwire.locations.workspace_file import Target
 from runwire.processes.ending import wait_for_end
 
@@ -47,6 +48,9 @@ def _tell(daemon_type: str, is_working: bool) -> None:
 
 def check_liveness(home: Path) -> list[str]:
     """Why required daemons of an instance are not live, a sentence for each; empty when all are."""
+    unused = settings_of_unused_home(home)
+    if unused is not None:  # who looks makes no database
+        return [_never_beat(each) for each in daemon_types_for(unused)]
     with Instance.from_home(home) as instance:
         statuses = daemon_statuses(instance)
     return [
@@ -59,12 +63,17 @@ def check_liveness(home: Path) -> list[str]:
 def _problem(status: DaemonStatus) -> str:
     last = status.last_heartbeat
     if last is None:
-        why = "it never beat; start it with `runwire daemon`"
-    elif status.state is DaemonState.STUCK:
+        return _never_beat(status.daemon_type)
+    if status.state is DaemonState.STUCK:
         why = f"it has made no progress since {_instant(last.progress_at)}; see the log of its process"
     else:
         why = f"its last heartbeat is of {_instant(last.timestamp)}; start it with `runwire daemon`"
     return f"{status.daemon_type} is {status.state.value}: {why}"
+
+
+def _never_beat(daemon_type: str) -> str:
+    state = DaemonState.NOT_RUNNING.value
+    return f"{daemon_type} is {state}: it never beat; start it with `runwire daemon`"
 
 
 def _instant(timestamp: float) -> str:

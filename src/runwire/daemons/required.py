@@ -8,6 +8,7 @@ from runwire.daemons.daemon import Daemon
 from runwire.daemons.monitoring import MonitoringDaemon
 from runwire.daemons.retention import RetentionDaemon
 from runwire.instance import Instance
+from runwire.instance.settings import Settings
 from runwire.workspace import Workspace
 
 DAEMON_TYPES: Mapping[str, Callable[[Instance, Workspace], Daemon]] = {
@@ -19,7 +20,11 @@ DAEMON_TYPES: Mapping[str, Callable[[Instance, Workspace], Daemon]] = {
 
 def required_daemon_types(instance: Instance) -> tuple[str, ...]:
     """The kinds of daemons that the configuration of an instance needs."""
-    settings = instance.settings
+    return daemon_types_for(instance.settings)
+
+
+def daemon_types_for(settings: Settings) -> tuple[str, ...]:
+    """The kinds of daemons that a configuration needs."""
     wanted = {
         MonitoringDaemon.daemon_type: settings.run_monitoring.enabled,
         RetentionDaemon.daemon_type: settings.retention.enabled,

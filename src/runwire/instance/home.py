@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
+from pydantic import BaseModel
+
+from runwire.config import ConfigurableClassData
 from runwire.errors import HomeInvalidError
-from runwire.instance.settings import read_settings
+from runwire.instance.settings import Settings, read_settings
 from runwire.storage import InstanceStorage, Migration, MigrationProgress
 
 
@@ -33,6 +37,25 @@ def migrate_home(home: Path, progress: MigrationProgress) -> Migration:
         SchemaRevisionError: a newer version of runwire wrote what is stored.
         StorageUnavailableError: the storage cannot be read or written.
     """
-    storage = read_settings(checked_home(home))[1]["storage"]
-    storage_class = storage.load_class(InstanceStorage)
-    return storage_class.migrate(storage.validated(storage_class), progress)
+    storage_class, config = _storage(read_settings(checked_home(home))[1])
+    return storage_class.migrate(config, progress)
+
+
+def settings_of_unused_home(home: Path) -> Settings | None:
+    """The settings of a home whose storage is not made yet; None when it is there. Makes nothing.
+
+    Raises:
+        HomeInvalidError: the home is not a folder that can be written.
+        InvalidConfigurationError: its `runwire.yaml` is not valid.
+    """
+    settings, components, _ = read_settings(checked_home(home))
+    storage_class, config = _storage(components)
+    return None if storage_class.is_made(config) else settings
+
+
+def _storage(
+    components: Mapping[str, ConfigurableClassData],
+) -> tuple[type[InstanceStorage], BaseModel]:
+    data = components["storage"]
+    storage_class = data.load_class(InstanceStorage)
+    return storage_class, data.validated(storage_class)

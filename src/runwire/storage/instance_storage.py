@@ -71,6 +71,17 @@ class InstanceStorage(ConfigurableClass):
         """
         return Migration()
 
+    @classmethod
+    def is_made(cls, config_value: Any) -> bool:
+        """Whether its database is there, for those who must not make one. Nothing is opened, nor made.
+
+        A storage that would have to be opened to find out says that it is there.
+
+        Args:
+            config_value: the validated config: an instance of `config_type()`.
+        """
+        return True
+
     @property
     def runs_part(self) -> InstanceStorage:
         """The storage whose runs these are; itself, unless it joins several."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from runwire import clock
 from runwire.errors import StorageDamagedError, StorageUnavailableError
 from runwire.events.types import EventType
 from runwire.runs.run import Run, RunRecord
@@ -26,7 +27,7 @@ from runwire.testing.samples import (
     read_log,
     report,
 )
-from tests.storages.sqlite.places import log_path
+from tests.storages.sqlite.places import files_below, log_path
 
 
 @pytest.fixture
@@ -182,3 +183,33 @@ def test_an_event_that_only_the_log_has_is_repaired(storage: ComposedStorage) ->
     assert storage.repair() == 1
     assert storage.get_run_record(run.run_id).status is RunStatus.STARTED
     assert storage.repair() == 0
+
+
+def test_a_crash_while_a_run_is_deleted_leaves_nothing_that_sweeping_does_not_find(
+    tmp_path: Path,
+) -> None:
+    logs, runs = SqliteStorage(tmp_path / "logs"), SqliteStorage(tmp_path / "runs")
+    storage = ComposedStorage(runs, logs, runs)
+    deleted, without_row, without_stand_in = (launch(storage) for _ in range(3))
+    fresh = add_run(storage)
+    logs.event_log_storage.append(
+        logs.run_storage.add_run(
+            Run(run_id=fresh.run_id, job_name="j", managed=True, tags={LOG_TAG: fresh.log_id}),
+            created_at=1.0,
+        )[0],
+        Append([event(fresh.run_id, None)], [True]),
+    )  # another process writes its first line right now
+    storage.delete_run(deleted.run_id)
+    for run in (without_row, without_stand_in):
+        with runs.run_storage.hold_run(run.run_id) as held:
+            held.delete()
+    with logs.run_storage.hold_run(without_stand_in.run_id) as held:
+        held.delete()
+    assert sum(storage.event_log_storage.sweep_orphans(clock.timestamp() + 1000.0)) == 2
+    left = files_below(tmp_path)
+    assert len(left) == 3
+    assert [name for name in left if fresh.run_id in name] == left[:1]
+    assert positions(read_log(storage, fresh)) == [1]
+    for gone in (deleted, without_row, without_stand_in):
+        assert logs.run_storage.find_run_record(gone.run_id) is None
+    storage.dispose()

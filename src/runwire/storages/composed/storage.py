@@ -119,6 +119,11 @@ class ComposedStorage(InstanceStorage):
             [problem for migration in done for problem in migration.problems],
         )
 
+    @classmethod
+    def is_made(cls, config_value: Any) -> bool:
+        parts = [getattr(config_value, key) for key in PARTS]
+        return all(part.storage_class().is_made(part.config) for part in parts)
+
     @property
     def runs_part(self) -> InstanceStorage:
         return self._runs

@@ -112,6 +112,11 @@ class SqliteStorage(InstanceStorage):
             progress,
         )
 
+    @classmethod
+    def is_made(cls, config_value: Any) -> bool:
+        history = Path(config_value.base_dir) / "history"
+        return any((history / file_name).exists() for file_name in _FILES.values())
+
     @property
     def run_storage(self) -> SqliteRunStorage:
         return self._run_storage
