@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, select
 
+from runwire.errors import StorageDamagedError
 from runwire.events.entry import EventLogRecord, storable_text
 from runwire.events.filters import EventFilter, EventRecordsFilter
 from runwire.runs.run import RunRecord, StepCounts
@@ -109,6 +110,8 @@ class SqlEventLogStorage(EventLogStorage):
         with self.run_connection(record) as connection:
             rows = [] if connection is None else connection.execute(statement, _key(record)).all()
         run_id = record.run_id
+        if filter is None:
+            _check_contiguous(run_id, rows, None if descending else after)
         return EventLogPage([event_record(run_id, row) for row in rows[:limit]], len(rows) > limit)
 
     def get_records_count(
@@ -225,6 +228,29 @@ class SqlEventLogStorage(EventLogStorage):
     def _head(self, connection: Connection, record: RunRecord) -> LogHead:
         row = connection.execute(self._statements.head, _key(record)).first()
         return LogHead(0, None) if row is None else LogHead(*row)
+
+
+def _check_contiguous(run_id: str, rows: Sequence[Any], after: int | None) -> None:
+    """Looks for holes in a page; it looks closer only when there is one.
+
+    Args:
+        run_id: the run of the log.
+        rows: those of the page, in either order.
+        after: where the page follows; None when that is not known.
+
+    Raises:
+        StorageDamagedError: positions are missing.
+    """
+    if not rows:
+        return
+    first, last = sorted((rows[0].position, rows[-1].position))
+    wanted = range(first if after is None else after + 1, last + 1)
+    if len(rows) != len(wanted):
+        missing = min(set(wanted).difference(row.position for row in rows))
+        raise StorageDamagedError(
+            f"the log of run {run_id!r} has no event at position {missing}, and some after it; its storage is"
+            " damaged, or was put back to an earlier state: restore it from a backup, or delete the run"
+        )
 
 
 def _key(record: RunRecord) -> dict[str, Any]:
