@@ -151,6 +151,7 @@ class InstanceStorage(ConfigurableClass):
             RunStateConflictError: the run is in none of the required statuses; nothing was stored.
             StaleWorkerError: `epoch` is not the run's any more; nothing was stored.
             RunFinishedError: a worker wrote only entries that are refused after the end.
+            StorageUnavailableError: nothing was stored; OutcomeUnknownError where that is not known.
         """
         if not entries:
             return []
@@ -159,9 +160,23 @@ class InstanceStorage(ConfigurableClass):
             record = known or self.get_run_record(run_id)
             applied = [True] * len(entries)
             return self.event_log_storage.append(record, Append(entries, applied, epoch))
-        with self.run_storage.hold_run(run_id) as held:
-            self._replay(held)
-            return self._store_held(held, entries, epoch, require, handover, idempotency_key)
+        logs, appended = self.event_log_storage, None
+        try:
+            with self.run_storage.hold_run(run_id) as held:
+                self._replay(held)
+                record = held.record
+                if idempotency_key is not None:
+                    stored = logs.find_batch(record, idempotency_key, held)
+                    if stored is not None:
+                        return stored
+                append = _decide(record, entries, epoch, require, handover, idempotency_key)
+                appended = logs.append(record, append, held)
+                held.apply(appended, logs.get_run_stats(record, held) if append.ends_run else None)
+        except StorageUnavailableError as error:
+            if appended is None or not self._is_in_log(appended):
+                raise
+            logger.warning("the row of run %s will follow its log later: %s", run_id, error)
+        return appended
 
     def repair(self) -> int:
         """Makes the row of every unfinished run reflect its log; returns how many were behind.
@@ -227,47 +242,51 @@ class InstanceStorage(ConfigurableClass):
             held.apply(missing, logs.get_run_stats(held.record, held) if ended else None)
         return bool(missing)
 
-    def _store_held(
-        self,
-        held: HeldRun,
-        entries: Sequence[EventLogEntry],
-        epoch: int | None,
-        require: Collection[RunStatus] | None,
-        handover: bool,
-        idempotency_key: str | None,
-    ) -> list[EventLogRecord]:
-        record, logs = held.record, self.event_log_storage
-        if idempotency_key is not None:
-            stored = logs.find_batch(record, idempotency_key, held)
-            if stored is not None:
-                return stored
-        if epoch is not None and epoch != record.worker_epoch:
-            raise StaleWorkerError(record.run_id, epoch, record.worker_epoch)
-        _check_status(record, require)
-        if epoch is not None and record.is_finished:
-            entries = [entry for entry in entries if entry.is_run_event]
-            if not entries:
-                raise RunFinishedError(record.run_id)
-        applied, ends_run = _decide(record.status, entries)
-        if handover:  # a run that no event moves is not handed over
-            handover = any(a and e.is_run_event for a, e in zip(applied, entries, strict=True))
-        records = logs.append(
-            record,
-            Append(
-                entries,
-                applied,
-                epoch,
-                handover_epoch=record.worker_epoch + 1 if handover else None,
-                ends_run=ends_run,
-                idempotency_key=idempotency_key,
-            ),
-            held,
-        )
-        held.apply(records, logs.get_run_stats(record, held) if ends_run else None)
-        return records
+    def _is_in_log(self, appended: Sequence[EventLogRecord]) -> bool:
+        """Whether events are in the log though storing them was not brought to its end.
+
+        Where logs are apart from the rows of runs, they are once they were appended. They must not be told to be
+        lost then, for whoever tries again would store them twice.
+        """
+        with suppress(StorageUnavailableError, RunNotFoundError):
+            record = self.get_run_record(appended[0].run_id)
+            page = self.event_log_storage.get_records(
+                record, after=appended[0].position - 1, limit=len(appended)
+            )
+            return list(appended) == page.records
+        return False
 
 
-def _decide(status: RunStatus, entries: Sequence[EventLogEntry]) -> tuple[list[bool], bool]:
+def _decide(
+    record: RunRecord,
+    entries: Sequence[EventLogEntry],
+    epoch: int | None,
+    require: Collection[RunStatus] | None,
+    handover: bool,
+    idempotency_key: str | None,
+) -> Append:
+    """What is to be appended to the log of a run that is held, and what of it applies."""
+    if epoch is not None and epoch != record.worker_epoch:
+        raise StaleWorkerError(record.run_id, epoch, record.worker_epoch)
+    _check_status(record, require)
+    if epoch is not None and record.is_finished:
+        entries = [entry for entry in entries if entry.is_run_event]
+        if not entries:
+            raise RunFinishedError(record.run_id)
+    applied, ends_run = _applied(record.status, entries)
+    if handover:  # a run that no event moves is not handed over
+        handover = any(a and e.is_run_event for a, e in zip(applied, entries, strict=True))
+    return Append(
+        entries,
+        applied,
+        epoch,
+        handover_epoch=record.worker_epoch + 1 if handover else None,
+        ends_run=ends_run,
+        idempotency_key=idempotency_key,
+    )
+
+
+def _applied(status: RunStatus, entries: Sequence[EventLogEntry]) -> tuple[list[bool], bool]:
     """For each entry whether it applies, and whether the run ends by one of them."""
     applied, ends_run = [], False
     for entry in entries:
