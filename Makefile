@@ -35,7 +35,7 @@ check: $(INSTALLED) ## Lint, format, types, layers, and the published schema
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/runwire schema check
 
-bench: $(INSTALLED) ## Run the benchmarks
+bench: $(INSTALLED) ## Run the benchmarks; RUNWIRE_SCALE=full goes to a million runs
 	$(BIN)/python -m benchmarks $(ARGS)
 
 torture: $(INSTALLED) ## Run the tests that kill, stall and race things, at full length

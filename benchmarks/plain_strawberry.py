@@ -17,7 +17,8 @@ from starlette.applications import Starlette
 from starlette.routing import Route, WebSocketRoute
 from strawberry.asgi import GraphQL
 
-from runwire.api.context import ApiContext, Principal
+from runwire.api.access import Principal
+from runwire.api.context import ApiContext
 from runwire.api.schema import schema
 from runwire.feed import DaemonFeed, InstanceFeed, RunFeed
 from runwire.instance import Instance

@@ -13,7 +13,7 @@ _URL = "GraphiQL  "
 
 
 @contextmanager
-def program(*command: str, stdin: IO[bytes] | None = None) -> Iterator[subprocess.Popen[str]]:
+def program(*command: str, stdin: IO[bytes] | int | None = None) -> Iterator[subprocess.Popen[str]]:
     """A Python program; it is told to stop in the end, and killed if it does not."""
     process = subprocess.Popen(
         [sys.executable, *command], stdin=stdin, stdout=subprocess.PIPE, text=True

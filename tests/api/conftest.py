@@ -13,7 +13,8 @@ import pytest
 from strawberry.types import ExecutionResult
 
 from runwire import clock
-from runwire.api.context import ApiContext, Principal
+from runwire.api.access import Principal
+from runwire.api.context import ApiContext
 from runwire.api.schema import schema
 from runwire.config import ConfigurableClassData
 from runwire.control import NewRun

@@ -26,6 +26,7 @@ query {
   run(runId: "failed") {
     __typename id
     origin { __typename id job { __typename id } }
+    group { __typename id }
     stats { __typename id }
     failure { __typename id }
     steps { nodes { __typename id } }
@@ -73,6 +74,7 @@ async def test_statistics_of_a_run_that_has_not_ended_are_found(api: Api) -> Non
         global_id("Run", "gone"),
         global_id("Run", "\ud800"),
         global_id("RunOrigin", "gone"),
+        global_id("RunGroup", "gone"),
         global_id("RunFailure", "gone"),
         global_id("RunFailure", "here"),
         global_id("RunStats", "gone"),

@@ -71,16 +71,17 @@ def test_the_published_schema_is_the_exported_one() -> None:
 
 
 def test_the_published_schema_declares_nothing_that_graphql_has() -> None:
-    assert "directive @" not in print_schema()
+    assert re.findall(r"directive @(\w+)", print_schema()) == ["requiresPermission"]
     assert "input RunTarget @oneOf {" in print_schema()
 
 
 def test_a_size_of_type_that_fits_on_a_screen() -> None:
+    """A run is the largest: it is what most screens show."""
     roots = {"Query", "Mutation", "Subscription"}
     large = {
         each.name: len(each.fields)
         for each in published_types()
-        if isinstance(each, GraphQLObjectType) and each.name not in roots and len(each.fields) > 16
+        if isinstance(each, GraphQLObjectType) and each.name not in roots and len(each.fields) > 21
     }
     assert large == {}
 

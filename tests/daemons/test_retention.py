@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +12,32 @@ import pytest
 
 from runwire import clock
 from runwire.config import ConfigurableClassData
-from runwire.daemons import purging
+from runwire.daemons import purging, retention
 from runwire.daemons.retention import RetentionDaemon
 from runwire.daemons.runner import DaemonRunner
+from runwire.error_info import ErrorInfo
 from runwire.errors import StorageDamagedError, StorageUnavailableError
 from runwire.events import EventLogEntry, EventType
 from runwire.instance import Instance, InstanceRef
 from runwire.instance.retention import RetentionSettings
 from runwire.instance.settings import Settings, default_components
 from runwire.runs import RunStatus
+from runwire.runs.run import new_run_id
+from runwire.storage import ScheduleStorage
 from runwire.storage.instance_log import InstanceEventKind
+from runwire.storage.run_storage import DaemonHeartbeat
 from runwire.testing.left_behind import eventually
+from runwire.ticks.source import (
+    TickSourceOrigin,
+    TickSourceState,
+    TickSourceStatus,
+    TickSourceType,
+)
+from runwire.ticks.tick import TickStatus
 from tests.control.fakes import FakeLauncher, FakeLocation, FakeWorkspace
 from tests.control.ways import run_in
 
-S, K = RunStatus, InstanceEventKind
+S, K, T = RunStatus, InstanceEventKind, TickStatus
 DAY = 24 * 60 * 60.0
 KEPT_UNLESS_NAMED = set(RunStatus) - {S.SUCCESS, S.FAILURE, S.CANCELED}
 
@@ -74,7 +85,8 @@ class World:
 
     def log(self, *kinds: InstanceEventKind) -> list[int]:
         """The positions of the instance-wide log that are there."""
-        page = self.logs.get_event_records(kinds=kinds or tuple(InstanceEventKind))
+        after = self.logs.get_instance_log_span().purged_position
+        page = self.logs.get_event_records(after=after, kinds=kinds or tuple(InstanceEventKind))
         return [entry.position for entry in page.records]
 
 
@@ -188,6 +200,19 @@ def test_an_iteration_is_a_few_steps_and_the_next_comes_after_a_pause(
     assert (world.left(*made), world.daemon.interval_seconds) == ([], 77)
 
 
+def test_an_iteration_begins_no_step_when_its_time_is_up(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "ITERATION_SECONDS", 0.0)
+    world = make_world(runs={"purge_after_days": 1}, batch_size=100)
+    made = [world.run_in(S.SUCCESS) for _ in range(3)]
+    world.passed = 2 * DAY
+    world.daemon.run_iteration(world.errors.append, lambda: False)
+    assert world.left(*made) == made[1:]
+    world.look()
+    assert (world.left(*made), world.errors) == ([], [])
+
+
 def test_it_stops_between_two_steps(make_world: MakeWorld) -> None:
     world = make_world(runs={"purge_after_days": 1})
     made = [world.run_in(S.SUCCESS) for _ in range(5)]
@@ -199,7 +224,7 @@ def test_it_stops_between_two_steps(make_world: MakeWorld) -> None:
 
 
 def test_two_daemons_at_once_do_it_once(make_world: MakeWorld) -> None:
-    world = make_world(runs={"purge_after_days": 1}, batch_size=1)
+    world = make_world(runs={"purge_after_days": 1}, events={"purge_after_days": 9}, batch_size=1)
     made = [world.run_in(S.SUCCESS) for _ in range(5)]
     world.passed = 2 * DAY
     daemons = [world.daemon, world.another_daemon()]
@@ -242,6 +267,123 @@ def test_it_runs_beside_the_others_with_heartbeats(make_world: MakeWorld) -> Non
     assert world.instance.get_daemon_heartbeats()["RETENTION"].stopped
 
 
+# ---------------------------------------------------------------- the instance-wide log
+
+
+def test_the_beginning_of_the_instance_wide_log_goes_when_its_time_is_up(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(purging, "PAGE", 3)
+    world = make_world(events={"purge_after_days": 10})
+    old = world.run_in(S.SUCCESS)
+    before = world.log()
+    assert len(before) > 3
+    world.look(after_days=9)
+    assert world.log() == before
+    monkeypatch.setattr(clock, "timestamp", lambda now=clock.timestamp, by=world.passed: now() + by)
+    world.passed = 0.0
+    world.run_in(S.CANCELED)
+    fresh = world.log()[len(before) :]
+    assert len(fresh) > 1
+    world.look(after_days=2)
+    assert world.log() == fresh
+    span = world.logs.get_instance_log_span()
+    assert (span.purged_position, span.head) == (before[-1], fresh[-1])
+    assert world.left(old) == [old]  # its own log goes with it, not before
+    assert world.logs.get_records(world.storage.get_run_record(old)).records
+    world.look(after_days=20)
+    assert world.log() == []
+    assert world.errors == []
+
+
+def test_an_entry_that_claims_to_be_of_the_future_keeps_none(make_world: MakeWorld) -> None:
+    world = make_world(events={"purge_after_days": 10})
+    run_id = world.run_in(S.MANAGED)
+    late = clock.timestamp() + 1000 * DAY
+    entry = EventLogEntry(
+        run_id=run_id, event_type=EventType.RUN_START, message="m", timestamp=late
+    )
+    world.storage.store_events(run_id, [entry])
+    world.run_in(S.SUCCESS)
+    world.look(after_days=11)
+    assert world.log() == []
+
+
+# ---------------------------------------------------------------- ticks, daemons
+
+
+def test_ticks_go_by_status_and_age_but_never_one_that_is_being_evaluated(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(purging, "PAGE", 2)
+    world = make_world(ticks={"purge_after_days": 9}, batch_size=1)
+    schedules, now = world.storage.schedule_storage, world.now()
+    source, _ = schedules.add_tick_source(origin(), TickSourceStatus.RUNNING, at=now)
+    made = {status: [tick(schedules, source, status, now) for _ in range(3)] for status in T}
+    late = [tick(schedules, source, status, now + DAY) for status in T]
+
+    def left() -> list[int]:
+        page = schedules.get_ticks(source.source_id, limit=100)
+        return sorted(each.tick_id for each in page.ticks)
+
+    everything = sorted(each for some in (*made.values(), late) for each in some)
+    world.look(after_days=8.5)
+    assert left() == everything
+    world.look(after_days=1)
+    assert left() == [*made[T.STARTED], *late]
+    world.look(after_days=1)
+    assert left() == [*made[T.STARTED], late[0]]
+    assert world.errors == []
+
+
+def test_ticks_without_a_time_stay(make_world: MakeWorld) -> None:
+    world = make_world(ticks={"purge_after_days": {"SKIPPED": 1}})
+    schedules, now = world.storage.schedule_storage, world.now()
+    source, _ = schedules.add_tick_source(origin(), TickSourceStatus.RUNNING, at=now)
+    made = [tick(schedules, source, status, now) for status in (T.SUCCESS, T.SKIPPED, T.FAILURE)]
+    world.look(after_days=100)
+    assert [schedules.find_tick(each) is not None for each in made] == [True, False, True]
+
+
+def test_daemons_that_are_gone_are_forgotten(make_world: MakeWorld) -> None:
+    world = make_world(daemons={"purge_after_days": 2})
+    runs = world.storage.run_storage
+    for daemon_type, at in (("MONITORING", 0.0), ("RETENTION", DAY)):
+        runs.add_daemon_heartbeat(beat(daemon_type, world.now() + at))
+        runs.claim_daemon_lease(daemon_type, "1", now=world.now() + at, lease_seconds=10.0)
+    world.look(after_days=1)
+    assert len(runs.list_daemon_heartbeats()) == len(runs.get_daemon_leases()) == 2
+    world.look(after_days=1.5)
+    assert [each.daemon_type for each in runs.list_daemon_heartbeats()] == ["RETENTION"]
+    assert list(runs.get_daemon_leases()) == ["RETENTION"]
+    assert world.errors == []
+
+
+def origin() -> TickSourceOrigin:
+    return TickSourceOrigin(
+        source_type=TickSourceType.SENSOR, location_name="here", repository_name="r", name="s"
+    )
+
+
+def tick(
+    schedules: ScheduleStorage, source: TickSourceState, status: TickStatus, due_at: float
+) -> int:
+    """A tick in a status; returns its id."""
+    made, _ = schedules.create_tick(
+        source.source_id, new_run_id(), due_at=due_at, started_at=due_at
+    )
+    if status is TickStatus.STARTED:
+        return made.tick_id
+    error = ErrorInfo(message="m", class_name="E") if status is TickStatus.FAILURE else None
+    return schedules.update_tick(replace(made, status=status, ended_at=due_at, error=error)).tick_id
+
+
+def beat(daemon_type: str, at: float) -> DaemonHeartbeat:
+    return DaemonHeartbeat(
+        daemon_type=daemon_type, daemon_id="1", hostname="h", timestamp=at, progress_at=at
+    )
+
+
 # ---------------------------------------------------------------- what a crash left
 
 
@@ -266,6 +408,18 @@ def test_files_of_a_run_that_is_gone_go_after_a_day(
     world.look(after_days=1)
     assert [folder.exists() for folder in (*folders, foreign)] == [False, True, True, True]
     assert world.errors == []
+
+
+def test_tombstones_are_heeded_before_they_are_purged(make_world: MakeWorld) -> None:
+    world = make_world(events={"purge_after_days": 0.1})
+    gone = world.run_in(S.SUCCESS)
+    world.storage.delete_run(gone)
+    world.look(after_days=0.5)
+    assert world.folder(gone).exists()
+    assert len(world.log(K.RUN_DELETED)) == 1
+    world.look(after_days=1)
+    assert not world.folder(gone).exists()
+    assert world.log() == []
 
 
 def test_logs_of_runs_that_are_gone_go_after_a_day(make_world: MakeWorld) -> None:

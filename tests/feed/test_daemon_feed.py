@@ -45,7 +45,7 @@ class Daemons:
         self.reads = 0
         self._has_read = threading.Condition()
 
-    def read(self, instance: Instance, *, now: float) -> list[DaemonStatus]:
+    def read(self, instance: Instance) -> list[DaemonStatus]:
         with self._has_read:
             self.reads += 1
             self._has_read.notify_all()

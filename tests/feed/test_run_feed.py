@@ -116,7 +116,7 @@ async def test_a_row_that_is_behind_its_log_is_folded_ahead(
     monkeypatch.setattr(storage.run_storage, "find_run_record", lambda run_id: row)
     (batch,) = await follow(feed, journal.record)
     assert replace(batch.run, counts=StepCounts()) == replace(ended, counts=StepCounts())
-    assert batch.run.counts == storage.event_log_storage.get_step_counts(row)
+    assert batch.run.counts == storage.event_log_storage.get_run_stats(row)
 
 
 async def test_two_live_followers_get_the_same_batch(feed: RunFeed, journal: Journal) -> None:

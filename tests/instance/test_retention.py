@@ -25,14 +25,14 @@ def read(home: Path, text: str) -> RetentionSettings:
         "{}",
         "{runs: }",
         "{runs: {purge_after_days: }}",
-        "{orphans: {}, poll_interval_seconds: 1}",
+        "{events: {}, poll_interval_seconds: 1}",
     ],
 )
 def test_what_says_nothing_keeps_everything(tmp_path: Path, text: str) -> None:
     assert not read(tmp_path, text).enabled
 
 
-@pytest.mark.parametrize("kind", ["runs", "orphans"])
+@pytest.mark.parametrize("kind", ["runs", "events", "ticks", "daemons", "orphans"])
 def test_each_kind_turns_it_on(tmp_path: Path, kind: str) -> None:
     assert read(tmp_path, f"{{{kind}: {{purge_after_days: 0.5}}}}").enabled
 
@@ -40,6 +40,11 @@ def test_each_kind_turns_it_on(tmp_path: Path, kind: str) -> None:
 def test_one_number_stands_for_runs_that_have_ended(tmp_path: Path) -> None:
     runs = read(tmp_path, "{runs: {purge_after_days: 30}}").runs
     assert runs.purge_after_days == {"SUCCESS": 30.0, "FAILURE": 30.0, "CANCELED": 30.0}
+
+
+def test_one_number_stands_for_ticks_that_have_ended(tmp_path: Path) -> None:
+    ticks = read(tmp_path, "{ticks: {purge_after_days: 7}}").ticks
+    assert ticks.purge_after_days == {"SKIPPED": 7.0, "SUCCESS": 7.0, "FAILURE": 7.0}
 
 
 def test_each_status_may_have_a_number_of_its_own(
@@ -73,8 +78,16 @@ def test_orphans_are_kept_for_a_day_unless_it_says_otherwise(tmp_path: Path) -> 
             "{runs: {purge_after_days: {STARTED: 1}}}",
             "retention.runs.purge_after_days.STARTED.[key]",
         ),
-        ("{orphans: {purge_after_days: 0}}", "retention.orphans.purge_after_days"),
-        ("{orphans: {purge_after_days: {SUCCESS: 1}}}", "retention.orphans.purge_after_days"),
+        ("{events: {purge_after_days: 0}}", "retention.events.purge_after_days"),
+        ("{events: {purge_after_days: {SUCCESS: 1}}}", "retention.events.purge_after_days"),
+        ("{ticks: {purge_after_days: -1}}", "retention.ticks.purge_after_days"),
+        ("{ticks: {purge_after_day: 1}}", "retention.ticks.purge_after_day"),
+        (
+            "{ticks: {purge_after_days: {STARTED: 1}}}",
+            "retention.ticks.purge_after_days.STARTED.[key]",
+        ),
+        ("{daemons: {purge_after_days: -1}}", "retention.daemons.purge_after_days"),
+        ("{daemons: {purge_after_days: {MONITORING: 1}}}", "retention.daemons.purge_after_days"),
         ("{batch_size: 0}", "retention.batch_size"),
         ("{pause_seconds: -1}", "retention.pause_seconds"),
     ],
@@ -83,6 +96,20 @@ def test_what_makes_no_sense_is_refused_with_its_path(tmp_path: Path, text: str,
     with pytest.raises(InvalidConfigurationError) as refused:
         read(tmp_path, text)
     assert [".".join(problem.path) for problem in refused.value.problems] == [path]
+
+
+@pytest.mark.parametrize(
+    ("text", "mend"),
+    [
+        ("{rusn: 1}", "there is no such key; remove it or mend its name"),
+        ("{events: {purge_after_days: -1}}", "greater than 0"),
+        ("{runs: {purge_after_days: -1}}", "greater than 0"),
+        ("{ticks: {purge_after_days: {DONE: 1}}}", "'SKIPPED', 'SUCCESS' or 'FAILURE'"),
+    ],
+)
+def test_it_is_told_what_would_make_sense(tmp_path: Path, text: str, mend: str) -> None:
+    with pytest.raises(InvalidConfigurationError, match=mend):
+        read(tmp_path, text)
 
 
 def test_the_effective_configuration_tells_it(tmp_path: Path) -> None:

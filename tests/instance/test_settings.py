@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -113,7 +114,7 @@ def test_secrets_are_not_in_the_effective_configuration_nor_in_errors(
     shown = effective_configuration(settings, components, written)
     assert "very-secret" not in str(shown)
     assert "hidden" not in str(shown)
-    assert shown["auth"] == {"token": "********"}
+    assert shown["auth"] == {"token": "********", "tokens": []}
     assert shown["storage"]["config"]["base_dir"] == {"env": "BASE"}
     assert shown["server"]["port"] == 3333
     problems = problems_of(tmp_path, "auth: {token: short-secret}\n")
@@ -315,9 +316,57 @@ def test_a_storage_beside_one_of_its_parts_is_refused(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("texts", "at", "together"),
+    [
+        (["run_storage: {sqlite: {layout: consolidated}}"], "run_storage", STORAGE_PARTS),
+        (["schedule_storage: {sqlite: {max_open_logs: 3}}"], "schedule_storage", STORAGE_PARTS),
+        (
+            [
+                "event_log_storage: {sqlite: {base_dir: {env: ELSEWHERE}}}",
+                "schedule_storage: {sqlite: {base_dir: {env: ELSEWHERE}, layout: consolidated}}",
+            ],
+            "event_log_storage",
+            STORAGE_PARTS[1:],
+        ),
+        (
+            [
+                "schedule_storage: {sqlite: {base_dir: {env: ELSEWHERE}}}",
+                "event_log_storage: {sqlite: {base_dir: {env: SAME}}}",
+            ],
+            "event_log_storage",
+            (STORAGE_PARTS[0], STORAGE_PARTS[1]),
+        ),
+    ],
+)
+def test_parts_that_name_one_folder_with_different_settings_are_refused_and_nothing_is_made(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    texts: list[str],
+    at: str,
+    together: tuple[str, ...],
+) -> None:
+    elsewhere = tmp_path / "x"
+    elsewhere.mkdir()
+    monkeypatch.setenv("ELSEWHERE", str(elsewhere))
+    monkeypatch.setenv("SAME", str(elsewhere / ".."))
+    folder = elsewhere if together == STORAGE_PARTS[1:] else tmp_path
+    assert problems_of(tmp_path, "\n".join(texts)) == {
+        at: f"{' and '.join(together)} name one folder, {folder}, with different settings; write"
+        " them alike, or give each a base_dir of its own"
+    }
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["runwire.yaml", "x"]
+
+
+def test_parts_that_are_written_alike_may_name_one_folder(tmp_path: Path) -> None:
+    part = f"{{sqlite: {{base_dir: {tmp_path}, layout: consolidated}}}}"
+    (tmp_path / "runwire.yaml").write_text("\n".join(f"{key}: {part}" for key in STORAGE_PARTS))
+    assert read_settings(tmp_path)[1]["storage"].class_name == "ComposedStorage"
+
+
 def test_an_empty_storage_may_stand_beside_its_parts(tmp_path: Path) -> None:
     (tmp_path / "runwire.yaml").write_text(
-        "storage:\nrun_storage: {sqlite: {layout: consolidated}}\n"
+        "storage:\nrun_storage: {sqlite: {base_dir: /x, layout: consolidated}}\n"
     )
     _, components, _ = read_settings(tmp_path)
     assert components["storage"].class_name == "ComposedStorage"
@@ -366,7 +415,8 @@ def test_an_empty_storage_may_stand_beside_its_parts(tmp_path: Path) -> None:
         (
             "{module: runwire.launchers.default, class: DefaultRunLauncher}",
             {
-                "run_storage.class": "runwire.launchers.default.DefaultRunLauncher is not a InstanceStorage"
+                "run_storage.class": "runwire.launchers.default.DefaultRunLauncher is not a InstanceStorage;"
+                " name one that is"
             },
         ),
         (
@@ -375,6 +425,15 @@ def test_an_empty_storage_may_stand_beside_its_parts(tmp_path: Path) -> None:
                 "run_storage.module": "No module named 'runwire.no_such'; install it or mend the name"
             },
         ),
+        (
+            "{module: runwire.storages.sqlite, class: X}",
+            {"run_storage.class": "module runwire.storages.sqlite has no class X; mend the name"},
+        ),
+        (
+            "{module: runwire.storages.sqlite, class: SqliteStorage}",
+            {"run_storage.config.base_dir": "a value is needed here"},
+        ),
+        ("7", {"run_storage": "must be a mapping of keys to values"}),
     ],
 )
 def test_problems_of_storages_apart_have_their_key_path(
@@ -421,3 +480,56 @@ def test_a_class_that_is_named_by_a_variable_is_looked_up(
         "run_launcher: {module: {env: LAUNCHER_MODULE}, class: DefaultRunLauncher}"
     )
     assert read_settings(tmp_path)[1]["run_launcher"].module_name == "runwire.launchers.default"
+
+
+DIGEST = "ab" * 32
+
+
+def test_named_tokens_are_read(tmp_path: Path) -> None:
+    (tmp_path / "runwire.yaml").write_text(
+        f"""
+auth:
+  tokens:
+    - {{name: ci, sha256: {DIGEST}, role: operator, expires_at: 2027-01-15T08:00:00+00:00}}
+    - {{name: eve, sha256: {"cd" * 32}}}
+"""
+    )
+    settings, components, written = read_settings(tmp_path)
+    ci, eve = settings.auth.tokens
+    assert (ci.name, ci.sha256, ci.role) == ("ci", DIGEST, "operator")
+    assert ci.expires_at == datetime(2027, 1, 15, 8, tzinfo=UTC)
+    assert (eve.role, eve.expires_at) == ("viewer", None)
+    json.dumps(effective_configuration(settings, components, written))
+
+
+@pytest.mark.parametrize(
+    ("token", "key"),
+    [
+        ({"sha256": DIGEST}, "auth.tokens.0.name"),
+        ({"name": "ci"}, "auth.tokens.0.sha256"),
+        ({"name": "ci", "sha256": "the-token-itself"}, "auth.tokens.0.sha256"),
+        ({"name": "ci", "sha256": DIGEST, "role": "root"}, "auth.tokens.0.role"),
+        ({"name": "ci", "sha256": DIGEST, "expires_at": "2027-01-15"}, "auth.tokens.0.expires_at"),
+        ({"name": "ci", "sha256": DIGEST, "expires": "never"}, "auth.tokens.0.expires"),
+    ],
+)
+def test_a_named_token_that_is_none_is_refused(
+    tmp_path: Path, token: dict[str, str], key: str
+) -> None:
+    problems = problems_of(tmp_path, json.dumps({"auth": {"tokens": [token]}}))
+    assert list(problems) == [key]
+
+
+@pytest.mark.parametrize(
+    ("names", "digests", "problem"),
+    [
+        (["ci", "ci"], [DIGEST, "cd" * 32], "tokens have the name 'ci' twice"),
+        (["a", "b"], [DIGEST, DIGEST], f"tokens have the sha256 '{DIGEST}' twice"),
+    ],
+)
+def test_named_tokens_differ(
+    tmp_path: Path, names: list[str], digests: list[str], problem: str
+) -> None:
+    tokens = [{"name": n, "sha256": d} for n, d in zip(names, digests, strict=True)]
+    problems = problems_of(tmp_path, json.dumps({"auth": {"tokens": tokens}}))
+    assert problem in problems["auth"]

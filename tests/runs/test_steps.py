@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -10,14 +12,18 @@ import msgspec
 from runwire.error_info import ErrorInfo
 from runwire.events import EventLogRecord, EventType, LogLevel
 from runwire.events.payloads import EngineEventData, StepSuccessData
+from runwire.runs.run import Run, StepCounts
 from runwire.runs.steps import (
+    STEP_STATS_EVENTS,
     StepAttempt,
     StepHistory,
     StepMarker,
     StepStatus,
+    StepTally,
     fold_steps,
     settle_steps,
 )
+from runwire.storages.stored_form import new_record
 
 S, E = StepStatus, EventType
 
@@ -186,9 +192,40 @@ def test_materializations_and_expectations_are_counted_for_their_step() -> None:
     assert told == StepHistory(materializations=2, expectations=1)
 
 
-def test_lines_name_steps_and_change_nothing_else() -> None:
-    assert history((1, None), (2, E.LOGS_CAPTURED)) == StepHistory()
-    assert fold_steps({}, log((1, E.RUN_START, None), (2, None, None))) == {}
+def test_lines_and_events_that_do_not_tell_of_steps_name_none() -> None:
+    others = [each for each in E if each not in STEP_STATS_EVENTS]
+    assert {E.STEP_OUTPUT, E.LOGS_CAPTURED, E.ASSET_OBSERVATION} <= set(others)
+    assert fold_steps({}, log((1, None, "a"), *((2, each, "a") for each in others))) == {}
+    assert fold_steps({}, log((1, E.STEP_START, None), (2, None, None))) == {}
+
+
+def test_counts_agree_with_histories_whatever_the_events_are() -> None:
+    chance = random.Random(7)
+    for _ in range(200):
+        events = log(
+            *(
+                (at, chance.choice([None, *E]), chance.choice([None, "a", "b", "c"]))
+                for at in range(1, chance.randrange(2, 30))
+            )
+        )
+        tally = StepTally()
+        for event in events:
+            tally.count(event.stored_type, event.step_key)
+        tally.count("FROM_ANOTHER_VERSION", "z")
+        histories = fold_steps({}, events)
+        states = Counter(each.status for each in histories.values())
+        types = Counter(event.event_type for event in events)
+        run = new_record(1, Run(job_name="daily", steps_planned=2), 1.0)
+        assert tally.counts(run, has_ended=False) == StepCounts(
+            planned=max(2, len(histories)),
+            in_progress=states[S.IN_PROGRESS] + states[S.UP_FOR_RETRY],
+            succeeded=states[S.SUCCESS],
+            failed=states[S.FAILURE],
+            skipped=states[S.SKIPPED],
+            materializations=types[E.ASSET_MATERIALIZATION],
+            expectations=types[E.STEP_EXPECTATION_RESULT],
+        )
+        assert tally.counts(run, has_ended=True).in_progress == 0
 
 
 def test_folding_goes_on_where_it_stopped_and_leaves_what_it_was_given() -> None:

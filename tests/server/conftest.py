@@ -18,7 +18,8 @@ from starlette.applications import Starlette
 from strawberry.types import Info
 from websockets.asyncio.client import ClientConnection, connect
 
-from runwire.api.context import OperationContext, Principal
+from runwire.api.access import Principal
+from runwire.api.context import Covered, OperationContext
 from runwire.api.errors import PublicErrors
 from runwire.api.schema import RunwireSchema
 from runwire.errors import CursorInvalidError, StorageUnavailableError
@@ -87,6 +88,13 @@ class Subscription:
     @strawberry.subscription
     async def count(self, to: int) -> AsyncGenerator[int, None]:
         for n in range(to):
+            yield n
+
+    @strawberry.subscription
+    async def numbers(self, info: TryInfo, after: str | None = None) -> AsyncGenerator[int, None]:
+        start = int(info.context.resume_after or after or 0)
+        for n in range(start + 1, 4):
+            info.context.covered = Covered(str(n), n, n == 3)
             yield n
 
     @strawberry.subscription

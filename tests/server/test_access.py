@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 from websockets.exceptions import InvalidStatus
 
+from runwire import clock
+from runwire.api.access import Role
+from runwire.server.auth import AcceptedToken, digest_of
 from runwire.server.origins import OriginRules, is_loopback
 from tests.server.conftest import LiveServer, ServeTry, closed, greet, hear, say, subscribe
 
@@ -158,7 +162,7 @@ async def test_an_origin_that_is_allowed_is_answered_also_to_the_browser(
         },
     )
     assert preflight.status_code == 200
-    assert preflight.headers["access-control-allow-methods"] == "POST"
+    assert preflight.headers["access-control-allow-methods"] == "GET, POST"
     async with server.connect(origin="https://page.example") as socket:
         await greet(socket)
     assert server.post("{hello}", headers={"origin": "https://evil.example"}).status_code == 403
@@ -170,7 +174,7 @@ async def test_without_a_token_the_viewer_is_anyone(server: LiveServer) -> None:
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer"])
 async def test_who_presents_the_token_is_answered(serve_try: ServeTry, scheme: str) -> None:
-    server = serve_try(token=TOKEN)
+    server = serve_try(tokens=(AcceptedToken.of(TOKEN),))
     header = {"Authorization": f"{scheme} {TOKEN}"}
     assert server.post("{viewer}", headers=header).json() == {"data": {"viewer": "token"}}
     async with server.connect(additional_headers=header) as socket:
@@ -199,7 +203,7 @@ async def test_who_presents_the_token_is_answered(serve_try: ServeTry, scheme: s
 async def test_who_does_not_present_the_token_is_not_answered(
     serve_try: ServeTry, authorization: str | None
 ) -> None:
-    server = serve_try(token=TOKEN)
+    server = serve_try(tokens=(AcceptedToken.of(TOKEN),))
     headers = [] if authorization is None else [("authorization", authorization.encode("latin-1"))]
     answer = server.request(
         "POST", json={"query": "{hello}"}, headers=[*headers, ("host", server.authority.encode())]
@@ -219,20 +223,68 @@ async def test_who_does_not_present_the_token_is_not_answered(
 
 @pytest.mark.parametrize("payload", [None, {}, {"authorization": 1}, {"token": TOKEN}])
 async def test_other_payloads_present_nothing(serve_try: ServeTry, payload: Any) -> None:
-    server = serve_try(token=TOKEN)
+    server = serve_try(tokens=(AcceptedToken.of(TOKEN),))
     async with server.connect() as socket:
         await say(socket, {"type": "connection_init", "payload": payload})
         assert (await closed(socket))[0] == 4403
 
 
 def test_a_token_does_not_open_the_server_to_foreign_pages(serve_try: ServeTry) -> None:
-    server = serve_try(token=TOKEN)
+    server = serve_try(tokens=(AcceptedToken.of(TOKEN),))
     headers = {"authorization": f"Bearer {TOKEN}", "origin": "http://evil.example"}
     assert server.post("{hello}", headers=headers).status_code == 403
 
 
 def test_the_page_needs_no_token(serve_try: ServeTry) -> None:
-    server = serve_try(token=TOKEN)
+    server = serve_try(tokens=(AcceptedToken.of(TOKEN),))
     answer = server.request("GET", headers={"accept": "text/html"})
     assert answer.status_code == 200
     assert TOKEN not in answer.text
+
+
+def named(role: Role = Role.VIEWER, seconds: float | None = None) -> AcceptedToken:
+    """The token, of somebody called ci."""
+    expires_at = None if seconds is None else clock.timestamp() + seconds
+    return AcceptedToken("ci", digest_of(TOKEN.encode()), role, expires_at)
+
+
+HEADERS = {"authorization": f"Bearer {TOKEN}"}
+
+
+def test_tokens_are_told_apart_by_name(serve_try: ServeTry) -> None:
+    server = serve_try(tokens=(AcceptedToken.of("another-token-of-some-length"), named()))
+    assert server.post("{viewer}", headers=HEADERS).json() == {"data": {"viewer": "ci"}}
+    headers = {"authorization": "Bearer another-token-of-some-length"}
+    assert server.post("{viewer}", headers=headers).json() == {"data": {"viewer": "token"}}
+
+
+async def test_a_token_that_has_expired_is_refused_and_told_so(serve_try: ServeTry) -> None:
+    server = serve_try(tokens=(named(seconds=-1),))
+    answer = server.post("{hello}", headers=HEADERS)
+    assert answer.status_code == 401
+    assert "the token 'ci' expired at 20" in answer.json()["errors"][0]["message"]
+    async with server.connect() as socket:
+        await say(socket, {"type": "connection_init", "payload": HEADERS})
+        code, reason = await closed(socket)
+    assert code == 4403
+    assert (reason or "").startswith("Forbidden: the token 'ci' expired at 20")
+    assert server.contexts == []
+
+
+async def test_a_socket_is_closed_when_its_token_expires(serve_try: ServeTry) -> None:
+    server = serve_try(tokens=(named(seconds=1.5),))
+    async with server.connect() as socket:
+        await greet(socket, HEADERS)
+        await subscribe(socket, "subscription { forever }")
+        assert (await hear(socket))["type"] == "next"
+        assert await closed(socket) == (4403, "Forbidden: the token has expired")
+    assert await asyncio.to_thread(server.ended.get, timeout=30) == "forever"
+
+
+def test_a_stream_of_events_ends_when_its_token_expires(serve_try: ServeTry) -> None:
+    server = serve_try(tokens=(named(seconds=1.5),))
+    headers = {**HEADERS, "accept": "text/event-stream"}
+    answer = server.post("subscription { forever }", headers=headers)
+    assert answer.status_code == 200
+    assert "event: complete" not in answer.text
+    assert server.ended.get(timeout=30) == "forever"

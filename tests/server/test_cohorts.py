@@ -14,7 +14,8 @@ import pytest
 import strawberry
 from strawberry.types import Info
 
-from runwire.api.context import Covered, OperationContext, Principal
+from runwire.api.access import Principal
+from runwire.api.context import Covered, OperationContext
 from runwire.api.errors import PublicErrors
 from runwire.api.schema import RunwireSchema
 from runwire.errors import StorageUnavailableError
@@ -138,8 +139,8 @@ def cohorts(log: Log) -> Cohorts:
     return cohorts_of(log)
 
 
-def cohorts_of(log: Log, max_characters: int = 1024 * 1024) -> Cohorts:
-    return Cohorts(Operations(SCHEMA, log.context, Limits()), max_characters=max_characters)
+def cohorts_of(log: Log, max_bytes: int = 1024 * 1024) -> Cohorts:
+    return Cohorts(Operations(SCHEMA, log.context, Limits()), max_bytes=max_bytes)
 
 
 class Client:
@@ -161,7 +162,7 @@ class Client:
         async with aclosing(self.stream) as answers:
             async for answer in answers:
                 self.answers.append(answer)
-                data = json.loads(answer.text).get("data")
+                data = json.loads(answer.encoded).get("data")
                 if data is not None and "numbers" in data:
                     assert data["numbers"]["since"] == self.position
                     self.position = data["numbers"]["to"]
@@ -193,8 +194,8 @@ async def test_what_follows_is_executed_once_for_all(log: Log, cohorts: Cohorts)
     assert log.executed == before + 5
     assert len(cohorts) == 1
     assert all(client.items == [1, 2, 3, 4, 5] for client in clients)
-    # It is the same text that everybody is sent.
-    assert len({id(client.answers[-1].text) for client in clients}) == 1
+    # It is the same bytes that everybody is sent.
+    assert len({id(client.answers[-1].encoded) for client in clients}) == 1
 
 
 async def test_who_comes_late_catches_up_alone_and_joins(log: Log, cohorts: Cohorts) -> None:
@@ -277,7 +278,7 @@ async def test_everybody_leaves_at_once(log: Log, cohorts: Cohorts) -> None:
 
 
 async def test_who_does_not_read_keeps_nobody_waiting_and_misses_nothing(log: Log) -> None:
-    cohorts = cohorts_of(log, max_characters=500)
+    cohorts = cohorts_of(log, max_bytes=500)
     quick, slow = Client(cohorts), Client(cohorts)
     await until(lambda: log.open == 1 and bool(slow.answers))
     slow.may_read.clear()
@@ -285,7 +286,7 @@ async def test_who_does_not_read_keeps_nobody_waiting_and_misses_nothing(log: Lo
         log.append()
         await all_at(n, quick)
     (cohort,) = cohorts._cohorts.values()
-    assert sum(len(answer.text) for answer in cohort._messages) <= 500
+    assert sum(len(answer.encoded) for answer in cohort._messages) <= 500
     assert len(slow.items) < 5
     slow.may_read.set()
     await all_at(100, slow)
@@ -298,7 +299,7 @@ async def test_who_does_not_read_keeps_nobody_waiting_and_misses_nothing(log: Lo
 
 
 async def test_a_large_message_is_kept_for_all(log: Log) -> None:
-    cohorts = cohorts_of(log, max_characters=1)
+    cohorts = cohorts_of(log, max_bytes=1)
     clients = Client(cohorts), Client(cohorts)
     await until(lambda: log.open == 1 and all(client.answers for client in clients))
     for n in range(1, 4):
@@ -331,7 +332,7 @@ async def test_a_refusal_in_the_middle_is_told_to_all(log: Log, cohorts: Cohorts
     log.end(StorageUnavailableError("the disk is full"))
     await asyncio.gather(*(client.task for client in clients))
     for client in clients:
-        (error,) = json.loads(client.answers[-1].text)["errors"]
+        (error,) = json.loads(client.answers[-1].encoded)["errors"]
         assert error["message"] == "the disk is full"
     assert (len(cohorts), log.open) == (0, 0)
 
@@ -345,7 +346,7 @@ async def test_a_fault_is_logged_once_and_told_to_all(
     await asyncio.gather(*(client.task for client in clients))
     ids = set()
     for client in clients:
-        (error,) = json.loads(client.answers[-1].text)["errors"]
+        (error,) = json.loads(client.answers[-1].encoded)["errors"]
         assert "a secret" not in json.dumps(error)
         ids.add(error["extensions"]["errorId"])
     assert len(ids) == 1
@@ -356,7 +357,11 @@ async def test_what_has_no_cursor_is_not_shared(cohorts: Cohorts) -> None:
     clients = [Client(cohorts, query="subscription { plain }") for _ in range(2)]
     await asyncio.gather(*(client.task for client in clients))
     for client in clients:
-        assert [json.loads(answer.text)["data"]["plain"] for answer in client.answers] == [0, 1, 2]
+        assert [json.loads(answer.encoded)["data"]["plain"] for answer in client.answers] == [
+            0,
+            1,
+            2,
+        ]
     assert clients[0].answers[0] is not clients[1].answers[0]
 
 
@@ -370,7 +375,7 @@ async def test_queries_and_refused_requests_pass(cohorts: Cohorts) -> None:
 @pytest.mark.parametrize("seed", range(10))
 async def test_whoever_comes_and_goes_gets_each_item_once(seed: int, log: Log) -> None:
     chance = random.Random(seed)
-    cohorts = cohorts_of(log, max_characters=chance.choice([1, 200, 2000]))
+    cohorts = cohorts_of(log, max_bytes=chance.choice([1, 200, 2000]))
     clients: list[Client] = []
     for _ in range(300):
         match chance.randrange(6):

@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 import pytest
 
 from runwire.instance import Instance
+from runwire.server.auth import AcceptedToken
 from tests.server.browser import CHROMIUM, Page, browse
 from tests.server.conftest import LiveServer
 from tests.server.test_app import DONE, Caller, line, serving
@@ -98,7 +99,10 @@ async def test_a_query_and_a_live_subscription_without_any_foreign_host(
 async def test_a_token_is_asked_for_and_used_for_queries_and_subscriptions(
     page: Page, tmp_path: Path
 ) -> None:
-    with Instance.from_home(tmp_path) as instance, serving(instance, token=TOKEN) as server:
+    with (
+        Instance.from_home(tmp_path) as instance,
+        serving(instance, tokens=(AcceptedToken.of(TOKEN),)) as server,
+    ):
         place = urlencode({"query": 'subscription { runEvents(runId: "x") { __typename } }'})
         await page.open(f"{server.endpoint}?{place}")
         await page.until("!document.getElementById('login').hidden")

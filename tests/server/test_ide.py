@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from runwire.documents import operation_names
+from runwire.server.auth import AcceptedToken
+from runwire.server.http.negotiation import takes_gzip
 from runwire.server.ide.assets import Assets
 from runwire.server.ide.pages import GraphiQL, starter_tabs
-from runwire.server.negotiation import takes_gzip
 from tests.server.conftest import LiveServer, ServeTry
 
 BROWSER = {"accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
@@ -121,7 +122,12 @@ def test_the_page_knows_whether_a_token_is_demanded(
     server: LiveServer, serve_try: ServeTry
 ) -> None:
     assert config(page(server))["demandsToken"] is False
-    assert config(page(serve_try(token="a-token-of-some-length")))["demandsToken"] is True
+    assert (
+        config(page(serve_try(tokens=(AcceptedToken.of("a-token-of-some-length"),))))[
+            "demandsToken"
+        ]
+        is True
+    )
 
 
 def built(folder: Path, content: bytes) -> Path:

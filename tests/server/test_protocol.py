@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from runwire.server.auth import ANYBODY, TOKEN_HOLDER
+from runwire.api.access import Principal
+from runwire.server.auth import ANYBODY, UnauthenticatedError
 from runwire.server.requests import GraphQLRequest
 from runwire.server.websocket.protocol import Action, Close, Operation, Protocol, Reply, Stop
 
@@ -18,6 +19,8 @@ class Conversation:
 
     def _admit(self, payload: Any) -> Any:
         self.payloads.append(payload)
+        if self._principal is None:
+            raise UnauthenticatedError("the token 'x' expired")
         return self._principal
 
     def say(self, type: str, **members: Any) -> Action | None:
@@ -48,7 +51,7 @@ def test_who_is_not_known_is_not_acknowledged() -> None:
     conversation = Conversation(admitted=False)
     action = conversation.say("connection_init", payload=None)
     assert isinstance(action, Close)
-    assert action.code == 4403
+    assert (action.code, action.reason) == (4403, "Forbidden: the token 'x' expired")
     assert not conversation.protocol.is_acknowledged
 
 
@@ -116,8 +119,9 @@ def test_reasons_fit_into_a_close_frame_whatever_the_client_sent() -> None:
 
 
 def test_principals_are_those_of_the_init() -> None:
-    protocol = Protocol(lambda payload: TOKEN_HOLDER, 1)
+    ada = Principal("ada", True)
+    protocol = Protocol(lambda payload: ada, 1)
     protocol.receive_text('{"type":"connection_init"}')
     action = protocol.receive_text('{"type":"subscribe","id":"1","payload":{"query":"{a}"}}')
     assert isinstance(action, Operation)
-    assert action.principal is TOKEN_HOLDER
+    assert action.principal is ada

@@ -100,9 +100,9 @@ def test_an_address_beyond_loopback_demands_a_token(
     monkeypatch.delenv("RUNWIRE_TOKEN", raising=False)
     with pytest.raises(OpenAddressError, match=r"to listen on '0\.0\.0\.0', set RUNWIRE_TOKEN"):
         serve(instance, EmptyWorkspace(), "0.0.0.0", 0)
-    check_address("0.0.0.0", "a token")
-    check_address("localhost", None)
-    check_address("::1", None)
+    check_address("0.0.0.0", demands_token=True)
+    check_address("localhost", demands_token=False)
+    check_address("::1", demands_token=False)
 
 
 def test_a_port_in_use_is_one_clear_line(instance: Instance) -> None:

@@ -1,6 +1,6 @@
 """Processes that write events until they are killed.
 
-This one imports everything once. For each line on standard input, ``SEED POINT BASE_DIR``, it forks a
+This one imports everything once. For each line on standard input, ``[SEED, POINT, STORAGE]``, it forks a
 writer, which tells its process id, works, and tells each thing that was acknowledged, one JSON list a line;
 when the writer is dead, the line ``["dead"]`` follows. POINT is ``none``, or a place in the code where the
 writer kills itself when it comes by for the third time.
@@ -15,14 +15,14 @@ import random
 import signal
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
+from runwire.config import ConfigurableClassData
 from runwire.events.payloads import AssetEventData
 from runwire.events.types import EventType
 from runwire.runs.run import Run
+from runwire.storage import InstanceStorage
 from runwire.storages.sql.held_run import SqlHeldRun
-from runwire.storages.sqlite import SqliteStorage
 from runwire.storages.sqlite.connections import Writer
 from runwire.storages.sqlite.shards import Shards
 from runwire.testing.samples import event
@@ -64,8 +64,7 @@ def arm(point: str, visits: int) -> None:
     setattr(owner, name, deadly)
 
 
-def work(base_dir: str, chance: random.Random) -> None:
-    storage = SqliteStorage(base_dir)
+def work(storage: InstanceStorage, chance: random.Random) -> None:
     while True:
         run, _ = storage.run_storage.add_run(Run(job_name="doomed"), created_at=1.0)
         tell("run", run.run_id)
@@ -89,7 +88,7 @@ def work(base_dir: str, chance: random.Random) -> None:
 
 
 def acknowledge(
-    storage: SqliteStorage, run_id: str, *event_types: EventType | None, **how: Any
+    storage: InstanceStorage, run_id: str, *event_types: EventType | None, **how: Any
 ) -> None:
     """Stores events, and tells of them when that is done."""
     entries = [
@@ -106,13 +105,13 @@ _ASSETS = {EventType.ASSET_MATERIALIZATION, EventType.ASSET_MATERIALIZATION_PLAN
 
 def main() -> None:
     for line in sys.stdin:
-        seed, point, base_dir = json.loads(line)
+        seed, point, place = json.loads(line)
         child = os.fork()
         if child == 0:
             chance = random.Random(seed)
             tell("writer", os.getpid())
             arm(point, chance.randrange(1, 12))
-            work(str(Path(base_dir)), chance)
+            work(ConfigurableClassData.from_dict(place).rehydrate(InstanceStorage), chance)
         os.waitpid(child, 0)
         tell("dead")
 

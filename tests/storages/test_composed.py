@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,8 @@ from runwire.testing.heads_watch import HeadsWatchConformance
 from runwire.testing.instance_log import InstanceLogConformance
 from runwire.testing.instance_storage import InstanceStorageConformance
 from runwire.testing.log_watch import LogWatchConformance
+from runwire.testing.schedule_storage import ScheduleStorageConformance
+from runwire.testing.tick_list import TickListConformance
 
 PAIRS = {
     "consolidated and sharded": ("consolidated", "sharded"),
@@ -42,6 +44,32 @@ class _InTwo:
         storage.dispose()
 
 
+class _InThree:
+    """Schedules in a storage of their own."""
+
+    @pytest.fixture(params=["sharded", "postgres"])
+    def opened(
+        self, tmp_path: Path, request: pytest.FixtureRequest
+    ) -> Iterator[Callable[[], InstanceStorage]]:
+        """Opens the storages, once more with each call."""
+        made: list[InstanceStorage] = []
+
+        def open_them() -> InstanceStorage:
+            runs = a_storage("consolidated", tmp_path / "runs", request)
+            logs = a_storage("sharded", tmp_path / "logs", request)
+            schedules = a_storage(request.param, tmp_path / "schedules", request)
+            made.append(ComposedStorage(runs, logs, schedules))
+            return made[-1]
+
+        yield open_them
+        for storage in made:
+            storage.dispose()
+
+    @pytest.fixture
+    def storage(self, opened: Callable[[], InstanceStorage]) -> InstanceStorage:
+        return opened()
+
+
 class TestEventLogs(_InTwo, EventLogStorageConformance):
     pass
 
@@ -59,6 +87,16 @@ class TestHeads(_InTwo, HeadsWatchConformance):
 
 
 class TestWatches(_InTwo, LogWatchConformance):
+    pass
+
+
+class TestSchedules(_InThree, ScheduleStorageConformance):
+    @pytest.fixture
+    def another(self, opened: Callable[[], InstanceStorage]) -> InstanceStorage:
+        return opened()
+
+
+class TestTickList(_InThree, TickListConformance):
     pass
 
 

@@ -18,11 +18,12 @@ from typing import Any
 
 import pytest
 
+from runwire.config import ConfigurableClassData
+from runwire.instance.settings import composed_storage, sqlite_storage
 from runwire.runs.projection import project
 from runwire.runs.run import RunRecord, StepCounts, new_run_id
 from runwire.runs.status import RunStatus
-from runwire.storage import InstanceEventKind
-from runwire.storages.sqlite import SqliteStorage
+from runwire.storage import InstanceEventKind, InstanceStorage
 from runwire.testing.samples import lines, positions, read_log
 
 pytestmark = [pytest.mark.torture, pytest.mark.timeout(600)]
@@ -64,8 +65,8 @@ class Acknowledged:
 class Writers:
     """Starts writers, one at a time."""
 
-    def __init__(self, base_dir: Path) -> None:
-        self._base_dir = base_dir
+    def __init__(self, place: ConfigurableClassData) -> None:
+        self._place = place
         script = Path(__file__).with_name("doomed_writer.py")
         self._process = subprocess.Popen(
             [sys.executable, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -74,7 +75,7 @@ class Writers:
     def start(self, seed: int, point: str) -> int:
         """Starts a writer; returns its process id."""
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps([seed, point, str(self._base_dir)]) + "\n")
+        self._process.stdin.write(json.dumps([seed, point, self._place.to_dict()]) + "\n")
         self._process.stdin.flush()
         told = self.listen()
         assert told[0] == "writer"
@@ -95,14 +96,26 @@ class Writers:
         self._process.communicate()
 
 
+@pytest.fixture(params=["sharded", "composed"])
+def place(tmp_path: Path, request: pytest.FixtureRequest) -> ConfigurableClassData:
+    """The storage that is written to: one, or one for runs and another one for their logs."""
+    sharded = sqlite_storage(tmp_path, {})
+    if request.param == "sharded":
+        return sharded
+    apart = sqlite_storage(tmp_path / "runs", {"layout": "consolidated"})
+    return composed_storage(
+        {"run_storage": apart, "event_log_storage": sharded, "schedule_storage": apart}
+    )
+
+
 @pytest.fixture
-def writers(tmp_path: Path) -> Iterator[Writers]:
-    writers = Writers(tmp_path)
+def writers(place: ConfigurableClassData) -> Iterator[Writers]:
+    writers = Writers(place)
     yield writers
     writers.close()
 
 
-def test_killed_at_random(tmp_path: Path, writers: Writers) -> None:
+def test_killed_at_random(place: ConfigurableClassData, writers: Writers) -> None:
     acknowledged = Acknowledged()
     chance, checked = random.Random(20240611), 0
     for turn in range(KILLS):
@@ -113,27 +126,27 @@ def test_killed_at_random(tmp_path: Path, writers: Writers) -> None:
         time.sleep(chance.uniform(0.0, 0.004))
         os.kill(pid, signal.SIGKILL)
         writers.listen_to_the_end(acknowledged)
-        check(tmp_path, acknowledged, acknowledged.runs[checked:])
+        check(place, acknowledged, acknowledged.runs[checked:])
         checked = len(acknowledged.runs)
-    check(tmp_path, acknowledged, acknowledged.runs)
+    check(place, acknowledged, acknowledged.runs)
     assert checked >= KILLS
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_killed_at_a_point(tmp_path: Path, writers: Writers, point: str) -> None:
+def test_killed_at_a_point(place: ConfigurableClassData, writers: Writers, point: str) -> None:
     acknowledged, repaired = Acknowledged(), 0
     for turn in range(KILLS_AT_A_POINT):
         writers.start(turn, point)
         writers.listen_to_the_end(acknowledged)
-        repaired += check(tmp_path, acknowledged, acknowledged.runs)
+        repaired += check(place, acknowledged, acknowledged.runs)
     assert acknowledged.runs
     if "the row is written" in point:  # each time, the log was ahead
         assert repaired == KILLS_AT_A_POINT
 
 
-def check(base_dir: Path, acknowledged: Acknowledged, run_ids: list[str]) -> int:
+def check(place: ConfigurableClassData, acknowledged: Acknowledged, run_ids: list[str]) -> int:
     """Checks runs before and after repair; returns how many were repaired."""
-    storage = SqliteStorage(base_dir)
+    storage = place.rehydrate(InstanceStorage)
     for run_id in run_ids:
         check_log(storage, run_id, acknowledged.events[run_id])
     repaired = storage.repair() + sum(wake(storage, run_id) for run_id in run_ids)
@@ -145,7 +158,7 @@ def check(base_dir: Path, acknowledged: Acknowledged, run_ids: list[str]) -> int
     return repaired
 
 
-def wake(storage: SqliteStorage, run_id: str) -> bool:
+def wake(storage: InstanceStorage, run_id: str) -> bool:
     """Writes to a run whose row is behind, though it has ended, which makes the row reflect the log.
 
     Repair leaves such a run alone, for what its row lacks is without effect on it.
@@ -160,14 +173,14 @@ def wake(storage: SqliteStorage, run_id: str) -> bool:
     return bool(missing)
 
 
-def check_log(storage: SqliteStorage, run_id: str, acknowledged: list[Event]) -> None:
+def check_log(storage: InstanceStorage, run_id: str, acknowledged: list[Event]) -> None:
     log = read_log(storage, storage.get_run_record(run_id))
     assert positions(log) == list(range(1, len(log) + 1))
     stored = [(record.position, record.stored_type, record.applied) for record in log]
     assert stored[: len(acknowledged)] == acknowledged
 
 
-def check_row(storage: SqliteStorage, record: RunRecord) -> None:
+def check_row(storage: InstanceStorage, record: RunRecord) -> None:
     """The row is what its log makes of a new run."""
     new = RunRecord(
         storage_id=record.storage_id,
@@ -179,7 +192,7 @@ def check_row(storage: SqliteStorage, record: RunRecord) -> None:
     )
     logs = storage.event_log_storage
     expected = functools.reduce(project, logs.get_mirrored_records(record, 0), new)
-    counts = logs.get_step_counts(record) if expected.is_finished else StepCounts()
+    counts = logs.get_run_stats(record) if expected.is_finished else StepCounts()
     # Tags move the one, and events that are stored together with a mirrored one the other.
     assert record.updated_at >= expected.updated_at
     assert record.applied_position >= expected.applied_position
@@ -191,7 +204,7 @@ def check_row(storage: SqliteStorage, record: RunRecord) -> None:
     )
 
 
-def check_instance_log(storage: SqliteStorage, run_ids: set[str]) -> None:
+def check_instance_log(storage: InstanceStorage, run_ids: set[str]) -> None:
     """Its positions have no hole, and it has each mirrored event once, in order."""
     after, mirrored = 0, defaultdict(list)
     while True:

@@ -13,6 +13,7 @@ from runwire.testing.heads_watch import HeadsWatchConformance
 from runwire.testing.instance_log import InstanceLogConformance
 from runwire.testing.instance_storage import InstanceStorageConformance
 from runwire.testing.log_watch import LogWatchConformance
+from runwire.testing.run_groups import RunGroupConformance
 from runwire.testing.run_list import RunListConformance
 from runwire.testing.run_storage import RunStorageConformance
 from runwire.testing.schedule_storage import ScheduleStorageConformance
@@ -32,6 +33,10 @@ class TestRuns(_BehindPooler, RunStorageConformance):
 
 
 class TestRunList(_BehindPooler, RunListConformance):
+    pass
+
+
+class TestRunGroups(_BehindPooler, RunGroupConformance):
     pass
 
 

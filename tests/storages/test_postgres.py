@@ -8,12 +8,14 @@ import pytest
 
 from runwire.storage import InstanceStorage
 from runwire.storages.postgres import PostgresStorage
+from runwire.storages.sql import run_storage
 from runwire.testing.asset_index import AssetIndexConformance
 from runwire.testing.event_log_storage import EventLogStorageConformance
 from runwire.testing.heads_watch import HeadsWatchConformance
 from runwire.testing.instance_log import InstanceLogConformance
 from runwire.testing.instance_storage import InstanceStorageConformance
 from runwire.testing.log_watch import LogWatchConformance
+from runwire.testing.run_groups import RunGroupConformance
 from runwire.testing.run_list import RunListConformance
 from runwire.testing.run_storage import RunStorageConformance
 from runwire.testing.schedule_storage import ScheduleStorageConformance
@@ -33,6 +35,18 @@ class TestRuns(_InPostgres, RunStorageConformance):
 
 
 class TestRunList(_InPostgres, RunListConformance):
+    pass
+
+
+class TestLongRunList(_InPostgres, RunListConformance):
+    """The ways to runs are taken for long, so that runs are met in order rather than sorted."""
+
+    @pytest.fixture(autouse=True)
+    def _taken_for_long(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(run_storage, "MAX_COUNTED", 0)
+
+
+class TestRunGroups(_InPostgres, RunGroupConformance):
     pass
 
 

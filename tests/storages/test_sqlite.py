@@ -15,6 +15,7 @@ from runwire.testing.heads_watch import HeadsWatchConformance
 from runwire.testing.instance_log import InstanceLogConformance
 from runwire.testing.instance_storage import InstanceStorageConformance
 from runwire.testing.log_watch import LogWatchConformance
+from runwire.testing.run_groups import RunGroupConformance
 from runwire.testing.run_list import RunListConformance
 from runwire.testing.run_storage import RunStorageConformance
 from runwire.testing.schedule_storage import ScheduleStorageConformance
@@ -34,6 +35,10 @@ class TestRuns(_InFiles, RunStorageConformance):
 
 
 class TestRunList(_InFiles, RunListConformance):
+    pass
+
+
+class TestRunGroups(_InFiles, RunGroupConformance):
     pass
 
 

@@ -7,24 +7,12 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 
 import strawberry
 
+from runwire.api.access import Principal
 from runwire.feed import DaemonFeed, InstanceFeed, RunFeed
 from runwire.instance import Instance
 from runwire.lanes import Lanes
 from runwire.storage import EventLogStorage, RunStorage
 from runwire.workspace import Workspace
-
-
-@dataclass(frozen=True, slots=True)
-class Principal:
-    """Who asks.
-
-    Attributes:
-        name: its name, as a token or an identity provider gives it.
-        authenticated: whether credentials were presented.
-    """
-
-    name: str
-    authenticated: bool
 
 
 class Loader(Protocol):

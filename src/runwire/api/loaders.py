@@ -85,7 +85,7 @@ class RunCounts:
 
     def _read(self, record: RunRecord) -> StepCounts:
         try:
-            return self._context.event_log_storage.get_step_counts(record)
+            return self._context.event_log_storage.get_run_stats(record)
         except StorageUnavailableError:
             # One unreadable log must not take a page of runs with it; the record keeps older counts.
             logger.warning("the log of run %s cannot be counted", record.run_id, exc_info=True)

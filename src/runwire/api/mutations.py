@@ -8,6 +8,7 @@ from typing import Any
 import strawberry
 from strawberry.extensions import FieldExtension
 
+from runwire.api.access import Permission, RequiresPermission
 from runwire.api.context import ApiInfo
 
 
@@ -25,11 +26,17 @@ class FreshLoaders(FieldExtension):
         return await next_(source, info, **kwargs)
 
 
-def mutation(resolver: Callable[..., Awaitable[Any]], result: object, description: str) -> Any:
-    """A mutation, with the union that it answers with."""
+def mutation(
+    resolver: Callable[..., Awaitable[Any]],
+    result: object,
+    permission: Permission,
+    description: str,
+) -> Any:
+    """A mutation, with the union that it answers with, and what it demands of who asks."""
     return strawberry.mutation(
         resolver=resolver,
         graphql_type=result,
         description=description,
         extensions=[FreshLoaders()],
+        directives=[RequiresPermission(permission=permission)],
     )

@@ -16,7 +16,13 @@ from runwire.api.instance.queries import find_instance, find_viewer
 from runwire.api.locations.queries import find_job, find_location, find_repository
 from runwire.api.nodes import Node, parse_global_id
 from runwire.api.rows import resolved
-from runwire.api.runs.queries import find_failure, find_origin, find_run, find_stats
+from runwire.api.runs.queries import (
+    find_failure,
+    find_group,
+    find_origin,
+    find_run,
+    find_stats,
+)
 from runwire.api.runs.timeline import find_step
 from runwire.errors import InputInvalidError
 
@@ -33,6 +39,7 @@ FINDERS = {
     "Instance": NodeFinder(1, find_instance),
     "DaemonStatus": NodeFinder(1, find_daemon),
     "Run": NodeFinder(1, find_run),
+    "RunGroup": NodeFinder(1, find_group),
     "RunOrigin": NodeFinder(1, find_origin),
     "RunFailure": NodeFinder(1, find_failure),
     "RunStats": NodeFinder(1, find_stats),

@@ -8,7 +8,7 @@ types that mention one another need no import cycle: `later` names a type by its
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from types import GenericAlias
 from typing import Annotated, Any, ForwardRef, Self, TypeVar, cast, dataclass_transform
@@ -44,7 +44,11 @@ class _ReadField(StrawberryField):
 
 
 def field(
-    description: str, read: Callable[[Any], Any] | None = None, *, type: object = None
+    description: str,
+    read: Callable[[Any], Any] | None = None,
+    *,
+    type: object = None,
+    directives: Sequence[object] = (),
 ) -> Any:
     """A field of a view.
 
@@ -53,11 +57,16 @@ def field(
         read: how it is read from the row; its attribute of the same name when left out. Must be quick, and
             must not wait for anything.
         type: its GraphQL type, where the annotation does not tell it.
+        directives: the directives of its definition.
     """
     annotation = None if type is None else StrawberryAnnotation.from_annotation(type)
     if read is None:
-        return StrawberryField(description=description, type_annotation=annotation)
-    declared = _ReadField(description=description, type_annotation=annotation)
+        return StrawberryField(
+            description=description, type_annotation=annotation, directives=directives
+        )
+    declared = _ReadField(
+        description=description, type_annotation=annotation, directives=directives
+    )
     declared.read = read
     return declared
 

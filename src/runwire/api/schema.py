@@ -9,6 +9,7 @@ from graphql import GraphQLError
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
+from runwire.api.access import Permission, declare_permissions, guard
 from runwire.api.assets.queries import AssetQueries
 from runwire.api.errors import REFUSALS, PublicErrors
 from runwire.api.events.queries import EventQueries
@@ -42,8 +43,8 @@ from runwire.api.scalars import SCALARS
 
 @strawberry.type(
     description="The reads of the API. A thing that is not there is null; a refused argument or a fault is a"
-    " GraphQL error whose `extensions.code` is INVALID_ARGUMENT, CURSOR_INVALID, CURSOR_EXPIRED, UNAVAILABLE,"
-    " or INTERNAL with an `errorId` that the server's log carries."
+    " GraphQL error whose `extensions.code` is INVALID_ARGUMENT, CURSOR_INVALID, CURSOR_EXPIRED, FORBIDDEN,"
+    " UNAVAILABLE, or INTERNAL with an `errorId` that the server's log carries."
 )
 class Query(NodeQueries, InstanceQueries, RunQueries, EventQueries, AssetQueries, LocationQueries):
     """The reads of the API."""
@@ -58,48 +59,67 @@ class Mutation:
     create_run = mutation(
         create_run,
         CreateRunResult,
+        Permission.SUBMIT_RUNS,
         "Makes a run and leaves it in NOT_STARTED, or in MANAGED for an external system.",
     )
     submit_run = mutation(
         submit_run,
         SubmitRunResult,
+        Permission.SUBMIT_RUNS,
         "Hands a run to the run coordinator, which launches it now or queues it.",
     )
     launch_run = mutation(
         launch_run,
         LaunchRunResult,
+        Permission.SUBMIT_RUNS,
         "Hands a run straight to the run launcher, past the queue and its limits.",
     )
     resume_run = mutation(
         resume_run,
         ResumeRunResult,
+        Permission.SUBMIT_RUNS,
         "Continues a launched run whose worker died; finished steps do not run again.",
     )
-    terminate_run = mutation(terminate_run, TerminateRunResult, "Stops a run that has not ended.")
+    terminate_run = mutation(
+        terminate_run,
+        TerminateRunResult,
+        Permission.TERMINATE_RUNS,
+        "Stops a run that has not ended.",
+    )
     terminate_runs = mutation(
-        terminate_runs, TerminateRunsResult, "Stops the runs that match a filter."
+        terminate_runs,
+        TerminateRunsResult,
+        Permission.TERMINATE_RUNS,
+        "Stops the runs that match a filter.",
     )
     delete_run = mutation(
-        delete_run, DeleteRunResult, "Deletes a run with its event log and its files."
+        delete_run,
+        DeleteRunResult,
+        Permission.DELETE_RUNS,
+        "Deletes a run with its event log and its files.",
     )
     delete_runs = mutation(
         delete_runs,
         DeleteRunsResult,
+        Permission.DELETE_RUNS,
         "Deletes the runs that match a filter, as `deleteRun` does.",
     )
     add_run_tags = mutation(
         add_run_tags,
         AddRunTagsResult,
+        Permission.TAG_RUNS,
         "Adds tags to a run; a key that it has already gets the new value.",
     )
     report_events = mutation(
         report_events,
         ReportEventsResult,
+        Permission.REPORT_EVENTS,
         "Appends the events that an external system reports to a MANAGED run, all or none.",
     )
     reload_code_location = mutation(
         reload_code_location,
         ReloadCodeLocationResult,
+        Permission.RELOAD_CODE_LOCATIONS,
         "Loads a code location anew; running runs are not touched. A location that fails to load is a success"
         " here, with its `loadError`.",
     )
@@ -153,10 +173,15 @@ class RunwireSchema(strawberry.Schema):
         """Leaves errors to `runwire.api.errors`."""
 
 
+_FREE = frozenset({"viewer"})
+"""The root fields that anybody may ask for."""
+
+
 def build_schema(**options: Any) -> RunwireSchema:
     """A schema; `options` go to Strawberry's, such as more extensions."""
     extensions = [*options.pop("extensions", ()), PublicErrors]
-    return RunwireSchema(
+    declare_permissions(Query, Mutation, Subscription, _FREE)
+    made = RunwireSchema(
         query=Query,
         mutation=Mutation,
         subscription=Subscription,
@@ -166,6 +191,8 @@ def build_schema(**options: Any) -> RunwireSchema:
         config=StrawberryConfig(scalar_map=SCALARS),
         **options,
     )
+    guard(made._schema)  # noqa: SLF001 - strawberry has no other way to it
+    return made
 
 
 schema = build_schema()
@@ -176,4 +203,4 @@ _NATIVE_DIRECTIVE = "directive @oneOf on INPUT_OBJECT\n\n"
 
 def print_schema() -> str:
     """The schema as it is published: in the schema definition language, ending with a newline."""
-    return schema.as_str().removeprefix(_NATIVE_DIRECTIVE) + "\n"
+    return schema.as_str().replace(_NATIVE_DIRECTIVE, "", 1) + "\n"

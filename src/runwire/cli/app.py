@@ -10,6 +10,7 @@ from runwire import __version__
 from runwire.cli import code_server, daemon, instance, schema, serve
 from runwire.cli.failures import EXIT_CODES_HELP, Commands
 from runwire.cli.run import run_app
+from runwire.cli.token import token_app
 
 app = typer.Typer(
     cls=Commands,
@@ -46,3 +47,4 @@ app.add_typer(daemon.daemon_app, name="daemon")
 app.add_typer(run_app, name="run")
 app.add_typer(instance.instance_app, name="instance")
 app.add_typer(schema.schema_app, name="schema")
+app.add_typer(token_app, name="token")

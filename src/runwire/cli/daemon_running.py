@@ -48,7 +48,7 @@ def _tell(daemon_type: str, is_working: bool) -> None:
 def check_liveness(home: Path) -> list[str]:
     """Why required daemons of an instance are not live, a sentence for each; empty when all are."""
     with Instance.from_home(home) as instance:
-        statuses = daemon_statuses(instance, now=clock.timestamp())
+        statuses = daemon_statuses(instance)
     return [
         _problem(status)
         for status in statuses

@@ -89,13 +89,15 @@ class ConfigurableClassData:
         except ModuleNotFoundError as error:
             raise self._refused("module", f"{error}; install it or mend the name") from None
         except AttributeError:
-            problem = f"module {self.module_name} has no class {self.class_name}"
+            problem = f"module {self.module_name} has no class {self.class_name}; mend the name"
             raise self._refused("class", problem) from None
         except Exception as error:
             problem = f"importing {self.module_name} raised {type(error).__name__}: {error}"
             raise self._refused("module", problem) from error
         if not (isinstance(found, type) and issubclass(found, kind)):
-            problem = f"{self.module_name}.{self.class_name} is not a {kind.__name__}"
+            problem = (
+                f"{self.module_name}.{self.class_name} is not a {kind.__name__}; name one that is"
+            )
             raise self._refused("class", problem)
         return found
 

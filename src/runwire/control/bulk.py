@@ -14,7 +14,7 @@ from runwire.errors import (
     StorageDamagedError,
     TerminateFailedError,
 )
-from runwire.runs.filters import RunOrder, RunPlace, RunsFilter, TimeRange
+from runwire.runs.filters import OLDEST_FIRST, RunPlace, RunsFilter, TimeRange
 from runwire.runs.run import RunRecord
 from runwire.runs.status import ALLOWED_STATUSES, UNFINISHED_STATUSES, RunAction, RunStatus
 from runwire.storage.run_storage import RunStorage
@@ -23,7 +23,6 @@ MAX_BULK_RUNS = 10_000
 """The most runs that one call deals with."""
 
 _PAGE = 500
-_OLDEST_FIRST = RunOrder(descending=False)
 _EVERYTHING = RunsFilter()
 _STATUSES = frozenset(RunStatus)
 
@@ -168,10 +167,10 @@ def _oldest(runs: RunStorage, wanted: RunsFilter, limit: int) -> list[RunRecord]
     place: RunPlace | None = None
     while len(found) < limit:
         page = runs.get_run_records(
-            wanted, order=_OLDEST_FIRST, after=place, limit=min(_PAGE, limit - len(found))
+            wanted, order=OLDEST_FIRST, after=place, limit=min(_PAGE, limit - len(found))
         )
         found += page.records
         if not page.has_more:
             break
-        place = RunPlace.of(page.records[-1], _OLDEST_FIRST)
+        place = RunPlace.of(page.records[-1], OLDEST_FIRST)
     return found

@@ -15,6 +15,7 @@ from runwire.runs.filters import RunOrder, RunOrderField, RunPlace, RunsFilter, 
 from runwire.runs.run import RunRecord
 from runwire.runs.status import RunStatus
 from runwire.storage.instance_log import InstanceEventKind, InstanceLogRecord
+from runwire.ticks.tick import TickStatus
 from runwire.workspace import Workspace
 
 logger = logging.getLogger(__name__)
@@ -61,6 +62,49 @@ def _stale_runs(instance: Instance, status: RunStatus, before: float) -> Iterato
         place = RunPlace.of(page.records[-1], _STALEST_FIRST)
 
 
+def purge_events(instance: Instance, before: float, now: float) -> Steps:
+    """Deletes the entries at the beginning of the instance-wide log that are older than an instant.
+
+    An entry that claims to be of the future, as whoever reports events may write, keeps none of them.
+    """
+    logs = instance.storage.event_log_storage
+    deleted = 0
+    while True:
+        after = logs.get_instance_log_span().purged_position
+        page = logs.get_event_records(after=after, limit=PAGE, kinds=_ALL_KINDS)
+        up_to = after
+        for entry in page.records:
+            if before <= entry.timestamp <= now:
+                break
+            up_to = entry.position
+        if up_to > after:
+            deleted += logs.purge_instance_log(up_to)
+            yield None
+        if up_to < after + PAGE or not page.has_more:
+            break
+    if deleted:
+        logger.info("%d entries of the instance-wide log have outlived their retention", deleted)
+
+
+def purge_ticks(instance: Instance, status: TickStatus, before: float) -> Steps:
+    """Deletes the ticks in a status that were due before an instant."""
+    schedules = instance.storage.schedule_storage
+    deleted = 0
+    while purged := schedules.purge_ticks(before, statuses={status}, limit=PAGE):
+        deleted += purged
+        yield None
+    if deleted:
+        logger.info("%d ticks in %s have outlived their retention", deleted, status.value)
+
+
+def purge_daemons(instance: Instance, before: float) -> Steps:
+    """Forgets the daemons that beat last before an instant."""
+    purged = instance.storage.run_storage.purge_daemons(before)
+    if purged:
+        logger.info("%d heartbeats of daemons have outlived their retention", purged)
+    yield None
+
+
 def sweep_logs(instance: Instance, before: float) -> Steps:
     """Deletes logs, and drafts of logs, that a crash left behind."""
     deleted = 0
@@ -85,10 +129,13 @@ class FileSweep:
     def steps(self, before: float) -> Steps:
         """Heeds the tombstones that are older than an instant."""
         logs = self._instance.storage.event_log_storage
-        while logs.get_event_records(after=self._position, limit=1, kinds=_ALL_KINDS).records:
-            end = self._position + WINDOW
+        self._position = max(self._position, logs.get_instance_log_span().purged_position)
+        while self._position < logs.get_instance_log_span().head:
+            end = min(self._position + WINDOW, logs.get_instance_log_span().head)
             page = logs.get_event_records(
-                after=self._position, before=end + 1, kinds=(InstanceEventKind.RUN_DELETED,)
+                after=self._position,
+                before=end + 1,
+                kinds=(InstanceEventKind.RUN_DELETED,),
             )
             for tombstone in page.records:
                 if tombstone.timestamp >= before:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable
 
@@ -11,12 +12,19 @@ from runwire.daemons.purging import (
     DAY_SECONDS,
     FileSweep,
     Steps,
+    purge_daemons,
+    purge_events,
     purge_runs,
+    purge_ticks,
     sweep_logs,
 )
 from runwire.instance import Instance
 from runwire.runs.status import RunStatus
+from runwire.ticks.tick import TickStatus
 from runwire.workspace import Workspace
+
+ITERATION_SECONDS = 1.0
+"""After how long an iteration begins no further step; the rest of the pass follows after the pause."""
 
 
 class RetentionDaemon(Daemon):
@@ -56,10 +64,13 @@ class RetentionDaemon(Daemon):
         """Does a few steps of the pass that is under way, or begins one."""
         if not self._pass:
             self._pass.extend(self._plan())
+        deadline = time.monotonic() + ITERATION_SECONDS
         for _ in range(self._settings.batch_size):
             if not self._pass or should_stop():
                 return
             self._step(report)
+            if time.monotonic() >= deadline:
+                return
 
     def _step(self, report: Callable[[BaseException], None]) -> None:
         try:
@@ -73,7 +84,7 @@ class RetentionDaemon(Daemon):
                 report(problem)
 
     def _plan(self) -> list[Steps]:
-        """What there is to do now, in order."""
+        """What there is to do now, in order: tombstones are heeded before they are purged."""
         now, settings = self._now(), self._settings
         orphaned_before = now - settings.orphan_days * DAY_SECONDS
         plan = [
@@ -84,4 +95,14 @@ class RetentionDaemon(Daemon):
             sweep_logs(self._instance, orphaned_before),
             self._files.steps(orphaned_before),
         ]
+        if settings.events.purge_after_days is not None:
+            before = now - settings.events.purge_after_days * DAY_SECONDS
+            plan.append(purge_events(self._instance, min(before, orphaned_before), now))
+        plan += [
+            purge_ticks(self._instance, TickStatus(status), now - days * DAY_SECONDS)
+            for status, days in settings.ticks.purge_after_days.items()
+        ]
+        if settings.daemons.purge_after_days is not None:
+            before = now - settings.daemons.purge_after_days * DAY_SECONDS
+            plan.append(purge_daemons(self._instance, before))
         return plan

@@ -13,6 +13,7 @@ from typing import Self
 from runwire import clock
 from runwire.daemons.daemon import Daemon
 from runwire.daemons.loop import DaemonLoop
+from runwire.daemons.shared_clock import SharedClock
 from runwire.fault_points import fault_point
 from runwire.instance import Instance
 from runwire.storage.run_storage import DaemonHeartbeat
@@ -40,7 +41,8 @@ class DaemonRunner:
         daemon_id: the id of this process in heartbeats and leases; a fresh one when left out.
         on_change: is called, from a thread, with a daemon type and whether this process does its work now:
             once for each daemon when that is known, then whenever it changes.
-        now: tells the time, in epoch seconds, by which all processes compare leases.
+        now: tells the time, in epoch seconds, by which all processes compare leases; that of the storage of
+            runs when left out.
         monotonic: tells the time that no change of the clock moves, in seconds.
     """
 
@@ -51,17 +53,18 @@ class DaemonRunner:
         *,
         daemon_id: str | None = None,
         on_change: Callable[[str, bool], None] | None = None,
-        now: Callable[[], float] = clock.timestamp,
+        now: Callable[[], float] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.daemon_id = daemon_id or str(uuid.uuid4())
         self._runs = instance.storage.run_storage
         self._settings = instance.settings.daemons
         self._on_change = on_change
-        self._now = now
+        self._shared_clock = SharedClock(self._runs.now, clock.timestamp(), monotonic=monotonic)
+        self._now = now or self._shared_clock.now
         self._monotonic = monotonic
         self._hostname = socket.gethostname()
-        self._loops = [DaemonLoop(daemon, now=now, monotonic=monotonic) for daemon in daemons]
+        self._loops = [DaemonLoop(daemon, now=self._now, monotonic=monotonic) for daemon in daemons]
         self._told: dict[str, bool] = {}
         self._changed = threading.Condition()
         self._next_beat = float("-inf")
@@ -157,7 +160,9 @@ class DaemonRunner:
     def _keep_lease(self, loop: DaemonLoop) -> None:
         """Takes or renews the lease, if it can be had."""
         # In this order, what this process believes to have ends no later than what the others see.
-        asked_at, now = self._monotonic(), self._now()
+        asked_at = self._monotonic()
+        self._shared_clock.agree()
+        now = self._now()
         could_work = loop.may_work()
         if not could_work and self._is_taken(loop.daemon_type, now):
             loop.stand_by(now)

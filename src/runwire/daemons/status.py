@@ -48,9 +48,15 @@ class DaemonStatus:
     lease_expires_at: float | None
 
 
-def daemon_statuses(instance: Instance, *, now: float) -> list[DaemonStatus]:
-    """The status of every daemon that is required or was ever there, by type."""
+def daemon_statuses(instance: Instance, *, now: float | None = None) -> list[DaemonStatus]:
+    """The status of every daemon that is required or was ever there, by type.
+
+    Args:
+        instance: the instance.
+        now: the instant of the status, in epoch seconds; that of the storage of runs when left out.
+    """
     runs = instance.storage.run_storage
+    now = runs.now() if now is None else now
     heartbeats = runs.list_daemon_heartbeats()
     counting, leases = runs.get_daemon_heartbeats(), runs.get_daemon_leases()
     required = required_daemon_types(instance)

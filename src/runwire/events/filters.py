@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from runwire.errors import InputInvalidError
 from runwire.events.entry import EventLogRecord
-from runwire.events.types import EventType, LogLevel
+from runwire.events.types import MIRRORED_EVENTS, EventType, LogLevel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +49,9 @@ class EventRecordsFilter:
         asset_keys: records of one of these assets.
         partitions: records of one of these partitions; needs `asset_keys`.
         after_timestamp, before_timestamp: records later or earlier than this, in epoch seconds, exclusive.
+
+    Raises:
+        InputInvalidError: a type is not mirrored, or partitions are given without assets.
     """
 
     event_types: frozenset[EventType]
@@ -55,3 +60,26 @@ class EventRecordsFilter:
     partitions: frozenset[str] | None = None
     after_timestamp: float | None = None
     before_timestamp: float | None = None
+
+    def __post_init__(self) -> None:
+        check_mirrored(self.event_types, ["event_types"])
+        if self.partitions is not None and self.asset_keys is None:
+            raise InputInvalidError(
+                "partitions are given without assets; name the assets that they are of",
+                ["partitions"],
+            )
+
+
+def check_mirrored(event_types: Iterable[EventType], path: Sequence[str]) -> None:
+    """Checks that the instance-wide log has events of these types.
+
+    Raises:
+        InputInvalidError: it has not; names them, at this path.
+    """
+    outside = sorted(each.value for each in event_types if each not in MIRRORED_EVENTS)
+    if outside:
+        raise InputInvalidError(
+            f"{', '.join(outside)} {'is' if len(outside) == 1 else 'are'} not in the instance-wide log, which"
+            " has the events of runs themselves, STEP_FAILURE and asset events; ask the log of a run",
+            path,
+        )

@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Mapping
 
-from runwire import clock
 from runwire.daemons.status import DaemonStatus, daemon_statuses
 from runwire.errors import StorageUnavailableError, UnavailableError
 from runwire.feed.patient_reads import PatientReads
@@ -116,7 +115,7 @@ class DaemonFeed:
             self._drop(watch, error)
 
     def _read(self) -> dict[str, DaemonStatus]:
-        statuses = daemon_statuses(self._instance, now=clock.timestamp())
+        statuses = daemon_statuses(self._instance)
         return {status.daemon_type: status for status in statuses}
 
 

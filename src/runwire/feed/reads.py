@@ -103,7 +103,7 @@ def _read_run(storage: InstanceStorage, record: RunRecord) -> RunRecord:
         row, missing = _read_row(storage, record)
     run = functools.reduce(project, missing, row)
     if run.is_finished and not row.is_finished:
-        return replace(run, counts=storage.event_log_storage.get_step_counts(row))
+        return replace(run, counts=storage.event_log_storage.get_run_stats(row))
     return run
 
 

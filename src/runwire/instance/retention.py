@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
@@ -11,7 +11,9 @@ from pydantic_core import PydanticCustomError
 from runwire.config import Days, PositiveSeconds, Seconds, Section, WholeNumber
 
 PurgeableRunStatus = Literal["SUCCESS", "FAILURE", "CANCELED", "NOT_STARTED"]
+PurgeableTickStatus = Literal["SKIPPED", "SUCCESS", "FAILURE"]
 _ENDED: tuple[PurgeableRunStatus, ...] = ("SUCCESS", "FAILURE", "CANCELED")
+_ENDED_TICKS: tuple[PurgeableTickStatus, ...] = get_args(PurgeableTickStatus)
 
 USUAL_ORPHAN_DAYS = 1.0
 """How old a leftover of a run that is gone must be, unless the section says otherwise."""
@@ -52,6 +54,40 @@ class RunRetention(_Strict):
     ] = {}
 
 
+class EventRetention(_Strict):
+    """How long the instance-wide log is kept. What a run's own log has goes with the run.
+
+    Attributes:
+        purge_after_days: how old an entry is when it is deleted; None for never. Cursors before it expire.
+    """
+
+    purge_after_days: Days | None = None
+
+
+class TickRetention(_Strict):
+    """How long ticks of schedules and sensors are kept. The runs that they asked for are not concerned.
+
+    Attributes:
+        purge_after_days: by status, how many days after it was due a tick is deleted. One number stands for all
+            statuses but STARTED, which is never deleted. Without the status of a tick it is kept.
+    """
+
+    purge_after_days: Annotated[
+        Section[dict[PurgeableTickStatus, Days]], BeforeValidator(_one_for_all(_ENDED_TICKS))
+    ] = {}
+
+
+class DaemonRetention(_Strict):
+    """How long it is remembered which processes were daemons.
+
+    Attributes:
+        purge_after_days: how old a last heartbeat is when it is forgotten; None for never. That of a process that
+            works is never so old, unless this is less than the heartbeats are apart.
+    """
+
+    purge_after_days: Days | None = None
+
+
 class OrphanRetention(_Strict):
     """What becomes of the leftovers of runs that are gone, as after a crash while they were deleted.
 
@@ -67,6 +103,9 @@ class RetentionSettings(_Strict):
 
     Attributes:
         runs: of runs.
+        events: of the instance-wide log.
+        ticks: of ticks of schedules and sensors.
+        daemons: of heartbeats and leases of daemons.
         orphans: of leftovers.
         poll_interval_seconds: how often the retention daemon looks whether something is due.
         batch_size: in how many steps it works until it pauses; a step deletes one run, say.
@@ -74,6 +113,9 @@ class RetentionSettings(_Strict):
     """
 
     runs: Section[RunRetention] = RunRetention()
+    events: Section[EventRetention] = EventRetention()
+    ticks: Section[TickRetention] = TickRetention()
+    daemons: Section[DaemonRetention] = DaemonRetention()
     orphans: Section[OrphanRetention] = OrphanRetention()
     poll_interval_seconds: PositiveSeconds = 300.0
     batch_size: WholeNumber = Field(default=20, ge=1, le=1000)
@@ -82,7 +124,7 @@ class RetentionSettings(_Strict):
     @property
     def enabled(self) -> bool:
         """Whether anything is ever purged."""
-        kinds = (self.runs, self.orphans)
+        kinds = (self.runs, self.events, self.ticks, self.daemons, self.orphans)
         return any(kind.purge_after_days for kind in kinds)
 
     @property

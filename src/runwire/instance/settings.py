@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
+    AwareDatetime,
     BaseModel,
     ConfigDict,
     Field,
@@ -112,10 +113,38 @@ Token = Annotated[SecretStr, AfterValidator(_check_token)]
 """What callers present; it fits into a header."""
 
 
+class NamedTokenSettings(_Strict):
+    """A token that is not kept here but by its hash; ``runwire token create`` makes one.
+
+    Attributes:
+        name: what its holder is called.
+        sha256: the SHA-256 of the token, in hexadecimal digits.
+        role: what its holder may do.
+        expires_at: when it ends, with a time zone; None when it does not.
+    """
+
+    name: str = Field(min_length=1, max_length=100)
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    role: Literal["viewer", "operator", "admin"] = "viewer"
+    expires_at: AwareDatetime | None = None
+
+
 class AuthSettings(_Strict):
-    """Who may call the server: whoever presents the token. Demanded off loopback."""
+    """Who may call the server: whoever presents one of the tokens. Demanded off loopback."""
 
     token: Token | None = None
+    tokens: Section[tuple[NamedTokenSettings, ...]] = ()
+
+    @model_validator(mode="after")
+    def _differ(self) -> AuthSettings:
+        for what, values in (
+            ("name", [each.name for each in self.tokens]),
+            ("sha256", [each.sha256 for each in self.tokens]),
+        ):
+            twice = sorted({value for value in values if values.count(value) > 1})
+            if twice:
+                raise ValueError(f"tokens have the {what} {twice[0]!r} twice; each has its own")
+        return self
 
 
 class RunMonitoringSettings(_Strict):
@@ -319,7 +348,29 @@ def _part_problems(
         if not _below(known, key):
             data = _component(home, key, written[key])
             problems += _component_problems(key, written[key], data)
-    return problems
+    return problems or known or _shared_folders(home, written)
+
+
+def _shared_folders(home: Path, written: Mapping[str, Any]) -> list[ConfigProblem]:
+    """Refuses parts, each valid, that name one folder with different settings."""
+    found: dict[tuple[str, Path], list[tuple[str, BaseModel]]] = {}
+    for key in STORAGE_PARTS:
+        data = _component(home, key, written.get(key) or {})
+        config = data.validated(data.load_class(InstanceStorage))
+        base_dir = getattr(config, "base_dir", None)
+        if base_dir is not None:
+            place = data.class_name, Path(base_dir).resolve()
+            found.setdefault(place, []).append((key, config))
+    return [
+        ConfigProblem(
+            (next(key for key, _ in parts if written.get(key)),),
+            f"{' and '.join(key for key, _ in parts)} name one folder, {folder}, with different"
+            " settings; write them alike, or give each a base_dir of its own",
+            "conflict",
+        )
+        for (_, folder), parts in found.items()
+        if any(config != parts[0][1] for _, config in parts)
+    ]
 
 
 def _component_problems(

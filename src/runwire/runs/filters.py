@@ -45,6 +45,8 @@ class RunsFilter:
         statuses: runs in one of these statuses.
         tags: runs that match each of these tag filters.
         created_at, updated_at: runs made, or last changed, in this span of time.
+        root_run_id: runs of the group with this root, the root itself included; none if the run of the id is no
+            root.
     """
 
     run_ids: frozenset[str] | None = None
@@ -55,6 +57,7 @@ class RunsFilter:
     tags: tuple[TagFilter, ...] = ()
     created_at: TimeRange | None = None
     updated_at: TimeRange | None = None
+    root_run_id: str | None = None
 
     def matches(self, record: RunRecord) -> bool:
         """Whether the run is wanted."""
@@ -67,6 +70,7 @@ class RunsFilter:
             and (self.statuses is None or record.status in self.statuses)
             and (self.created_at is None or self.created_at.holds(record.created_at))
             and (self.updated_at is None or self.updated_at.holds(record.updated_at))
+            and (self.root_run_id is None or record.root_run_id == self.root_run_id)
             and all(_has_tag(run.tags, tag) for tag in self.tags)
         )
 
@@ -116,3 +120,6 @@ class RunPlace:
 
 NEWEST_FIRST = RunOrder()
 """The usual order: newest made first."""
+
+OLDEST_FIRST = RunOrder(descending=False)
+"""The other way round."""

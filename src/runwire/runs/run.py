@@ -31,8 +31,12 @@ class Run:
         plan_snapshot_id: the snapshot of its plan; None for a job of an external system.
         job_snapshot_id: the snapshot of its job; None for a job of an external system.
         steps_planned: the number of steps of its plan.
-        parent_run_id, root_run_id: the run that it re-executes, and the first run of its group.
+        parent_run_id, root_run_id: the run that it re-executes, and the first run of its group; None when it
+            re-executes none. Storages keep them as tags as well (`runwire.runs.tags`).
         requested_by: the name of the principal that asked for it; None when the system did.
+
+    Raises:
+        ValueError: it has a parent and no root, or the other way round, or is its own.
     """
 
     job_name: str
@@ -50,6 +54,12 @@ class Run:
     root_run_id: str | None = None
     requested_by: str | None = None
 
+    def __post_init__(self) -> None:
+        if (self.parent_run_id is None) is not (self.root_run_id is None):
+            raise ValueError(f"run {self.run_id}: give parent_run_id and root_run_id, or neither")
+        if self.run_id in (self.parent_run_id, self.root_run_id):
+            raise ValueError(f"run {self.run_id}: a run does not re-execute itself")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFailure:
@@ -66,7 +76,8 @@ class StepCounts:
     """Counts over a run's event log.
 
     Attributes:
-        planned: steps of the plan, or the distinct steps that the log names if those are more.
+        planned: steps of the plan, or the distinct steps that events of `STEP_STATS_EVENTS` name if those
+            are more.
         in_progress: steps that began and have not ended; 0 once the run has ended.
         succeeded, failed, skipped: distinct steps that ended so.
         materializations, expectations: events of these types.
@@ -123,6 +134,11 @@ class RunRecord:
     def run_id(self) -> str:
         """The id of the run."""
         return self.run.run_id
+
+    @property
+    def root_run_id(self) -> str:
+        """The id of the first run of its group: its own when it re-executes none."""
+        return self.run.root_run_id or self.run.run_id
 
     @property
     def is_finished(self) -> bool:

@@ -1,15 +1,20 @@
-"""What the events of a run's log make of its steps: a pure fold, for timelines."""
+"""What the events of a run's log make of its steps: histories for timelines, and counts. Pure folds.
+
+Both go by the events of `STEP_STATS_EVENTS` alone, so that a storage reads nothing else for them.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from runwire.error_info import ErrorInfo
 from runwire.events.entry import EventLogRecord
 from runwire.events.payloads import PAYLOAD_CLASSES, EngineEventData, StepSuccessData
 from runwire.events.types import EventType
+from runwire.runs.run import RunRecord, StepCounts
 
 
 class StepStatus(Enum):
@@ -84,15 +89,31 @@ NOT_ENDED = frozenset({StepStatus.NOT_STARTED, StepStatus.IN_PROGRESS, StepStatu
 _BLOCKING = frozenset({StepStatus.FAILURE, StepStatus.ABANDONED})
 """Statuses of a step that keep those below it from ever beginning."""
 
-_ENDS = {
+_BEGINS = frozenset({EventType.STEP_START, EventType.STEP_RESTARTED})
+"""Events that begin an attempt."""
+
+_STATUSES = {
+    **dict.fromkeys(_BEGINS, StepStatus.IN_PROGRESS),
+    EventType.STEP_UP_FOR_RETRY: StepStatus.UP_FOR_RETRY,
     EventType.STEP_SUCCESS: StepStatus.SUCCESS,
     EventType.STEP_FAILURE: StepStatus.FAILURE,
-    EventType.STEP_UP_FOR_RETRY: StepStatus.UP_FOR_RETRY,
+    EventType.STEP_SKIPPED: StepStatus.SKIPPED,
 }
+"""The status of a step after an event. The last one of a step counts."""
 
 _MARKING_EVENTS = frozenset(
     event_type for event_type, payload in PAYLOAD_CLASSES.items() if payload is EngineEventData
 )
+
+STEP_STATS_EVENTS = (
+    frozenset(_STATUSES)
+    | _MARKING_EVENTS
+    | {
+        EventType.ASSET_MATERIALIZATION,
+        EventType.STEP_EXPECTATION_RESULT,
+    }
+)
+"""The types of the events that make the histories and counts of steps. Others change nothing and name no step."""
 
 
 def fold_steps(
@@ -101,9 +122,52 @@ def fold_steps(
     """The histories of steps, by key, after more events of their log, in order of position."""
     folded = dict(histories)
     for event in events:
-        if event.step_key is not None:
+        if event.step_key is not None and event.event_type in STEP_STATS_EVENTS:
             folded[event.step_key] = _after(folded.get(event.step_key, StepHistory()), event)
     return folded
+
+
+@dataclass(slots=True)
+class StepTally:
+    """What the events counted so far make of a run's counts: cheaper than histories, from two of their columns."""
+
+    _materializations: int = 0
+    _expectations: int = 0
+    _statuses: dict[str, StepStatus] = field(default_factory=dict)
+
+    def count(self, stored_type: str | None, step_key: str | None) -> None:
+        """Counts one event, of any type as it is stored; events come in the order of their positions."""
+        event_type = None if stored_type is None else _TYPES.get(stored_type)
+        if event_type is None:
+            return
+        if event_type is EventType.ASSET_MATERIALIZATION:
+            self._materializations += 1
+        elif event_type is EventType.STEP_EXPECTATION_RESULT:
+            self._expectations += 1
+        if step_key is None:
+            return
+        status = _STATUSES.get(event_type)
+        if status is not None:
+            self._statuses[step_key] = status
+        else:
+            self._statuses.setdefault(step_key, StepStatus.NOT_STARTED)
+
+    def counts(self, record: RunRecord, *, has_ended: bool) -> StepCounts:
+        """The counts of a run, whose log has an applied terminal event or not."""
+        steps = Counter(self._statuses.values())
+        in_progress = steps[StepStatus.IN_PROGRESS] + steps[StepStatus.UP_FOR_RETRY]
+        return StepCounts(
+            planned=max(record.run.steps_planned, len(self._statuses)),
+            in_progress=0 if has_ended else in_progress,
+            succeeded=steps[StepStatus.SUCCESS],
+            failed=steps[StepStatus.FAILURE],
+            skipped=steps[StepStatus.SKIPPED],
+            materializations=self._materializations,
+            expectations=self._expectations,
+        )
+
+
+_TYPES = {event_type.value: event_type for event_type in STEP_STATS_EVENTS}
 
 
 def settle_steps(
@@ -131,15 +195,15 @@ def settle_steps(
 
 def _after(history: StepHistory, event: EventLogRecord) -> StepHistory:
     event_type = event.event_type
-    if event_type in _ENDS:
-        return _ended(history, event, _ENDS[event_type])
     if event_type in _MARKING_EVENTS:
         return _marked(history, event)
+    if event_type in _BEGINS:
+        return _begun(history, event)
     match event_type:
-        case EventType.STEP_START | EventType.STEP_RESTARTED:
-            return _begun(history, event)
         case EventType.STEP_SKIPPED:
-            return replace(history, status=StepStatus.SKIPPED)
+            return replace(history, status=_STATUSES[event_type])
+        case EventType.STEP_SUCCESS | EventType.STEP_FAILURE | EventType.STEP_UP_FOR_RETRY:
+            return _ended(history, event, _STATUSES[event_type])
         case EventType.ASSET_MATERIALIZATION:
             return replace(history, materializations=history.materializations + 1)
         case EventType.STEP_EXPECTATION_RESULT:
@@ -152,7 +216,8 @@ def _begun(history: StepHistory, event: EventLogRecord) -> StepHistory:
     attempts = history.attempts
     if attempts and attempts[-1].status is StepStatus.IN_PROGRESS:
         if event.event_type is EventType.STEP_START and event.epoch == attempts[-1].epoch:
-            return history  # told of twice; by another worker it is another attempt
+            # Told of twice; by another worker it is another attempt.
+            return replace(history, status=StepStatus.IN_PROGRESS)
         attempts = (*attempts[:-1], replace(attempts[-1], status=StepStatus.ABANDONED))
     attempt = StepAttempt(
         number=len(attempts) + 1,

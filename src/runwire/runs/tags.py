@@ -10,6 +10,11 @@ SYSTEM_PREFIX = "runwire/"
 
 PRIORITY_TAG = "runwire/priority"
 MAX_RUNTIME_TAG = "runwire/max_runtime_seconds"
+PARENT_RUN_TAG = "runwire/parent_run_id"
+ROOT_RUN_TAG = "runwire/root_run_id"
+
+LINEAGE_TAGS = frozenset({PARENT_RUN_TAG, ROOT_RUN_TAG})
+"""What storages derive from the fields of a run, so that its group is found as runs with a tag are."""
 
 USER_SETTABLE_TAGS = frozenset({PRIORITY_TAG, MAX_RUNTIME_TAG})
 """The keys under the system's prefix that users may set."""

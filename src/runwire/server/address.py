@@ -15,7 +15,7 @@ class OpenAddressError(InvalidError):
     def __init__(self, host: str) -> None:
         self.host = host
         super().__init__(
-            f"to listen on {host!r}, set RUNWIRE_TOKEN or auth.token: beyond loopback callers must"
+            f"to listen on {host!r}, set RUNWIRE_TOKEN, auth.token or auth.tokens: beyond loopback callers must"
             " present a token"
         )
 
@@ -31,13 +31,13 @@ class AddressUnavailableError(UnavailableError):
         )
 
 
-def check_address(host: str, token: str | None) -> None:
+def check_address(host: str, *, demands_token: bool) -> None:
     """Refuses to be open to the network.
 
     Raises:
-        OpenAddressError: the host is not loopback, and there is no token.
+        OpenAddressError: the host is not loopback, and no token is demanded.
     """
-    if token is None and not is_loopback(host):
+    if not demands_token and not is_loopback(host):
         raise OpenAddressError(host)
 
 

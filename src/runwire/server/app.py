@@ -16,7 +16,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
-from runwire.api.context import ApiContext, OperationContext, Principal
+from runwire.api.access import Principal
+from runwire.api.context import ApiContext, OperationContext
 from runwire.api.schema import schema
 from runwire.feed import DaemonFeed, InstanceFeed, RunFeed
 from runwire.instance import Instance
@@ -78,12 +79,14 @@ def assemble(
     Raises:
         ValueError: an allowed host or origin of the settings is none.
     """
-    graphiql = GraphiQL(ENDPOINT, settings.token is not None, Assets.load())
+    graphiql = GraphiQL(ENDPOINT, bool(settings.tokens), Assets.load())
+    stopping = asyncio.Event()
     endpoint = Endpoint(
         Operations(schema, make_context, settings.limits),
-        TokenAuth(settings.token),
+        TokenAuth(settings.tokens),
         graphiql,
         settings.limits,
+        stopping,
     )
     rules = OriginRules(settings.on_loopback, settings.allowed_hosts, settings.allowed_origins)
     middleware = [Middleware(Guard, rules, frozenset({LIVEZ}))]
@@ -92,8 +95,8 @@ def assemble(
             Middleware(
                 CORSMiddleware,
                 allow_origins=list(settings.allowed_origins),
-                allow_methods=["POST"],
-                allow_headers=["Authorization", "Content-Type"],
+                allow_methods=["GET", "POST"],
+                allow_headers=["Authorization", "Content-Type", "Last-Event-ID"],
             )
         )
     routes = [
@@ -103,7 +106,10 @@ def assemble(
         WebSocketRoute(ENDPOINT, endpoint.websocket),
         Route(f"{ASSETS_PATH}/{{version}}/{{name}}", graphiql.file),
     ]
-    return Starlette(routes=routes, middleware=middleware, lifespan=lifespan)
+    app = Starlette(routes=routes, middleware=middleware, lifespan=lifespan)
+    # Whoever runs the application sets it before it waits for the requests that are being answered.
+    app.state.stopping = stopping
+    return app
 
 
 async def _livez(_: Request) -> Response:

@@ -17,11 +17,12 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from runwire.api.context import Covered, Principal
+from runwire.api.access import Principal
+from runwire.api.context import Covered
 from runwire.server.operations import Answer, Operations, StreamKey, error_of_fault
 from runwire.server.requests import GraphQLRequest
 
-MAX_CHARACTERS = 1024 * 1024
+MAX_BYTES = 1024 * 1024
 """What a cohort keeps at the most for members that have not taken it, beside the newest message."""
 
 _KEPT = 16
@@ -35,21 +36,23 @@ class Cohorts:
 
     Args:
         operations: executes operations.
-        max_characters: what a cohort keeps for members that are behind.
+        max_bytes: what a cohort keeps for members that are behind.
     """
 
-    def __init__(self, operations: Operations, *, max_characters: int = MAX_CHARACTERS) -> None:
+    def __init__(self, operations: Operations, *, max_bytes: int = MAX_BYTES) -> None:
         self._operations = operations
-        self._max_characters = max_characters
+        self._max_bytes = max_bytes
         self._cohorts: dict[StreamKey, _Cohort] = {}
 
     def __len__(self) -> int:
         """How many cohorts there are."""
         return len(self._cohorts)
 
-    async def stream(self, request: GraphQLRequest, principal: Principal) -> Answers:
+    async def stream(
+        self, request: GraphQLRequest, principal: Principal, resume_after: str | None = None
+    ) -> Answers:
         """The results of an operation, as `Operations.stream` gives them."""
-        key, cursor = self._operations.stream_key(request, principal), None
+        key, cursor = self._operations.stream_key(request, principal), resume_after
         while True:
             own = self._operations.stream(request, principal, resume_after=cursor)
             member: _Member | None = None
@@ -88,7 +91,7 @@ class Cohorts:
                 return member
         if key in self._cohorts or not covered.caught_up:
             return None
-        begun = self._cohorts[key] = _Cohort(own, covered, self._max_characters)
+        begun = self._cohorts[key] = _Cohort(own, covered, self._max_bytes)
         begun.start(lambda: self._forget(key, begun))
         return begun.enter(covered)
 
@@ -120,15 +123,15 @@ class _Cohort:
     Args:
         source: the stream.
         covered: how far it has come.
-        max_characters: what is kept at the most, beside the newest message.
+        max_bytes: what is kept at the most, beside the newest message.
     """
 
-    def __init__(self, source: Answers, covered: Covered, max_characters: int) -> None:
+    def __init__(self, source: Answers, covered: Covered, max_bytes: int) -> None:
         self.source = source
-        self._max_characters = max_characters
+        self._max_bytes = max_bytes
         self._members: set[_Member] = set()
         self._messages: deque[Answer] = deque()
-        self._start, self._characters = 0, 0
+        self._start, self._bytes = 0, 0
         self._start_cursor: str | None = covered.cursor
         self._position = covered.position
         self._has_ended = self._has_stopped = False
@@ -200,14 +203,13 @@ class _Cohort:
         self._messages.append(answer)
         if answer.covered is not None:
             self._position = answer.covered.position
-        self._characters += len(answer.text)
+        self._bytes += len(answer.encoded)
         taken = min(member.number for member in self._members) if self._members else 0
         while len(self._messages) > 1 and (
-            self._characters > self._max_characters
-            or (self._start < taken and len(self._messages) > _KEPT)
+            self._bytes > self._max_bytes or (self._start < taken and len(self._messages) > _KEPT)
         ):
             gone = self._messages.popleft()
-            self._characters -= len(gone.text)
+            self._bytes -= len(gone.encoded)
             self._start += 1
             self._start_cursor = None if gone.covered is None else gone.covered.cursor
         self._wake()

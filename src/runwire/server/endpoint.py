@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.websockets import WebSocket
 
-from runwire.api.context import Principal
-from runwire.server.auth import TokenAuth
+from runwire.api.access import Principal
+from runwire.server.auth import TokenAuth, UnauthenticatedError
 from runwire.server.cohorts import Cohorts
+from runwire.server.http.negotiation import takes_html
+from runwire.server.http.refusals import refuse, unauthenticated
+from runwire.server.http.respond import HttpTransport
 from runwire.server.ide.pages import GraphiQL
-from runwire.server.negotiation import takes_html
 from runwire.server.operations import Operations
-from runwire.server.post import post
-from runwire.server.refusals import refuse, unauthenticated
 from runwire.server.settings import Limits
+from runwire.server.slots import Slots
 from runwire.server.websocket.messages import Payload
 from runwire.server.websocket.protocol import Protocol
 from runwire.server.websocket.session import Session
@@ -24,41 +27,47 @@ class Endpoint:
     """Asks who it is, then has each transport do its part."""
 
     def __init__(
-        self, operations: Operations, auth: TokenAuth, graphiql: GraphiQL, limits: Limits
+        self,
+        operations: Operations,
+        auth: TokenAuth,
+        graphiql: GraphiQL,
+        limits: Limits,
+        stopping: asyncio.Event,
     ) -> None:
-        self._operations = operations
         self._cohorts = Cohorts(operations)
         self._auth = auth
         self._graphiql = graphiql
         self._limits = limits
-        self._sockets = 0
+        self._streams = Slots(limits.connections)
+        self._http = HttpTransport(operations, self._cohorts, limits, self._streams, stopping)
 
     async def http(self, request: Request) -> Response:
-        """POST executes; GET shows GraphiQL to a browser, without asking who it is."""
-        if request.method != "POST":
-            if takes_html(request.headers.get("accept")):
-                return self._graphiql.page()
-            message = "operations are sent by POST; a browser gets GraphiQL here"
-            return refuse(405, message, headers={"Allow": "POST"})
-        principal = self._auth.principal(request.headers.get("authorization"))
-        if principal is None:
-            return unauthenticated()
-        return await post(request, principal, self._operations, self._limits)
+        """POST and GET execute; a browser that opens the address is shown GraphiQL, without asking who it is."""
+        if request.method == "GET" and takes_html(request.headers.get("accept")):
+            return self._graphiql.page()
+        if request.method not in {"GET", "POST"}:
+            message = "operations are sent by POST, queries by GET as well"
+            return refuse(405, message, headers={"Allow": "GET, POST"})
+        try:
+            principal = self._auth.principal(request.headers.get("authorization"))
+        except UnauthenticatedError as error:
+            return unauthenticated(error.problem)
+        return await self._http.respond(request, principal)
 
     async def websocket(self, socket: WebSocket) -> None:
         """A websocket may present the token in its handshake or in connection_init."""
-        if self._sockets >= self._limits.connections:
-            message = f"at most {self._limits.connections} websockets are served at once; try later"
-            await socket.send_denial_response(refuse(503, message, "UNAVAILABLE"))
+        if not self._streams.take():
+            await socket.send_denial_response(refuse(503, self._streams.message, "UNAVAILABLE"))
             return
-        at_handshake = self._auth.principal(socket.headers.get("authorization"))
-
-        def admit(payload: Payload) -> Principal | None:
-            return at_handshake or self._auth.principal_of_init(payload)
-
-        protocol = Protocol(admit, self._limits.operations)
-        self._sockets += 1
         try:
+
+            def admit(payload: Payload) -> Principal:
+                try:
+                    return self._auth.principal(socket.headers.get("authorization"))
+                except UnauthenticatedError:
+                    return self._auth.principal_of_init(payload)
+
+            protocol = Protocol(admit, self._limits.operations)
             await Session(socket, protocol, self._cohorts, self._limits).run()
         finally:
-            self._sockets -= 1
+            self._streams.give_back()

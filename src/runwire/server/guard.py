@@ -6,8 +6,8 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from runwire.server.http.refusals import forbidden
 from runwire.server.origins import OriginRules
-from runwire.server.refusals import forbidden
 
 
 class Guard:

@@ -13,7 +13,8 @@ import strawberry
 from graphql import GraphQLError, OperationType, get_operation_ast
 from strawberry.types.execution import PreExecutionError, StreamExecutionResult
 
-from runwire.api.context import Covered, OperationContext, Principal
+from runwire.api.access import Principal
+from runwire.api.context import Covered, OperationContext
 from runwire.api.errors import public_error
 from runwire.server.document_check import DocumentCheck, Documents
 from runwire.server.encoding import encode_json, encode_variables
@@ -43,9 +44,9 @@ class Answer:
     covered: Covered | None = None
 
     @cached_property
-    def text(self) -> str:
+    def encoded(self) -> bytes:
         """The payload as JSON; encoded once, whoever it is sent to."""
-        return encode_json(self.payload).decode()
+        return encode_json(self.payload)
 
 
 class Operations:
@@ -122,6 +123,15 @@ class Operations:
             given.pop(name, None)
         return request.query, request.operation_name, encode_variables(given), principal
 
+    def operation_type(self, request: GraphQLRequest) -> OperationType | None:
+        """What kind of operation is to be executed; None when that cannot be told."""
+        try:
+            document = self._documents.read(request.query)
+        except GraphQLError:
+            return None
+        operation = get_operation_ast(document.parsed, request.operation_name)
+        return None if operation is None else operation.operation
+
     def _problem(self, request: GraphQLRequest, allowed: frozenset[OperationType]) -> str | None:
         """Why a document has no operation to execute here; one that does not parse is told of later."""
         try:
@@ -136,7 +146,10 @@ class Operations:
                 else f"the document has no operation {request.operation_name!r}"
             )
         if operation.operation not in allowed:
-            return "a subscription needs a websocket that speaks graphql-transport-ws"
+            return (
+                "a subscription needs Accept: text/event-stream, or a websocket that speaks"
+                " graphql-transport-ws"
+            )
         return None
 
 

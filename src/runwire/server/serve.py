@@ -9,20 +9,25 @@ import signal
 import socket
 from collections.abc import Callable
 from types import FrameType
+from typing import cast
 
 import uvicorn
 from pydantic import ValidationError
 from starlette.applications import Starlette
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from runwire import clock
+from runwire.api.access import Role
 from runwire.config import pydantic_problems
 from runwire.errors import ConfigProblem, InvalidConfigurationError
 from runwire.instance import Instance
 from runwire.instance.settings import AuthSettings, Settings
 from runwire.server.address import check_address, listen, url_of
 from runwire.server.app import create_app
+from runwire.server.auth import AcceptedToken
+from runwire.server.http.connection import http_protocol
 from runwire.server.origins import is_loopback
 from runwire.server.settings import AppSettings, Limits
+from runwire.server.websocket.transport import socket_protocol
 from runwire.workspace import Workspace
 
 TOKEN_VARIABLE = "RUNWIRE_TOKEN"  # noqa: S105 - its name, not its value
@@ -48,7 +53,7 @@ def serve(
         workspace: its code locations; the caller disposes of them.
         host: a name or address to listen on.
         port: a port; 0 for any that is free.
-        token: what callers must present; by default what RUNWIRE_TOKEN or `auth.token` says.
+        token: what callers may present, beside `auth.tokens`; by default what RUNWIRE_TOKEN or `auth.token` says.
         ready: is called with the server's URL, which has no path, once it answers.
 
     Raises:
@@ -57,9 +62,8 @@ def serve(
         InvalidConfigurationError: an allowed host or origin is none.
         StorageUnavailableError: the storage cannot be repaired.
     """
-    token = token or configured_token(instance.settings)
-    check_address(host, token)
     settings = _app_settings(instance.settings, host, token)
+    check_address(host, demands_token=bool(settings.tokens))
     try:
         app = create_app(instance, workspace, settings=settings)
     except ValueError as error:
@@ -113,19 +117,32 @@ def _checked(token: str) -> str:
 
 def _app_settings(settings: Settings, host: str, token: str | None) -> AppSettings:
     return AppSettings(
-        token=token,
+        tokens=_accepted_tokens(settings, token or configured_token(settings)),
         on_loopback=is_loopback(host),
         allowed_hosts=settings.server.allowed_hosts,
         allowed_origins=settings.server.allowed_origins,
     )
 
 
+def _accepted_tokens(settings: Settings, token: str | None) -> tuple[AcceptedToken, ...]:
+    named = tuple(
+        AcceptedToken(
+            each.name,
+            each.sha256,
+            Role[each.role.upper()],
+            None if each.expires_at is None else clock.to_timestamp(each.expires_at),
+        )
+        for each in settings.auth.tokens
+    )
+    return named if token is None else (AcceptedToken.of(token), *named)
+
+
 def _config(app: Starlette, limits: Limits) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
-        ws=StallingSocketProtocol,
+        http=http_protocol(limits),
+        ws=socket_protocol(limits.stall_seconds),
         ws_max_size=limits.message_bytes,
         ws_per_message_deflate=False,
         lifespan="on",
@@ -139,16 +156,6 @@ def _config(app: Starlette, limits: Limits) -> uvicorn.Config:
     )
 
 
-class StallingSocketProtocol(WebSocketsSansIOProtocol):
-    """Drops a client that neither answers pings nor reads, for whom closing would wait for ever."""
-
-    def keepalive_timeout(self) -> None:
-        """Called when a ping was not answered."""
-        super().keepalive_timeout()
-        if self.transport.get_write_buffer_size():
-            self.transport.abort()
-
-
 class _Server(uvicorn.Server):
     """Tells when it answers, and ends normally when it is told to stop by a signal."""
 
@@ -160,6 +167,11 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             self._on_started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # Streams of events would be waited for: nothing else tells them.
+        cast(Starlette, self.config.app).state.stopping.set()
+        await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self.should_exit and sig == signal.SIGINT:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from runwire.events.entry import EventLogEntry, EventLogRecord
 from runwire.events.filters import EventFilter, EventRecordsFilter
 from runwire.runs.run import RunRecord, StepCounts
+from runwire.runs.steps import StepHistory
 from runwire.storage.asset_index import AssetIndex
 from runwire.storage.instance_log import MAX_PAGE, InstanceEventKind, InstanceLogRecord
 from runwire.storage.run_storage import HeldRun
@@ -81,11 +82,18 @@ class HeadsWatch(ABC):
 
     @abstractmethod
     def poll(self) -> dict[str, LogHead]:
-        """The heads of the watched runs whose log moved since the last poll, or was deleted (position 0)."""
+        """The heads of the watched runs whose log moved since the last poll, or was deleted (position 0).
+
+        Of many that are watched and were idle for seconds, some may be told by one of the next polls only: at
+        least a thousand are looked at by each.
+        """
 
     @abstractmethod
     def poll_instance_log(self) -> int | None:
-        """The head of the instance-wide log if it moved since the last call; the first call tells it."""
+        """The head of the instance-wide log if it moved since the last call; the first call tells it.
+
+        Any entry moves it, a purge does not; a wipe puts it back to 0.
+        """
 
     @abstractmethod
     def close(self) -> None:
@@ -176,8 +184,25 @@ class EventLogStorage(ABC):
         """The mirrored events after a position, in order: what repair replays. Cheap when there are none."""
 
     @abstractmethod
-    def get_step_counts(self, record: RunRecord, held: HeldRun | None = None) -> StepCounts:
-        """Counts over the log, as StepCounts says; `planned` is at least `record.run.steps_planned`."""
+    def get_run_stats(self, record: RunRecord, held: HeldRun | None = None) -> StepCounts:
+        """Counts over the log, as StepCounts says; `planned` is at least `record.run.steps_planned`.
+
+        What it costs grows with the events of `STEP_STATS_EVENTS`, not with the lines and other events.
+        """
+
+    @abstractmethod
+    def get_step_stats(
+        self, record: RunRecord, step_keys: Collection[str] | None = None
+    ) -> dict[str, StepHistory]:
+        """The histories of steps, with attempts and markers, by key, as `fold_steps` makes them of the log.
+
+        In the order in which events of `STEP_STATS_EVENTS` name them first; a step that none names is not
+        there. What it costs grows with those events, not with the lines and other events.
+
+        Args:
+            record: the run.
+            step_keys: only these steps; all when None.
+        """
 
     @abstractmethod
     def get_event_records(

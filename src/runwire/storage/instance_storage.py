@@ -213,7 +213,7 @@ class InstanceStorage(ConfigurableClass):
             ended = any(
                 event.applied and event.event_type in TERMINAL_RUN_EVENTS for event in missing
             )
-            held.apply(missing, logs.get_step_counts(held.record, held) if ended else None)
+            held.apply(missing, logs.get_run_stats(held.record, held) if ended else None)
         return bool(missing)
 
     def _store_held(
@@ -252,7 +252,7 @@ class InstanceStorage(ConfigurableClass):
             ),
             held,
         )
-        held.apply(records, logs.get_step_counts(record, held) if ends_run else None)
+        held.apply(records, logs.get_run_stats(record, held) if ends_run else None)
         return records
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from runwire import clock
 from runwire.error_info import ErrorInfo
+from runwire.errors import RunNotFoundError
 from runwire.events.entry import EventLogRecord
-from runwire.runs.filters import NEWEST_FIRST, RunOrder, RunPlace, RunsFilter
+from runwire.runs.filters import NEWEST_FIRST, OLDEST_FIRST, RunOrder, RunPlace, RunsFilter
 from runwire.runs.run import Run, RunRecord, StepCounts
 from runwire.snapshots import Snapshot
 
@@ -55,6 +57,47 @@ class RunsPage:
 
 
 @dataclass(frozen=True, slots=True)
+class RunGroup:
+    """The runs that descend from one root by re-execution.
+
+    Attributes:
+        root_run_id: the id of its root, which may be deleted.
+        records: its runs, oldest first, the root included; as many as were asked for.
+        count: how many runs it has.
+    """
+
+    root_run_id: str
+    records: list[RunRecord]
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ListedRunGroup:
+    """A group in a list of groups.
+
+    Attributes:
+        newest: the newest of its runs that match, whose place is that of the group.
+        count: how many runs it has, whether they match or not.
+    """
+
+    newest: RunRecord
+    count: int
+
+    @property
+    def root_run_id(self) -> str:
+        """The id of its root, which may be deleted."""
+        return self.newest.root_run_id
+
+
+@dataclass(frozen=True, slots=True)
+class RunGroupsPage:
+    """Some groups in order, and whether more follow."""
+
+    groups: list[ListedRunGroup]
+    has_more: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RequestKey:
     """A text that makes the request for a run safe to repeat, and the digest of the request's input."""
 
@@ -91,7 +134,10 @@ class HeldRun(ABC):
 
     @abstractmethod
     def add_tags(self, tags: Mapping[str, str]) -> None:
-        """Merges tags into the run's, moves `updated_at`, and notes the change in the instance-wide log."""
+        """Merges tags into the run's, moves `updated_at`, and notes the change in the instance-wide log.
+
+        Tags of lineage (`runwire.runs.tags.LINEAGE_TAGS`) are passed over.
+        """
 
     @abstractmethod
     def delete(self) -> None:
@@ -116,7 +162,8 @@ class RunStorage(ABC):
         """Adds a run in NOT_STARTED (MANAGED if `run.managed`), with a fresh `log_id`.
 
         Notes the making in the instance-wide log, in the same transaction. The snapshots that the run
-        names must have been added.
+        names must have been added. The run's parent and root, and nothing else, become its tags of lineage
+        (`runwire.runs.tags.LINEAGE_TAGS`).
 
         Args:
             run: the run.
@@ -156,6 +203,60 @@ class RunStorage(ABC):
     def get_runs_count(self, filter: RunsFilter | None = None, *, limit: int | None = None) -> int:
         """How many runs match, counted no further than `limit`."""
 
+    def get_run_group(self, run_id: str, *, limit: int) -> RunGroup:
+        """The group of a run, with its first `limit` runs. A run that was never re-executed is a group of one.
+
+        Raises:
+            RunNotFoundError: there is no such run.
+        """
+        record = self.find_run_record(run_id)
+        if record is None:
+            raise RunNotFoundError(run_id)
+        wanted = RunsFilter(root_run_id=record.root_run_id)
+        page = self.get_run_records(wanted, order=OLDEST_FIRST, limit=limit)
+        count = self.get_runs_count(wanted) if page.has_more else len(page.records)
+        return RunGroup(record.root_run_id, page.records, count)
+
+    def get_run_groups(
+        self, filter: RunsFilter | None = None, *, after: RunPlace | None = None, limit: int
+    ) -> RunGroupsPage:
+        """The groups that have runs that match, from a place of `NEWEST_FIRST` on (exclusive).
+
+        Each group is listed once, at the place of the newest of its runs that match; so the place to go on
+        from is that of the last group's `newest`. At most `limit` groups.
+        """
+        found: dict[str, ListedRunGroup] = {}
+        place, has_more = after, True
+        while has_more and len(found) <= limit:
+            page = self.get_run_records(filter, after=place, limit=limit + 1)
+            for group in self._groups_of(page.records, filter, is_first_page=after is None):
+                found.setdefault(group.root_run_id, group)
+            has_more = page.has_more
+            place = RunPlace.of(page.records[-1], NEWEST_FIRST) if page.records else place
+        groups = list(found.values())
+        return RunGroupsPage(groups[:limit], len(groups) > limit)
+
+    def _groups_of(
+        self, records: Sequence[RunRecord], filter: RunsFilter | None, *, is_first_page: bool
+    ) -> Iterator[ListedRunGroup]:
+        """The groups of runs that match, in their order, without those that earlier pages have."""
+        newest: dict[str, RunRecord] = {}
+        for record in records:
+            newest.setdefault(record.root_run_id, record)
+        counts = self.get_run_group_counts(newest)
+        for root_run_id, record in newest.items():
+            count = max(1, counts.get(root_run_id, 0))  # deleted meanwhile
+            if count > 1 and not is_first_page:
+                wanted = replace(filter or RunsFilter(), root_run_id=root_run_id)
+                matching = self.get_run_records(wanted, limit=1).records
+                if matching and matching[0].storage_id != record.storage_id:
+                    continue
+            yield ListedRunGroup(record, count)
+
+    @abstractmethod
+    def get_run_group_counts(self, root_run_ids: Collection[str]) -> dict[str, int]:
+        """How many runs each of these groups has, by the id of its root; without those that have none."""
+
     @abstractmethod
     def hold_run(self, run_id: str) -> AbstractContextManager[HeldRun]:
         """Locks a run for writing; waits for other holders.
@@ -187,6 +288,13 @@ class RunStorage(ABC):
         Raises:
             SnapshotNotFoundError: it was never added.
         """
+
+    def now(self) -> float:
+        """The instant, in epoch seconds, by which all that open the storage compare leases and heartbeats.
+
+        That of this host, unless the storage has a clock which hosts share.
+        """
+        return clock.timestamp()
 
     @abstractmethod
     def add_daemon_heartbeat(self, heartbeat: DaemonHeartbeat) -> None:
@@ -225,6 +333,19 @@ class RunStorage(ABC):
     @abstractmethod
     def get_daemon_leases(self) -> dict[str, DaemonLease]:
         """The leases by daemon type, expired ones as well."""
+
+    @abstractmethod
+    def purge_daemons(self, before: float) -> int:
+        """Forgets heartbeats before an instant, and leases that had expired then.
+
+        A lease stays as long as there is a heartbeat of its daemon type, for it tells which one counts.
+
+        Args:
+            before: the instant in epoch seconds, exclusive.
+
+        Returns:
+            How many heartbeats it deleted.
+        """
 
     @abstractmethod
     def wipe(self) -> None:

@@ -15,6 +15,7 @@ from runwire.events.entry import EventLogEntry, EventLogRecord, encode_storable,
 from runwire.events.types import TERMINAL_RUN_EVENTS, LogLevel
 from runwire.runs.run import Run, RunRecord
 from runwire.runs.status import RunStatus
+from runwire.runs.tags import LINEAGE_TAGS, PARENT_RUN_TAG, ROOT_RUN_TAG
 from runwire.storage.event_log_storage import Append
 
 # ---------------------------------------------------------------- runs
@@ -30,7 +31,7 @@ def stored_run(run: Run) -> Run:
     return replace(
         run,
         job_name=storable_text(run.job_name),
-        tags=stored_tags(run.tags),
+        tags=stored_tags(run.tags) | _lineage_tags(run),
         run_config=decode_json(encode_json(run.run_config)),
         location_name=stored_text(run.location_name),
         repository_name=stored_text(run.repository_name),
@@ -40,8 +41,18 @@ def stored_run(run: Run) -> Run:
 
 
 def stored_tags(tags: Mapping[str, str]) -> dict[str, str]:
-    """The tags with texts that every store takes."""
-    return {storable_text(key): storable_text(value) for key, value in tags.items()}
+    """The tags with texts that every store takes; without those of lineage, which follow from the run's fields."""
+    return {
+        storable_text(key): storable_text(value)
+        for key, value in tags.items()
+        if key not in LINEAGE_TAGS
+    }
+
+
+def _lineage_tags(run: Run) -> dict[str, str]:
+    if run.parent_run_id is None or run.root_run_id is None:
+        return {}
+    return {PARENT_RUN_TAG: run.parent_run_id, ROOT_RUN_TAG: run.root_run_id}
 
 
 def new_record(storage_id: int, run: Run, created_at: float) -> RunRecord:

@@ -12,8 +12,9 @@ A backend's test module derives from the suites and overrides their fixture `sto
             yield storage
             storage.dispose()
 
-For storages there are `RunStorageConformance`, `RunListConformance`, `EventLogStorageConformance`,
-`InstanceLogConformance`, `AssetIndexConformance`, `HeadsWatchConformance`, `LogWatchConformance`,
+For storages there are `RunStorageConformance`, `RunListConformance`, `RunGroupConformance`,
+`EventLogStorageConformance`, `InstanceLogConformance`, `AssetIndexConformance`, `HeadsWatchConformance`,
+`LogWatchConformance`,
 `ScheduleStorageConformance`, `TickListConformance` and `InstanceStorageConformance`, each in a module of its own.
 
 A run launcher enters `RunLauncherConformance`, of `runwire.testing.run_launcher`, with the fixture `place`::
@@ -42,6 +43,7 @@ pytest.register_assert_rewrite(
             "launcher_place",
             "left_behind",
             "log_watch",
+            "run_groups",
             "run_launcher",
             "run_list",
             "run_storage",

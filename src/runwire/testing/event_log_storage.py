@@ -10,9 +10,15 @@ import pytest
 from runwire.errors import RunFinishedError, RunNotFoundError, StaleWorkerError
 from runwire.events.entry import EventLogEntry, EventLogRecord, storable_text
 from runwire.events.filters import EventFilter
-from runwire.events.payloads import AssetEventData, StepRetryData, StepSuccessData
+from runwire.events.payloads import (
+    AssetEventData,
+    EngineEventData,
+    StepRetryData,
+    StepSuccessData,
+)
 from runwire.events.types import MIRRORED_EVENTS, EventType, LogLevel
 from runwire.runs.run import RunRecord, StepCounts
+from runwire.runs.steps import StepAttempt, StepHistory, StepMarker, StepStatus
 from runwire.storage.event_log_storage import Append, EventLogPage, LogHead
 from runwire.storage.instance_log import MAX_PAGE
 from runwire.storage.instance_storage import InstanceStorage
@@ -265,7 +271,8 @@ class EventLogStorageConformance:
             assert logs.get_head(record) == LogHead(0, None)
             assert logs.get_mirrored_records(record, 0) == []
             assert logs.find_batch(record, "key") is None
-            assert logs.get_step_counts(record) == StepCounts()
+            assert logs.get_run_stats(record) == StepCounts()
+            assert logs.get_step_stats(record) == {}
 
     def test_the_head_tells_where_the_run_ended(self, storage: InstanceStorage) -> None:
         run, logs = launch(storage), storage.event_log_storage
@@ -316,7 +323,9 @@ class EventLogStorageConformance:
             ("d", EventType.ASSET_MATERIALIZATION),
             ("d", EventType.ASSET_MATERIALIZATION),
             ("d", EventType.STEP_FAILURE),
-            ("e", None),
+            ("e", EventType.STEP_WORKER_STARTING),
+            ("f", None),
+            ("g", EventType.LOGS_CAPTURED),
         ):
             report(storage, run.run_id, event_type, step_key=step_key)
         counts = StepCounts(
@@ -328,11 +337,11 @@ class EventLogStorageConformance:
             materializations=2,
             expectations=1,
         )
-        assert storage.event_log_storage.get_step_counts(run) == counts
+        assert storage.event_log_storage.get_run_stats(run) == counts
 
         report(storage, run.run_id, EventType.RUN_FAILURE)
         ended = replace(counts, in_progress=0)
-        assert storage.event_log_storage.get_step_counts(run) == ended
+        assert storage.event_log_storage.get_run_stats(run) == ended
         assert storage.get_run_record(run.run_id).counts == ended
 
     def test_a_step_that_another_worker_begins_anew_counts_once(
@@ -340,7 +349,7 @@ class EventLogStorageConformance:
     ) -> None:
         run, get_counts = (
             launch(storage, steps_planned=2),
-            storage.event_log_storage.get_step_counts,
+            storage.event_log_storage.get_run_stats,
         )
         _work(
             storage,
@@ -374,11 +383,77 @@ class EventLogStorageConformance:
         run = _resume(storage, run)
         _work(storage, run, ("a", EventType.STEP_RESTARTED))
         counts = StepCounts(planned=1, in_progress=1)
-        assert storage.event_log_storage.get_step_counts(run) == counts
+        assert storage.event_log_storage.get_run_stats(run) == counts
 
     def test_planned_steps_count_though_no_event_names_them(self, storage: InstanceStorage) -> None:
         run = launch(storage, steps_planned=4)
-        assert storage.event_log_storage.get_step_counts(run) == StepCounts(planned=4)
+        assert storage.event_log_storage.get_run_stats(run) == StepCounts(planned=4)
+
+    # ------------------------------------------------------------ steps
+
+    def test_steps_are_told_with_their_attempts_and_markers(self, storage: InstanceStorage) -> None:
+        run, mark = launch(storage), EngineEventData
+        at = iter(range(1, 100))
+
+        def tell(event_type: EventType | None, step_key: str | None, **fields: Any) -> None:
+            fields["timestamp"] = float(next(at))
+            entry = event(run.run_id, event_type, step_key=step_key, **fields)
+            storage.store_events(run.run_id, [entry], epoch=1)
+
+        tell(EventType.STEP_WORKER_STARTING, "b", data=mark(marker_start="process"))
+        tell(None, "lines only")
+        tell(EventType.STEP_START, "a")
+        tell(EventType.STEP_WORKER_STARTED, "b", data=mark(marker_end="process"))
+        tell(EventType.STEP_START, "b")
+        tell(EventType.STEP_UP_FOR_RETRY, "b", error=an_error())
+        tell(EventType.STEP_EXPECTATION_RESULT, "a")
+        tell(EventType.STEP_RESTARTED, "b")
+        tell(EventType.ASSET_MATERIALIZATION, "b")
+        tell(EventType.ASSET_MATERIALIZATION, None)
+        tell(EventType.STEP_SUCCESS, "b", data=StepSuccessData(12.5))
+        tell(EventType.STEP_SKIPPED, LONE_SURROGATE)
+        steps = {
+            "b": StepHistory(
+                status=StepStatus.SUCCESS,
+                attempts=(
+                    _attempt(1, StepStatus.UP_FOR_RETRY, 5.0, 6.0),
+                    _attempt(2, StepStatus.SUCCESS, 8.0, 11.0),
+                ),
+                markers=(StepMarker(name="process", started_at=1.0, ended_at=4.0),),
+                materializations=1,
+                error=an_error(),
+            ),
+            "a": StepHistory(
+                status=StepStatus.IN_PROGRESS,
+                attempts=(_attempt(1, StepStatus.IN_PROGRESS, 3.0, None),),
+                expectations=1,
+            ),
+            ESCAPED_SURROGATE: StepHistory(status=StepStatus.SKIPPED),
+        }
+        get = storage.event_log_storage.get_step_stats
+        told = get(run)
+        assert (told, list(told)) == (steps, list(steps))
+        for keys in (("a",), ("b", "a"), ("a", "gone"), ("lines only",), ()):
+            assert get(run, keys) == {key: steps[key] for key in steps if key in keys}
+        assert list(get(run, {LONE_SURROGATE})) == [ESCAPED_SURROGATE]
+
+    def test_steps_of_a_long_log_are_told_in_full(self, storage: InstanceStorage) -> None:
+        run = launch(storage)
+        for first in range(0, 2 * MAX_PAGE, 500):
+            _append(
+                storage,
+                run,
+                *(
+                    event(run.run_id, event_type, step_key=f"step {first + n}")
+                    for n in range(500)
+                    for event_type in (None, EventType.STEP_START, EventType.STEP_SUCCESS)
+                ),
+            )
+        told = storage.event_log_storage.get_step_stats(run)
+        assert list(told) == [f"step {n}" for n in range(2 * MAX_PAGE)]
+        assert {step.status for step in told.values()} == {StepStatus.SUCCESS}
+        counts = StepCounts(planned=2 * MAX_PAGE, succeeded=2 * MAX_PAGE)
+        assert storage.event_log_storage.get_run_stats(run) == counts
 
     # ------------------------------------------------------------ deleting
 
@@ -394,6 +469,10 @@ def replace_message(message: str) -> Any:
     """The sample error with another message."""
     error = an_error()
     return type(error)(message, error.class_name, error.stack, error.causes)
+
+
+def _attempt(number: int, status: StepStatus, start: float, end: float | None) -> StepAttempt:
+    return StepAttempt(number=number, status=status, started_at=start, ended_at=end, epoch=1)
 
 
 def _append(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from runwire.events.types import EventType
+from runwire.events.types import MIRRORED_EVENTS, EventType
 from runwire.storage.event_log_storage import HeadsWatch, LogHead
 from runwire.storage.instance_storage import InstanceStorage
 from runwire.testing.samples import add_run, launch, lines, report
@@ -175,6 +175,49 @@ class HeadsWatchConformance:
         another = storage.event_log_storage.open_heads()
         assert another.poll_instance_log() == 4
         another.close()
+
+    def test_every_kind_of_entry_moves_the_head_of_the_instance_wide_log(
+        self, storage: InstanceStorage, heads: HeadsWatch
+    ) -> None:
+        assert heads.poll_instance_log() == 0
+        run_id = add_run(storage).run_id
+        assert heads.poll_instance_log() == 1
+        with storage.run_storage.hold_run(run_id) as held:
+            held.add_tags({"a": "b"})
+        assert heads.poll_instance_log() == 2
+        mirrored = sorted(MIRRORED_EVENTS, key=lambda event_type: event_type.value)
+        for head, event_type in enumerate(mirrored, 3):
+            report(storage, run_id, event_type)
+            assert (event_type, heads.poll_instance_log()) == (event_type, head)
+            assert heads.poll_instance_log() is None
+        storage.delete_run(run_id)
+        assert heads.poll_instance_log() == 3 + len(mirrored)
+        assert heads.poll_instance_log() is None
+
+    def test_each_watch_is_told_the_head_of_the_instance_wide_log_for_itself(
+        self, storage: InstanceStorage, heads: HeadsWatch
+    ) -> None:
+        another = storage.event_log_storage.open_heads()
+        try:
+            assert heads.poll_instance_log() == 0
+            launch(storage)
+            assert (heads.poll_instance_log(), another.poll_instance_log()) == (2, 2)
+            assert (heads.poll_instance_log(), another.poll_instance_log()) == (None, None)
+            launch(storage)
+            assert (another.poll_instance_log(), heads.poll_instance_log()) == (4, 4)
+        finally:
+            another.close()
+
+    def test_the_instance_wide_log_that_a_wipe_begins_anew_is_told(
+        self, storage: InstanceStorage, heads: HeadsWatch
+    ) -> None:
+        launch(storage)
+        assert heads.poll_instance_log() == 2
+        storage.wipe()
+        assert heads.poll_instance_log() == 0
+        assert heads.poll_instance_log() is None
+        add_run(storage)
+        assert heads.poll_instance_log() == 1
 
     def test_the_two_polls_take_nothing_from_each_other(
         self, storage: InstanceStorage, heads: HeadsWatch

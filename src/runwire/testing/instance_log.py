@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from itertools import product
 from typing import Any
 
 import pytest
 
-from runwire.errors import CursorExpiredError
+from runwire.errors import CursorExpiredError, InputInvalidError
 from runwire.events.cursor import Cursor, CursorScope
 from runwire.events.filters import EventRecordsFilter
 from runwire.events.payloads import AssetEventData
-from runwire.events.types import ASSET_EVENTS, MIRRORED_EVENTS, EventType
+from runwire.events.types import ASSET_EVENTS, MIRRORED_EVENTS, RUN_EVENTS, EventType
 from runwire.storage.event_log_storage import InstanceLogPage, InstanceLogSpan
-from runwire.storage.instance_log import InstanceEventKind, InstanceLogRecord
+from runwire.storage.instance_log import MAX_PAGE, InstanceEventKind, InstanceLogRecord
 from runwire.storage.instance_storage import InstanceStorage
 from runwire.testing.samples import add_run, event, in_threads, launch, read_log, report
 
@@ -139,6 +140,26 @@ class InstanceLogConformance:
         assert get(kinds=_ALL, after=5) == InstanceLogPage([], False)
         assert get(kinds=_ALL, before=0) == InstanceLogPage([], False)
 
+    def test_types_of_events_that_the_log_does_not_have_are_refused_by_name(
+        self, storage: InstanceStorage
+    ) -> None:
+        launch(storage)
+        for event_type in set(EventType) - MIRRORED_EVENTS:
+            with pytest.raises(InputInvalidError, match=f"^{event_type.value} is not in the"):
+                _read(storage, EventRecordsFilter(event_types=RUN_EVENTS | {event_type}))
+
+    def test_without_a_filter_positions_are_contiguous_whatever_the_page(
+        self, storage: InstanceStorage
+    ) -> None:
+        run = add_run(storage)
+        storage.store_events(run.run_id, [event(run.run_id, EventType.STEP_FAILURE)] * 1500)
+        storage.event_log_storage.purge_instance_log(10)
+        for after, limit in ((10, 1000), (17, 1), (501, 333), (1000, 2000)):
+            page = storage.event_log_storage.get_event_records(kinds=_ALL, after=after, limit=limit)
+            last = min(after + min(limit, MAX_PAGE), 1501)
+            assert [e.position for e in page.records] == list(range(after + 1, last + 1))
+            assert page.has_more == (last < 1501)
+
     def test_the_id_of_the_log_stays(self, storage: InstanceStorage) -> None:
         log_id = storage.event_log_storage.get_instance_log_id()
         launch(storage)
@@ -244,6 +265,44 @@ class InstanceLogConformance:
                 assert [e.position for e in page.records] == list(range(after + 1, 101))
 
         in_threads(3, work)
+
+    def test_a_reader_never_sees_a_part_of_what_a_purge_in_small_transactions_deletes(
+        self, storage: InstanceStorage
+    ) -> None:
+        logs = storage.event_log_storage
+        run = add_run(storage)
+        for _ in range(3):
+            storage.store_events(run.run_id, [event(run.run_id, EventType.STEP_FAILURE)] * 1000)
+        ended = threading.Event()
+
+        def work(index: int) -> None:
+            if index == 0:
+                try:
+                    assert logs.purge_instance_log(2900) == 2900
+                finally:
+                    ended.set()
+            while not ended.is_set():
+                span = logs.get_instance_log_span()
+                assert span.head == 3001
+                with suppress(CursorExpiredError):
+                    page = logs.get_event_records(kinds=_ALL, after=span.purged_position, limit=50)
+                    first = span.purged_position + 1
+                    assert [e.position for e in page.records] == list(range(first, first + 50))
+
+        in_threads(3, work)
+        assert logs.get_instance_log_span() == InstanceLogSpan(2900, 3001)
+
+    def test_positions_that_were_purged_never_come_back(self, storage: InstanceStorage) -> None:
+        logs = storage.event_log_storage
+        run = launch(storage)
+        for head in (2, 3, 4):
+            assert logs.purge_instance_log(head) in (1, 2)
+            assert logs.get_instance_log_span() == InstanceLogSpan(head, head)
+            with pytest.raises(CursorExpiredError):
+                logs.get_event_records(kinds=_ALL, after=head - 1)
+            assert _read(storage, kinds=_ALL, after=head) == []
+            report(storage, run.run_id, EventType.STEP_FAILURE)
+            assert [e.position for e in _read(storage, kinds=_ALL, after=head)] == [head + 1]
 
     def test_wiping_begins_the_log_anew(self, storage: InstanceStorage) -> None:
         logs = storage.event_log_storage

@@ -430,7 +430,7 @@ def _as_its_log_says(storage: InstanceStorage, run: RunRecord) -> RunRecord:
     mirrored = storage.event_log_storage.get_mirrored_records(run, run.applied_position)
     record = functools.reduce(project, mirrored, run)
     if record.is_finished:
-        return replace(record, counts=storage.event_log_storage.get_step_counts(run))
+        return replace(record, counts=storage.event_log_storage.get_run_stats(run))
     return record
 
 

@@ -45,6 +45,32 @@ _FILTERS = {
     "created between": RunsFilter(created_at=TimeRange(after=103.0, before=107.0)),
     "updated before": RunsFilter(updated_at=TimeRange(before=2000.0)),
     "updated at any time": RunsFilter(updated_at=TimeRange()),
+    "group": RunsFilter(root_run_id="run-6"),
+    "group of one": RunsFilter(root_run_id="run-1"),
+    "group of a run that is no root": RunsFilter(root_run_id="run-10"),
+    "no group": RunsFilter(root_run_id="run-99"),
+    "some of a group": RunsFilter(
+        root_run_id="run-0", job_names=frozenset({"weekly"}), tags=(TagFilter("team"),)
+    ),
+    "group and time": RunsFilter(root_run_id="run-12", created_at=TimeRange(before=107.0)),
+    "ids and other fields": RunsFilter(
+        run_ids=frozenset(f"run-{number}" for number in range(12)),
+        job_names=frozenset({"daily"}),
+        statuses=frozenset(RunStatus) - {RunStatus.NOT_STARTED},
+        tags=(TagFilter("team"),),
+        created_at=TimeRange(after=101.0, before=108.0),
+        updated_at=TimeRange(before=3000.0),
+    ),
+    "prefix and other fields": RunsFilter(
+        run_id_prefix="run-1",
+        job_names=frozenset({"daily", "weekly"}),
+        statuses=frozenset(RunStatus) - {RunStatus.NOT_STARTED},
+        tags=(TagFilter("team"),),
+        created_at=TimeRange(after=101.0),
+        updated_at=TimeRange(after=900.0),
+    ),
+    "ids and group": RunsFilter(run_ids=frozenset({"run-4", "run-6"}), root_run_id="run-6"),
+    "prefix and group": RunsFilter(run_id_prefix="run-1", root_run_id="run-12"),
     "several fields": RunsFilter(
         job_names=frozenset({"daily"}),
         statuses=frozenset(RunStatus) - {RunStatus.NOT_STARTED},
@@ -60,6 +86,8 @@ _MATCH_NOTHING = {
     "no jobs",
     "no statuses",
     "tag with no values",
+    "group of a run that is no root",
+    "no group",
 }
 
 
@@ -110,13 +138,12 @@ class RunListConformance:
     def test_paging_meets_every_run_once(
         self, storage: InstanceStorage, records: list[RunRecord]
     ) -> None:
-        wanted = RunsFilter(job_names=frozenset({"daily"}))
+        wanted = (None, RunsFilter(job_names=frozenset({"daily"})), _FILTERS["group"])
         for order, limit, backward in product(_ORDERS, (1, 4, 18), (False, True)):
-            expected = _in_order(records, order)
-            filtered = [record for record in expected if wanted.matches(record)]
-            step = -1 if backward else 1
-            assert list(_walk(storage, None, order, limit, backward)) == expected[::step]
-            assert list(_walk(storage, wanted, order, limit, backward)) == filtered[::step]
+            expected = _in_order(records, order)[:: -1 if backward else 1]
+            for each in wanted:
+                matching = [run for run in expected if each is None or each.matches(run)]
+                assert list(_walk(storage, each, order, limit, backward)) == matching
 
     def test_the_place_of_a_deleted_run_still_holds(
         self, storage: InstanceStorage, records: list[RunRecord]
@@ -153,6 +180,7 @@ class RunListConformance:
 def _add(storage: InstanceStorage, number: int) -> str:
     statuses = list(RunStatus)
     status = statuses[number % len(statuses)]
+    root_run_id = f"run-{number // 6 * 6}" if number % 6 > 3 else None
     tags = [{}, {"team": "sales"}, {"team": "ops", "tier": "1"}, {"team": "sales", "tier": "2"}]
     record = add_run(
         storage,
@@ -162,6 +190,8 @@ def _add(storage: InstanceStorage, number: int) -> str:
         location_name=("a.py", "b.py", None)[number % 3],
         tags=tags[number % 4],
         managed=status is RunStatus.MANAGED,
+        parent_run_id=root_run_id and f"run-{number - 1}",
+        root_run_id=root_run_id,
     )
     # Instants that repeat, and do not follow the order of making.
     instant = 1000.0 + (number * 7) % 5 * 500.0

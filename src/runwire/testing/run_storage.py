@@ -13,6 +13,7 @@ from runwire.errors import RunAlreadyExistsError, RunNotFoundError, SnapshotNotF
 from runwire.events.types import EventType
 from runwire.runs.run import Run, RunRecord, StepCounts
 from runwire.runs.status import UNFINISHED_STATUSES, RunStatus
+from runwire.runs.tags import PARENT_RUN_TAG, ROOT_RUN_TAG
 from runwire.snapshots import JobSnapshot, PlanSnapshot, PlanStepSnapshot, encode_snapshot
 from runwire.storage.instance_log import InstanceEventKind
 from runwire.storage.instance_storage import InstanceStorage
@@ -60,9 +61,10 @@ class RunStorageConformance:
         )
         record, is_new = runs.add_run(run, created_at=12.5)
         assert is_new
+        lineage = {PARENT_RUN_TAG: "run-0", ROOT_RUN_TAG: "run-0"}
         assert record == RunRecord(
             storage_id=record.storage_id,
-            run=run,
+            run=replace(run, tags=run.tags | lineage),
             status=RunStatus.NOT_STARTED,
             log_id=record.log_id,
             created_at=12.5,
@@ -246,6 +248,20 @@ class RunStorageConformance:
             (InstanceEventKind.RUN_TAGGED, record.run_id),
         ]
 
+    def test_tags_of_lineage_follow_from_the_fields_of_a_run(
+        self, storage: InstanceStorage
+    ) -> None:
+        lineage = {PARENT_RUN_TAG: "run-2", ROOT_RUN_TAG: "run-1"}
+        forged = {PARENT_RUN_TAG: "forged", ROOT_RUN_TAG: "forged"}
+        child = add_run(storage, parent_run_id="run-2", root_run_id="run-1", tags=forged)
+        other = add_run(storage, tags=forged)
+        for record, tags in ((child, lineage), (other, {})):
+            with storage.run_storage.hold_run(record.run_id) as held:
+                held.add_tags(forged | {"a": "1"})
+            stored = storage.get_run_record(record.run_id)
+            assert (record.run.tags, stored.run.tags) == (tags, tags | {"a": "1"})
+        assert storage.run_storage.get_run_tag_values(ROOT_RUN_TAG) == ["run-1"]
+
     def test_tags_in_use_are_told_by_name(self, storage: InstanceStorage) -> None:
         for tags in (
             {"team": "sales", "tier": "1"},
@@ -285,6 +301,13 @@ class RunStorageConformance:
             assert runs.get_snapshot(snapshot_id) == snapshot
         with pytest.raises(SnapshotNotFoundError):
             runs.get_snapshot("0" * 64)
+
+    def test_the_clock_goes_on(self, storage: InstanceStorage) -> None:
+        first = storage.run_storage.now()
+        second = storage.run_storage.now()
+        assert isinstance(first, float)
+        # Where the database is elsewhere, its clock is what counts, not that of this host.
+        assert 1.7e9 < first <= second < first + 600.0
 
     def test_the_latest_heartbeat_of_each_process_of_a_daemon_is_kept(
         self, storage: InstanceStorage
@@ -336,6 +359,24 @@ class RunStorageConformance:
         assert _claim(storage, "2", now=115.0) == _lease("2", 125.0)
         assert _claim(storage, "1", now=116.0) == _lease("2", 125.0)
         assert runs.get_daemon_leases() == {"A": _lease("2", 125.0)}
+
+    def test_daemons_that_beat_last_before_an_instant_are_forgotten(
+        self, storage: InstanceStorage
+    ) -> None:
+        runs = storage.run_storage
+        for heartbeat in (_beat("A", "1", 1.0), _beat("A", "2", 5.0), _beat("B", "1", 4.0)):
+            runs.add_daemon_heartbeat(heartbeat)
+        for daemon_type in ("A", "B", "C"):
+            runs.claim_daemon_lease(daemon_type, "1", now=1.0, lease_seconds=1.0)
+        assert runs.purge_daemons(1.0) == 0
+        assert runs.purge_daemons(5.0) == 2
+        assert runs.list_daemon_heartbeats() == [_beat("A", "2", 5.0)]
+        assert list(runs.get_daemon_leases()) == ["A"]
+        runs.claim_daemon_lease("A", "2", now=5.0, lease_seconds=1.0)
+        assert runs.purge_daemons(6.0) == 1
+        assert list(runs.get_daemon_leases()) == ["A"]
+        assert runs.purge_daemons(6.5) == 0
+        assert runs.get_daemon_leases() == {}
 
     def test_a_lease_is_released_by_its_holder_only(self, storage: InstanceStorage) -> None:
         runs = storage.run_storage

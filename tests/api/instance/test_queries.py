@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from runwire import __version__
-from runwire.api.context import Principal
+from runwire.api.access import Principal
 from runwire.documents import load_document
 from runwire.instance import Instance
 from runwire.storages.migrations import HEAD_REVISION

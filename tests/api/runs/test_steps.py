@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from runwire.api.nodes import global_id
 from runwire.api.opaque import pack
 from runwire.error_info import ErrorInfo
 from runwire.errors import StorageUnavailableError
@@ -152,6 +153,26 @@ async def test_steps_can_be_walked_and_filtered(api: Api) -> None:
         assert (keys(found), found["totalCount"]) == (wanted, len(wanted))
 
 
+async def test_a_step_is_found_by_its_id_with_what_becomes_of_it(api: Api) -> None:
+    api.create_run("r1")
+    api.store("r1", EventType.STEP_START, step_key="load")
+    found = (await api.ask('{ run(runId: "r1") { steps { nodes { id stepKey } } } }'))["run"]
+    ids = {node["stepKey"]: node["id"] for node in found["steps"]["nodes"]}
+    document = "query($id: ID!) { node(id: $id) { ... on RunStep { stepKey status } } }"
+
+    async def status_of(key: str) -> str | None:
+        node = (await api.ask(document, id=ids[key]))["node"]
+        return None if node is None else str(node["status"])
+
+    assert (await status_of("load"), await status_of("report")) == ("IN_PROGRESS", "NOT_STARTED")
+    api.store("r1", EventType.STEP_FAILURE, step_key="load")
+    assert (await status_of("load"), await status_of("report")) == ("FAILURE", "ABANDONED")
+    api.store("r1", EventType.STEP_START, step_key="extra")
+    ids["extra"] = global_id("RunStep", "r1", "extra")
+    ids["gone"] = global_id("RunStep", "r1", "gone")
+    assert (await status_of("extra"), await status_of("gone")) == ("IN_PROGRESS", None)
+
+
 async def test_a_log_of_many_pages_is_told_in_full(api: Api) -> None:
     api.create_run("r1")
     api.store("r1", EventType.STEP_START, step_key="load")
@@ -189,7 +210,7 @@ async def test_a_log_that_cannot_be_read_leaves_the_run(
         raise StorageUnavailableError("the file is damaged")
 
     api.create_run("r1")
-    monkeypatch.setattr(api.instance.storage.event_log_storage, "get_records", broken)
+    monkeypatch.setattr(api.instance.storage.event_log_storage, "get_step_stats", broken)
     result = await api.execute('{ run(runId: "r1") { status steps { totalCount } } }')
     assert result.data == {"run": {"status": "NOT_STARTED", "steps": None}}
     assert api.instance.storage.run_storage.get_runs_count(RunsFilter()) == 1

@@ -208,7 +208,7 @@ subscription($after: String) { runEvents(runId: "r1", after: $after) { ... on Ru
 
 def stats(api: Api) -> dict[str, int]:
     """The statistics as the storage counts them."""
-    counts = api.instance.storage.event_log_storage.get_step_counts(api.record("r1"))
+    counts = api.instance.storage.event_log_storage.get_run_stats(api.record("r1"))
     return {
         "stepsPlanned": counts.planned,
         "stepsInProgress": counts.in_progress,
@@ -255,7 +255,7 @@ async def test_statistics_go_along_with_the_stream(
             api.store("r1", event_type, **values)
             wanted = stats(api)
             with monkeypatch.context() as patch:
-                patch.setattr(api.instance.storage.event_log_storage, "get_step_counts", None)
+                patch.setattr(api.instance.storage.event_log_storage, "get_run_stats", None)
                 batch = await data_of(results)
             assert batch["toPosition"] == position
             assert batch["run"]["stats"] == wanted

@@ -184,7 +184,7 @@ async def test_statistics_of_a_run_that_has_ended_come_from_its_record(
 ) -> None:
     add_steps(api)
     api.store("r1", EventType.RUN_FAILURE)
-    calls = counted(api, monkeypatch, api.instance.storage.event_log_storage, "get_step_counts")
+    calls = counted(api, monkeypatch, api.instance.storage.event_log_storage, "get_run_stats")
     assert await run(api, STATS) == {"stats": COUNTS | {"stepsInProgress": 0}}
     assert calls == []
 
@@ -195,14 +195,14 @@ async def test_a_log_that_cannot_be_counted_leaves_the_page_of_runs(
     api.create_run("r1")
     api.create_run("r2")
     logs = api.instance.storage.event_log_storage
-    original = logs.get_step_counts
+    original = logs.get_run_stats
 
     def damaged(record: Any) -> Any:
         if record.run_id == "r1":
             raise StorageUnavailableError("the file is damaged")
         return original(record)
 
-    monkeypatch.setattr(logs, "get_step_counts", damaged)
+    monkeypatch.setattr(logs, "get_run_stats", damaged)
     with caplog.at_level(logging.WARNING):
         answer = await api.ask("{ runs { nodes { runId stats { stepsPlanned } } } }")
     assert answer["runs"]["nodes"] == [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,17 @@ from runwire.storage import Append, InstanceStorage
 from runwire.storages.composed import ComposedStorage
 from runwire.storages.composed.stand_ins import LOG_TAG
 from runwire.storages.sqlite import SqliteStorage
-from runwire.testing.samples import add_run, event, in_threads, launch, positions, read_log, report
+from runwire.testing.samples import (
+    add_run,
+    event,
+    in_threads,
+    launch,
+    lines,
+    positions,
+    read_log,
+    report,
+)
+from tests.storages.sqlite.places import log_path
 
 
 @pytest.fixture
@@ -136,6 +147,30 @@ def test_a_log_that_is_lost_is_told_and_not_begun_anew(
             report(reopened, run.run_id, event_type)
     reopened.delete_run(run.run_id)
     runs.dispose()
+
+
+def test_a_file_that_is_lost_is_told_and_not_begun_anew(tmp_path: Path) -> None:
+    """The row of the stand-in is there, and knows nothing of what was applied to its run."""
+    logs = SqliteStorage(tmp_path / "logs")
+    runs = SqliteStorage(tmp_path / "runs")
+    storage = ComposedStorage(runs, logs, runs)
+    run = launch(storage)
+    path = log_path(tmp_path / "logs", logs.get_run_record(run.run_id))
+    logs.dispose()
+    path.unlink()
+    says = rf"{re.escape(str(path))} is missing.* position 1; restore it from a backup, or delete"
+    for known in (None, run):
+        with pytest.raises(StorageDamagedError, match=says):
+            storage.store_events(run.run_id, lines(run.run_id, 1), known=known)
+    with pytest.raises(StorageDamagedError, match=says):
+        report(storage, run.run_id, EventType.RUN_START)
+    with pytest.raises(StorageDamagedError, match=says):
+        read_log(storage, run)
+    assert not path.exists()
+    assert storage.get_run_record(run.run_id) == run
+    storage.delete_run(run.run_id)
+    assert logs.run_storage.find_run_record(run.run_id) is None
+    storage.dispose()
 
 
 def test_an_event_that_only_the_log_has_is_repaired(storage: ComposedStorage) -> None:

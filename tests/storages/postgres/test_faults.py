@@ -61,21 +61,6 @@ def test_a_log_line_that_waits_too_long_for_another_writer_is_told(postgres_url:
     storage.dispose()
 
 
-def test_a_log_line_leaves_the_session_as_it_was(storage: PostgresStorage) -> None:
-    run = launch(storage)
-
-    def settings() -> list[str]:
-        with storage.run_storage.reading() as connection:
-            return [
-                connection.execute(text(f"SHOW {name}")).scalar_one()
-                for name in ("lock_timeout", "synchronous_commit", "statement_timeout")
-            ]
-
-    before = settings()
-    USES["a log line"](storage, run)
-    assert settings() == before
-
-
 def add_tags_and_swallow_a_failure(storage: PostgresStorage, run: RunRecord) -> None:
     with storage.run_storage.hold_run(run.run_id) as held:
         assert isinstance(held, SqlHeldRun)

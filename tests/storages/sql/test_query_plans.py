@@ -22,6 +22,7 @@ from runwire.runs.filters import (
     TimeRange,
 )
 from runwire.runs.status import RunStatus
+from runwire.storages.sql import run_storage
 from runwire.storages.sqlite import SqliteStorage
 from runwire.testing.samples import add_run, report
 from runwire.testing.samples import event as entry
@@ -42,6 +43,14 @@ FILTERS = [
     RunsFilter(tags=(TEAMS, TagFilter("tier"))),
     RunsFilter(statuses=FAILED, tags=(TEAM,), created_at=MAY),
     RunsFilter(statuses=OPEN, tags=(TEAMS,), job_names=frozenset({"daily"})),
+    RunsFilter(root_run_id="some"),
+    RunsFilter(root_run_id="some", statuses=FAILED, tags=(TEAM,), created_at=MAY),
+]
+LONG = [
+    RunsFilter(tags=(TagFilter("team"),)),
+    RunsFilter(run_id_prefix="a"),
+    RunsFilter(statuses=OPEN, tags=(TEAM, TagFilter("tier")), created_at=MAY, updated_at=MAY),
+    RunsFilter(job_names=frozenset({"daily"}), run_id_prefix="a"),
 ]
 PLACES = [None, RunPlace(500.0, 5)]
 
@@ -106,10 +115,47 @@ def test_other_orders_are_found_in_their_order(storage: SqliteStorage, plans: Pl
     check(plans)
 
 
+def test_long_lists_are_found_in_any_order(
+    storage: SqliteStorage, plans: Plans, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_storage, "MAX_COUNTED", 0)
+    for wanted, field, place in product(LONG, RunOrderField, PLACES):
+        storage.run_storage.get_run_records(wanted, order=RunOrder(field), after=place, limit=25)
+        storage.run_storage.get_runs_count(wanted, limit=1000)
+    check(plans)
+
+
 def test_counts_go_along_indexes(storage: SqliteStorage, plans: Plans) -> None:
     for wanted in FILTERS:
         storage.run_storage.get_runs_count(wanted, limit=1000)
     check(plans)
+
+
+def test_a_group_of_runs_is_found_by_its_root(storage: SqliteStorage, plans: Plans) -> None:
+    kept = storage.run_storage
+    kept.get_run_group_counts(["some", "other"])
+    wanted = RunsFilter(root_run_id="some")
+    for field in RunOrderField:
+        kept.get_run_records(wanted, order=RunOrder(field), limit=25)
+    assert [step for step, _ in plans.steps if step.startswith("SCAN") and "runs" in step] == []
+
+
+def test_runs_are_looked_up_by_their_ids(storage: SqliteStorage, plans: Plans) -> None:
+    ids = frozenset(map(str, range(100)))
+    wanted = RunsFilter(
+        run_ids=ids,
+        statuses=OPEN,
+        tags=(TEAM,),
+        job_names=frozenset({"daily"}),
+        created_at=MAY,
+        updated_at=MAY,
+    )
+    for field in (RunOrderField.CREATED_AT, RunOrderField.UPDATED_AT):
+        storage.run_storage.get_run_records(wanted, order=RunOrder(field), limit=25)
+    storage.run_storage.get_runs_count(wanted)
+    for step, statement in plans.steps:
+        is_look_up = step.startswith("SEARCH runs USING INDEX runs_run_id")
+        assert is_look_up or " runs " not in step, (step, statement)
 
 
 def test_one_run_is_looked_up(storage: SqliteStorage, plans: Plans) -> None:

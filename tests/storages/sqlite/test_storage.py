@@ -61,7 +61,7 @@ def test_readers_create_no_file(tmp_path: Path, sqlite_storage: SqliteStorage) -
     logs.get_records(run)
     logs.get_records_count(run)
     logs.get_head(run)
-    logs.get_step_counts(run)
+    logs.get_run_stats(run)
     logs.get_mirrored_records(run, 0)
     logs.find_batch(run, "key")
     heads = logs.open_heads()

@@ -14,7 +14,7 @@ from runwire.api.user_errors import check_text, check_texts
 from runwire.errors import InputInvalidError
 from runwire.events.filters import EventFilter as EventFilterRow
 from runwire.events.filters import EventRecordsFilter as EventRecordsFilterRow
-from runwire.events.types import MIRRORED_EVENTS
+from runwire.events.filters import check_mirrored
 from runwire.runs.filters import TimeRange
 
 
@@ -92,9 +92,11 @@ class EventRecordsFilter:
         if partitions is not None and keys is None:
             message = "`partitions` needs `assetKeys`: name the assets that the partitions are of"
             raise InputInvalidError(message, ["filter", "partitions"])
+        for index, event_type in enumerate(self.event_types):
+            check_mirrored([event_type], ("filter", "eventTypes", str(index)))
         times = TimeRange() if span is None else span.to_range()
         return EventRecordsFilterRow(
-            event_types=frozenset(_check_mirrored(i, t) for i, t in enumerate(self.event_types)),
+            event_types=frozenset(self.event_types),
             job_names=None if job_names is None else check_texts(job_names, ("filter", "jobNames")),
             asset_keys=None if keys is None else _asset_keys(keys),
             partitions=None
@@ -103,16 +105,6 @@ class EventRecordsFilter:
             after_timestamp=times.after,
             before_timestamp=times.before,
         )
-
-
-def _check_mirrored(index: int, event_type: EventType) -> EventType:
-    if event_type not in MIRRORED_EVENTS:
-        raise InputInvalidError(
-            f"{event_type.value} is not in the instance-wide log, which has the events of runs themselves,"
-            " STEP_FAILURE and asset events; ask the log of its run",
-            ["filter", "eventTypes", str(index)],
-        )
-    return event_type
 
 
 def _asset_keys(keys: list[list[str]]) -> frozenset[tuple[str, ...]]:

@@ -10,6 +10,7 @@ from typing import Annotated
 import strawberry
 from strawberry import UNSET
 
+from runwire.api.access import Forbidden
 from runwire.api.context import ApiContext, ApiInfo
 from runwire.api.events.errors import CursorExpired, CursorInvalid
 from runwire.api.events.inputs import EventRecordsFilter
@@ -48,7 +49,7 @@ class EventRecordBatch(StreamBatch):
 
 
 EventRecordsPayload = Annotated[
-    EventRecordBatch | CursorInvalid | CursorExpired | InputInvalid,
+    EventRecordBatch | CursorInvalid | CursorExpired | InputInvalid | Forbidden,
     strawberry.union("EventRecordsPayload", description="A message of `eventRecords`."),
 ]
 

@@ -8,7 +8,6 @@ from enum import Enum
 
 from strawberry import ID
 
-from runwire import clock
 from runwire.api.context import ApiContext, ApiInfo
 from runwire.api.events.metadata import ErrorInfo
 from runwire.api.nodes import Node, global_id
@@ -90,7 +89,7 @@ class DaemonStatus(Node):
 
 async def read_daemons(context: ApiContext) -> list[StatusRow]:
     """The statuses of the daemons as they are now."""
-    return list(await context.lanes.read(daemon_statuses, context.instance, now=clock.timestamp()))
+    return list(await context.lanes.read(daemon_statuses, context.instance))
 
 
 async def find_daemon(context: ApiContext, key: list[str]) -> StatusRow | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import strawberry
 
-from runwire.api.context import ApiContext, ApiInfo, Principal
+from runwire.api.access import Principal
+from runwire.api.context import ApiContext, ApiInfo
 from runwire.api.instance.types import Instance, Viewer
 from runwire.api.rows import resolved
 from runwire.instance import Instance as InstanceRow

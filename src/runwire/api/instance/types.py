@@ -9,12 +9,13 @@ import strawberry
 from strawberry import ID, UNSET
 
 from runwire import __version__
-from runwire.api.context import ApiInfo, Principal
+from runwire.api.access import Permission, Principal, RequiresPermission, Role
+from runwire.api.context import ApiInfo
 from runwire.api.instance.daemons import DaemonStatus, read_daemons
 from runwire.api.nodes import Node, global_id
 from runwire.api.paging import check_limit
 from runwire.api.rows import describe_enum, field, given, resolved, view
-from runwire.api.scalars import JSON
+from runwire.api.scalars import JSON, DateTime
 from runwire.api.user_errors import check_text
 from runwire.config import ConfigurableClass, ConfigurableClassData
 from runwire.daemons.status import DaemonStatus as DaemonRow
@@ -39,6 +40,11 @@ class Viewer(Node):
     authenticated: bool = field(
         "Whether credentials were presented; false for loopback without auth."
     )
+    role: Role = field("The role of the principal.")
+    permissions: list[Permission] = field("What the principal may do.")
+    expires_at: DateTime | None = field(
+        "When its credentials end, and with them its open streams; null when they do not."
+    )
 
 
 @view(ConfigurableClassData, "A pluggable part of the instance, as `runwire.yaml` names it.")
@@ -48,8 +54,10 @@ class Component:
     module: str = field("The Python module of its class.", lambda data: data.module_name)
     class_name: str = field("The name of its class.")
     config: JSON | None = field(
-        "Its effective configuration with secrets redacted.",
+        "Its effective configuration with secrets redacted; null, with a FORBIDDEN error, without"
+        " READ_CONFIGURATION.",
         lambda data: data.info_dict()["config"],
+        directives=[RequiresPermission(permission=Permission.READ_CONFIGURATION)],
     )
 
 
@@ -168,8 +176,10 @@ class Instance(Node):
     name: str = field("The name of the instance, from its configuration.")
     version: str = field("The version of runwire that answers.", lambda _instance: __version__)
     configuration: JSON | None = field(
-        "The effective configuration with defaults filled in and secrets redacted.",
+        "The effective configuration with defaults filled in and secrets redacted; null, with a FORBIDDEN"
+        " error, without READ_CONFIGURATION.",
         lambda instance: instance.info_dict(),
+        directives=[RequiresPermission(permission=Permission.READ_CONFIGURATION)],
     )
     run_coordinator: Component = field(
         "The component that takes submitted runs.",

@@ -86,6 +86,9 @@ class RunsFilter:
     updated_at: DateTimeRange | None = strawberry.field(
         description="Runs that last changed in this span of time.", default=UNSET
     )
+    root_run_id: ID | None = strawberry.field(
+        description="Runs of the group with this root.", default=UNSET
+    )
 
     def to_filter(self) -> rows.RunsFilter:
         """The filter of the layers below.
@@ -107,6 +110,7 @@ class RunsFilter:
             ),
             created_at=None if created_at is None else created_at.to_range(),
             updated_at=None if updated_at is None else updated_at.to_range(),
+            root_run_id=_text(given(self.root_run_id), "rootRunId"),
         )
 
 

@@ -12,18 +12,18 @@ from runwire.api.loaders import RunRecords
 from runwire.api.paging import Window
 from runwire.api.rows import given, resolved
 from runwire.api.runs.failure import FailureRow
+from runwire.api.runs.groups import GroupRow
 from runwire.api.runs.inputs import RunOrder, RunsFilter
-from runwire.api.runs.pages import RunConnection, RunPage, RunPages, read_with_head
+from runwire.api.runs.page_reads import DEFAULT_RUNS, MAX_RUNS, RunPage, RunPages, read_with_head
+from runwire.api.runs.pages import RunConnection
 from runwire.api.runs.running_counts import selects
 from runwire.api.runs.stats import StatsRow, stats_of
 from runwire.api.runs.types import Run
 from runwire.events.entry import storable_text
 from runwire.runs.filters import RunOrder as RunOrderRow
+from runwire.runs.filters import RunsFilter as RunsFilterRow
 from runwire.runs.run import Run as OriginRow
 from runwire.runs.run import RunRecord
-
-DEFAULT_RUNS = 25
-MAX_RUNS = 100
 
 
 async def find_run(context: ApiContext, key: list[str]) -> RunRecord | None:
@@ -51,6 +51,14 @@ async def find_stats(context: ApiContext, key: list[str]) -> StatsRow | None:
         return None
     stats = stats_of(record, context)
     return stats if isinstance(stats, StatsRow) else await stats
+
+
+async def find_group(context: ApiContext, key: list[str]) -> GroupRow | None:
+    """The group of a global id; null when none of its runs is left."""
+    (root_run_id,) = key
+    wanted = RunsFilterRow(root_run_id=root_run_id)
+    count = await context.lanes.read(context.run_storage.get_runs_count, wanted, limit=1)
+    return GroupRow(root_run_id) if count else None
 
 
 async def _run(

@@ -10,6 +10,7 @@ from typing import Annotated
 import strawberry
 from strawberry import ID, UNSET
 
+from runwire.api.access import Forbidden
 from runwire.api.changes import ChangeType
 from runwire.api.context import ApiContext, ApiInfo
 from runwire.api.events.errors import CursorExpired, CursorInvalid
@@ -91,7 +92,7 @@ class RunChangeBatch(StreamBatch):
 
 
 RunsPayload = Annotated[
-    RunChangeBatch | CursorInvalid | CursorExpired | InputInvalid,
+    RunChangeBatch | CursorInvalid | CursorExpired | InputInvalid | Forbidden,
     strawberry.union("RunsPayload", description="A message of `runs`."),
 ]
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import strawberry
 from strawberry import ID, UNSET
 
+from runwire.api.access import Forbidden
 from runwire.api.context import ApiContext, ApiInfo
 from runwire.api.events.errors import CursorExpired, CursorInvalid
 from runwire.api.events.inputs import EventFilter
@@ -70,7 +71,7 @@ class RunEventBatch(StreamBatch):
 
 
 RunEventsPayload = Annotated[
-    RunEventBatch | RunNotFound | CursorInvalid | CursorExpired,
+    RunEventBatch | RunNotFound | CursorInvalid | CursorExpired | Forbidden,
     strawberry.union("RunEventsPayload", description="A message of `runEvents`."),
 ]
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from runwire.api.context import ApiContext
 from runwire.runs.run import RunRecord
-from runwire.runs.steps import StepHistory, fold_steps, settle_steps
+from runwire.runs.steps import StepHistory, settle_steps
 from runwire.snapshots import PlanSnapshot, PlanStepSnapshot
-from runwire.storage import MAX_PAGE
 
 
 class StepRow(NamedTuple):
@@ -26,9 +25,19 @@ class StepRow(NamedTuple):
 
 
 async def steps_of(run: RunRecord, context: ApiContext) -> list[StepRow]:
-    """All steps of a run, planned or named by its log, by level and key."""
-    plan = await _plan(run, context)
-    histories = await _histories(run, context)
+    """All steps of a run, planned or named by an event of its log, by level and key."""
+    return await _rows(run, context, await _plan(run, context), None)
+
+
+async def _rows(
+    run: RunRecord,
+    context: ApiContext,
+    plan: Sequence[PlanStepSnapshot],
+    step_keys: Collection[str] | None,
+) -> list[StepRow]:
+    """The steps of a plan and those that the log names, of these keys; all when None."""
+    read_stats = context.event_log_storage.get_step_stats
+    histories = await context.lanes.read(read_stats, run, step_keys)
     # A step that no plan names, as in a run of an external system, stands alone.
     planned = {step.step_key: step for step in plan}
     named = [key for key in histories if key not in planned]
@@ -49,18 +58,14 @@ async def _plan(run: RunRecord, context: ApiContext) -> list[PlanStepSnapshot]:
     return sorted(plan.steps, key=lambda step: step.level)
 
 
-async def _histories(run: RunRecord, context: ApiContext) -> Mapping[str, StepHistory]:
-    histories: Mapping[str, StepHistory] = {}
-    position, has_more = 0, True
-    while has_more:
-        # One lane call a page, so that other queries get in between.
-        page = await context.lanes.read(
-            context.event_log_storage.get_records, run, after=position, limit=MAX_PAGE
-        )
-        histories = fold_steps(histories, page.records)
-        has_more = page.has_more
-        position = page.records[-1].position if page.records else position
-    return histories
+def _down_to(step_key: str, plan: Sequence[PlanStepSnapshot]) -> list[PlanStepSnapshot]:
+    """A step of a plan and all that are above it, by level; none when the plan has no such step."""
+    wanted, found = {step_key}, []
+    for step in reversed(plan):
+        if step.step_key in wanted:
+            wanted.update(step.upstream_step_keys)
+            found.append(step)
+    return found[::-1]
 
 
 async def find_step(context: ApiContext, key: list[str]) -> StepRow | None:
@@ -69,5 +74,7 @@ async def find_step(context: ApiContext, key: list[str]) -> StepRow | None:
     run = await context.lanes.read(context.run_storage.find_run_record, run_id)
     if run is None:
         return None
-    rows = await steps_of(run, context)
+    # What it says of itself, and what becomes of it: a step above that failed keeps it from ever beginning.
+    plan = _down_to(step_key, await _plan(run, context))
+    rows = await _rows(run, context, plan, {step_key, *(step.step_key for step in plan)})
     return next((row for row in rows if row.plan.step_key == step_key), None)

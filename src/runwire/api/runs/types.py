@@ -13,9 +13,10 @@ from runwire.api.events.pages import DEFAULT_EVENTS, RunLogPages
 from runwire.api.events.types import EventPage, EventRecordConnection
 from runwire.api.nodes import Node, global_id
 from runwire.api.paging import Window
-from runwire.api.rows import field, given, resolved, view
+from runwire.api.rows import field, given, later, resolved, view
 from runwire.api.runs.enums import RunAction, RunStatus
 from runwire.api.runs.failure import FailureRow, RunFailure
+from runwire.api.runs.groups import GroupRow, RunGroup, read_parent, read_root
 from runwire.api.runs.origin import RunOrigin
 from runwire.api.runs.stats import RunStats, read_stats
 from runwire.api.runs.steps import RunStepConnection, read_steps
@@ -89,6 +90,20 @@ class Run(Node):
         "When its worker began, or an external system said so; null before."
     )
     ended_at: DateTime | None = field("When it ended; null before.")
+    parent_run: Run | None = resolved(
+        read_parent,
+        "The run that it re-executes; null when it re-executes none or that one is deleted.",
+        type=later("Run", __name__) | None,
+    )
+    root_run: Run | None = resolved(
+        read_root,
+        "The first run of its group, itself when it re-executes none; null when that one is deleted.",
+        type=later("Run", __name__) | None,
+    )
+    group: RunGroup = field(
+        "The runs that descend from one root by re-execution, itself included.",
+        lambda record: GroupRow(record.root_run_id),
+    )
     failure: RunFailure | None = field("Why it failed; null unless FAILURE.", FailureRow.of)
     stats: RunStats = resolved(
         read_stats, "Counts and instants from its event log, kept on the run.", type=RunStats

@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
 
 from runwire.documents import load_document, operation_names
+from runwire.server.http.negotiation import takes_gzip
 from runwire.server.ide.assets import Assets, text_of
-from runwire.server.negotiation import takes_gzip
 
 ASSETS_PATH = "/graphiql"
 

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from runwire.api.context import Principal
+from runwire.api.access import Principal
+from runwire.server.auth import UnauthenticatedError
 from runwire.server.encoding import encode_json
 from runwire.server.requests import GraphQLRequest, MalformedError
 from runwire.server.websocket.messages import (
@@ -65,11 +66,11 @@ class Protocol:
     """The state of one conversation.
 
     Args:
-        admit: who speaks, by the payload of connection_init; None for nobody whom we know.
+        admit: who speaks, by the payload of connection_init, or UnauthenticatedError.
         max_operations: the most operations at once.
     """
 
-    def __init__(self, admit: Callable[[Payload], Principal | None], max_operations: int) -> None:
+    def __init__(self, admit: Callable[[Payload], Principal], max_operations: int) -> None:
         self._admit = admit
         self._max_operations = max_operations
         self._principal: Principal | None = None
@@ -79,6 +80,11 @@ class Protocol:
     def is_acknowledged(self) -> bool:
         """Whether connection_init came and was accepted."""
         return self._principal is not None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long the credentials of who speaks are good for; None for ever."""
+        return None if self._principal is None else self._principal.seconds_left
 
     def receive_text(self, text: str) -> Action | None:
         """What to do about a text frame; None for nothing."""
@@ -111,11 +117,11 @@ class Protocol:
     def _init(self, payload: Payload) -> Action:
         if self._principal is not None:
             return _close(4429, "Too many initialisation requests")
-        self._principal = self._admit(payload)
-        if self._principal is None:
-            return _close(
-                4403, 'Forbidden: send {"authorization": "Bearer <token>"} with connection_init'
-            )
+        try:
+            self._principal = self._admit(payload)
+        except UnauthenticatedError as error:
+            mend = 'send {"authorization": "Bearer <token>"} with connection_init'
+            return _close(4403, f"Forbidden: {error.problem or mend}")
         return Reply({"type": "connection_ack"})
 
     def _subscribe(self, message: Subscribe) -> Action:
@@ -131,9 +137,9 @@ class Protocol:
         return operation
 
 
-def next_message(operation_id: str, payload: str) -> str:
-    """One result of an operation, as JSON around a payload that is JSON already."""
-    return f'{{"id":{encode_json(operation_id).decode()},"type":"next","payload":{payload}}}'
+def next_message(operation_id: str, payload: bytes) -> tuple[bytes, bytes, bytes]:
+    """One result of an operation, in parts: JSON around a payload that is JSON already, and is not copied."""
+    return b'{"id":%b,"type":"next","payload":' % encode_json(operation_id), payload, b"}"
 
 
 def error_message(operation_id: str, errors: list[dict[str, Any]]) -> dict[str, Any]:

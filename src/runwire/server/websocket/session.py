@@ -23,6 +23,10 @@ from runwire.server.websocket.protocol import (
     error_message,
     next_message,
 )
+from runwire.server.websocket.transport import EXTENSION
+
+_BURST = 8
+"""How many messages are sent before others may run, though nobody has to wait."""
 
 
 class Session:
@@ -35,6 +39,8 @@ class Session:
         self._protocol = protocol
         self._cohorts = cohorts
         self._init_seconds = limits.init_seconds
+        self._takes_parts = EXTENSION in socket.scope.get("extensions", {})
+        self._sent = 0
         self._tasks: dict[Operation, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
@@ -56,13 +62,16 @@ class Session:
 
     async def _converse(self) -> Close:
         """Receives frames until one asks for the end; returns how to close."""
-        init_until = asyncio.get_running_loop().time() + self._init_seconds
+        loop = asyncio.get_running_loop()
+        until: float | None = loop.time() + self._init_seconds
         while True:
-            deadline = None if self._protocol.is_acknowledged else init_until
+            was_acknowledged = self._protocol.is_acknowledged
             try:
-                async with asyncio.timeout_at(deadline):
+                async with asyncio.timeout_at(until):
                     frame = await self._socket.receive()
             except TimeoutError:
+                if was_acknowledged:
+                    return Close(4403, "Forbidden: the token has expired")
                 return Close(4408, "Connection initialisation timeout")
             if frame["type"] == "websocket.disconnect":
                 raise WebSocketDisconnect(frame["code"], frame.get("reason"))
@@ -72,6 +81,9 @@ class Session:
                 if text is None
                 else self._protocol.receive_text(text)
             )
+            if not was_acknowledged and self._protocol.is_acknowledged:
+                left = self._protocol.seconds_left
+                until = None if left is None else loop.time() + left
             match action:
                 case Reply():
                     await self._send(action.message)
@@ -119,16 +131,21 @@ class Session:
             async for answer in results:
                 if not answer.was_executed:
                     return error_message(operation.id, answer.payload["errors"])
-                await self._send_text(next_message(operation.id, answer.text))
+                await self._send_parts(next_message(operation.id, answer.encoded))
         return complete_message(operation.id)
 
     async def _send(self, message: dict[str, Any]) -> None:
-        await self._send_text(encode_json(message).decode())
+        await self._send_parts((encode_json(message),))
 
-    async def _send_text(self, text: str) -> None:
+    async def _send_parts(self, parts: tuple[bytes, ...]) -> None:
         if self._socket.application_state is not WebSocketState.CONNECTED:
             raise WebSocketDisconnect(1006)
-        await self._socket.send_text(text)
-        # A send that need not wait does not let others run: a fast stream would have the loop to itself, and
-        # the loop could not even see that the socket is gone.
-        await asyncio.sleep(0)
+        if self._takes_parts:
+            await self._socket.send({"type": "websocket.send", "parts": parts})
+        else:
+            await self._socket.send_text(b"".join(parts).decode())
+        self._sent += 1
+        if self._sent % _BURST == 0:
+            # A send that need not wait does not let others run: a fast stream would have the loop to itself,
+            # and the loop could not even see that the socket is gone.
+            await asyncio.sleep(0)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator
 from runwire.events.entry import EventLogRecord
 from runwire.events.filters import EventFilter, EventRecordsFilter
 from runwire.runs.run import RunRecord, StepCounts
+from runwire.runs.steps import StepHistory
 from runwire.storage import (
     MAX_PAGE,
     Append,
@@ -90,9 +91,15 @@ class ComposedEventLogStorage(EventLogStorage):
         placed = self._stand_ins.find(record)
         return [] if placed is None else self._logs.get_mirrored_records(placed, after)
 
-    def get_step_counts(self, record: RunRecord, held: HeldRun | None = None) -> StepCounts:
+    def get_run_stats(self, record: RunRecord, held: HeldRun | None = None) -> StepCounts:
         # A log that is not there yet is empty under any name.
-        return self._logs.get_step_counts(self._stand_ins.find(record) or record)
+        return self._logs.get_run_stats(self._stand_ins.find(record) or record)
+
+    def get_step_stats(
+        self, record: RunRecord, step_keys: Collection[str] | None = None
+    ) -> dict[str, StepHistory]:
+        placed = self._stand_ins.find(record)
+        return {} if placed is None else self._logs.get_step_stats(placed, step_keys)
 
     def watch(
         self, record: RunRecord, after: int, callback: Callable[[EventLogRecord], None]

@@ -6,10 +6,11 @@ from collections.abc import Callable, Collection, Sequence
 from itertools import islice
 
 from runwire.errors import RunFinishedError, RunNotFoundError, StaleWorkerError
-from runwire.events.entry import EventLogRecord
+from runwire.events.entry import EventLogRecord, storable_text
 from runwire.events.filters import EventFilter, EventRecordsFilter
 from runwire.events.types import MIRRORED_EVENTS
 from runwire.runs.run import RunRecord, StepCounts
+from runwire.runs.steps import StepHistory, StepTally, fold_steps
 from runwire.storage.asset_index import AssetIndex
 from runwire.storage.event_log_storage import (
     Append,
@@ -27,7 +28,6 @@ from runwire.storages.memory.asset_index import MemoryAssetIndex, note_purge
 from runwire.storages.memory.heads import MemoryHeadsWatch
 from runwire.storages.memory.held_run import MemoryHeldRun
 from runwire.storages.memory.state import Log, State
-from runwire.storages.step_tally import StepTally
 from runwire.storages.stored_form import (
     check_not_purged,
     end_of_run,
@@ -113,18 +113,20 @@ class MemoryEventLogStorage(EventLogStorage):
         records = self._read(record, held, after=after)
         return [each for each in records if each.event_type in MIRRORED_EVENTS]
 
-    def get_step_counts(self, record: RunRecord, held: HeldRun | None = None) -> StepCounts:
-        tally, step_keys = StepTally(), set()
+    def get_run_stats(self, record: RunRecord, held: HeldRun | None = None) -> StepCounts:
+        tally = StepTally()
         with self._state.lock:
             log = self._find_log(record, held) or _NO_LOG
             for event in islice(log.records, log.head):
                 tally.count(event.stored_type, event.step_key)
-                step_keys.add(event.step_key)
-        return tally.counts(
-            record,
-            steps_named=len(step_keys - {None}),
-            has_ended=log.terminal_position is not None,
-        )
+        return tally.counts(record, has_ended=log.terminal_position is not None)
+
+    def get_step_stats(
+        self, record: RunRecord, step_keys: Collection[str] | None = None
+    ) -> dict[str, StepHistory]:
+        wanted = None if step_keys is None else set(map(storable_text, step_keys))
+        records = self._read(record)
+        return fold_steps({}, (r for r in records if wanted is None or r.step_key in wanted))
 
     def get_event_records(
         self,

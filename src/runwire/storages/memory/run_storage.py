@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
@@ -87,6 +88,10 @@ class MemoryRunStorage(RunStorage):
     def get_runs_count(self, filter: RunsFilter | None = None, *, limit: int | None = None) -> int:
         return sum(1 for _ in islice(self._matching(filter), limit))
 
+    def get_run_group_counts(self, root_run_ids: Collection[str]) -> dict[str, int]:
+        wanted = frozenset(root_run_ids)
+        return dict(Counter(r.root_run_id for r in self._matching() if r.root_run_id in wanted))
+
     @contextmanager
     def hold_run(self, run_id: str) -> Iterator[HeldRun]:
         with self._state.lock:
@@ -156,6 +161,18 @@ class MemoryRunStorage(RunStorage):
     def get_daemon_leases(self) -> dict[str, DaemonLease]:
         with self._state.lock:
             return dict(self._state.leases)
+
+    def purge_daemons(self, before: float) -> int:
+        with self._state.lock:
+            beats, leases = self._state.heartbeats, self._state.leases
+            old = [key for key, beat in beats.items() if beat.timestamp < before]
+            for key in old:
+                del beats[key]
+            known = {daemon_type for daemon_type, _ in beats}
+            for daemon_type, lease in list(leases.items()):
+                if daemon_type not in known and lease.expires_at < before:
+                    del leases[daemon_type]
+            return len(old)
 
     def wipe(self) -> None:
         state = self._state

@@ -2,54 +2,80 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, bindparam, select
 
 from runwire.events.entry import EventLogRecord
 from runwire.events.types import MIRRORED_EVENTS, TERMINAL_RUN_EVENTS
 from runwire.runs.run import RunRecord
 from runwire.storage.event_log_storage import Append
-from runwire.storages.stored_form import event_record, stored_events
+from runwire.storages.sql.tables import run_events
+from runwire.storages.stored_form import EVENT_COLUMNS, event_record, stored_events
 
 _APPEND = """
-WITH mode AS MATERIALIZED (
-    SELECT CASE WHEN %(lock_timeout)s::text IS NOT NULL
-            THEN set_config('lock_timeout', %(lock_timeout)s, true) END
-), head AS (
+WITH head AS (
     UPDATE run_heads SET
         head = head + %(count)s,
         epoch = coalesce(%(handover_epoch)s, epoch),
         mirrored_position = coalesce(head + %(mirrored)s, mirrored_position),
         terminal_position = coalesce(head + %(terminal)s, terminal_position)
-    FROM mode -- set before the row is waited for
     WHERE storage_id = %(log)s
-        AND (%(epoch)s::bigint IS NULL OR epoch = %(epoch)s)
-        AND (%(epoch)s::bigint IS NULL OR %(may_follow_end)s OR terminal_position IS NULL)
+        AND (%(guard)s::bigint IS NULL OR epoch = %(guard)s)
+        AND (%(guard)s::bigint IS NULL OR %(may_follow_end)s OR terminal_position IS NULL)
     RETURNING head - %(count)s AS before
 ), added AS (
     INSERT INTO run_events (
         storage_id, position, timestamp, level, event_type, step_key, message, applied, epoch, body
     )
     SELECT %(log)s, head.before + given.place, given.timestamp, given.level, given.event_type,
-        given.step_key, given.message, given.applied, %(event_epoch)s, given.body
-    FROM head, unnest(
-        %(timestamps)s::double precision[], %(levels)s::integer[], %(event_types)s::text[],
-        %(step_keys)s::text[], %(messages)s::text[], %(applied)s::boolean[], %(bodies)s::bytea[]
+        given.step_key, given.message, given.applied, %(epoch)s::integer, given.body
+    FROM head, {given}
+)
+SELECT before FROM head
+"""
+
+_APPEND_ONE = _APPEND.format(
+    given="""(SELECT
+        1 AS place, %(timestamp)s::double precision AS timestamp,
+        %(level)s::integer AS level, %(event_type)s::text AS event_type,
+        %(step_key)s::text AS step_key, %(message)s::text AS message,
+        %(applied)s::boolean AS applied, %(body)s::bytea AS body
+    ) AS given"""
+)
+"""PostgreSQL plans it in half the time that lists take."""
+
+_APPEND_MANY = _APPEND.format(
+    given="""unnest(
+        %(timestamp)s::double precision[], %(level)s::integer[], %(event_type)s::text[],
+        %(step_key)s::text[], %(message)s::text[], %(applied)s::boolean[], %(body)s::bytea[]
     ) WITH ORDINALITY AS given(
         timestamp, level, event_type, step_key, message, applied, body, place
-    )
+    )"""
 )
-SELECT head.before FROM head
-"""
+
+_LIKE_FIRST = (
+    select(run_events.c.position)
+    .where(
+        run_events.c.storage_id == bindparam("log"),
+        run_events.c.epoch == bindparam("epoch"),
+        run_events.c.timestamp == bindparam("timestamp"),
+    )
+    .order_by(run_events.c.position)
+)
+_FROM = (
+    select(*(run_events.c[name] for name in EVENT_COLUMNS))
+    .where(run_events.c.storage_id == bindparam("log"), run_events.c.position >= bindparam("first"))
+    .order_by(run_events.c.position)
+    .limit(bindparam("count"))
+)
 
 
 def append_at_once(
     connection: Connection,
     record: RunRecord,
     append: Append,
-    *,
-    lock_timeout: str | None,
 ) -> list[EventLogRecord] | None:
     """Appends entries to a log that is there, if the guards of the append allow it.
 
@@ -57,41 +83,55 @@ def append_at_once(
         connection: in autocommit mode, or in a transaction.
         record: the run.
         append: what to append; its idempotency key is not kept.
-        lock_timeout: how long to wait for other writers of the log; None in a transaction that says so.
 
     Returns:
         The stored records; None when the log is not there, or a guard refuses, and nothing was done.
     """
     rows = stored_events(append, 0)
-    _, timestamps, levels, event_types, step_keys, messages, applied, epochs, bodies = zip(
-        *rows, strict=True
-    )
     entries = append.entries
     parameters: dict[str, Any] = {
-        "lock_timeout": lock_timeout,
         "count": len(rows),
         "log": record.storage_id,
-        "epoch": append.epoch,
+        "guard": append.epoch,
         "may_follow_end": all(entry.is_run_event for entry in entries),
         "handover_epoch": append.handover_epoch,
         "mirrored": _last_place(entry.event_type in MIRRORED_EVENTS for entry in entries),
         "terminal": _terminal_place(append),
-        "event_epoch": epochs[0],
-        "timestamps": list(timestamps),
-        "levels": list(levels),
-        "event_types": list(event_types),
-        "step_keys": list(step_keys),
-        "messages": list(messages),
-        "applied": [bool(each) for each in applied],
-        "bodies": list(bodies),
     }
+    if len(rows) == 1:
+        statement = _APPEND_ONE
+        given: dict[str, Any] = dict(zip(EVENT_COLUMNS, rows[0], strict=True))
+        given["applied"] = bool(given["applied"])
+    else:
+        statement = _APPEND_MANY
+        given = dict(zip(EVENT_COLUMNS, map(_as_list, zip(*rows, strict=True)), strict=True))
+        given["applied"] = list(map(bool, given["applied"]))
+        given["epoch"] = given["epoch"][0]
     # SQLAlchemy would take as long again for what is constant text.
     driver: Any = connection.connection.driver_connection
-    row = driver.execute(_APPEND, parameters).fetchone()
+    row = driver.execute(statement, parameters | given).fetchone()
     if row is None:
         return None
     before = row[0]
     return [event_record(record.run_id, (before + each[0], *each[1:])) for each in rows]
+
+
+def find_appended(
+    connection: Connection, record: RunRecord, append: Append
+) -> list[EventLogRecord] | None:
+    """What an append of a worker has stored, found by the events themselves; None when it has stored nothing."""
+    rows = stored_events(append, 0)
+    log = {"log": record.storage_id}
+    like_first = log | {"epoch": append.epoch, "timestamp": rows[0][1]}
+    for first in connection.execute(_LIKE_FIRST, like_first).scalars().all():
+        found = connection.execute(_FROM, log | {"first": first, "count": len(rows)}).all()
+        if [tuple(each[1:]) for each in found] == [each[1:] for each in rows]:
+            return [event_record(record.run_id, each) for each in found]
+    return None
+
+
+def _as_list(column: Iterable[Any]) -> list[Any]:
+    return list(column)
 
 
 def _last_place(holds: Any) -> int | None:

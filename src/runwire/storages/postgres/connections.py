@@ -5,22 +5,39 @@ from __future__ import annotations
 import random
 import select
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
+import psycopg
 from psycopg.pq import TransactionStatus
 from sqlalchemy import URL, Connection, create_engine, event
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 
 from runwire.errors import StorageUnavailableError
 from runwire.interrupts import current_interrupts
-from runwire.storages.postgres.errors import is_unreachable, translated
+from runwire.storages.postgres.errors import (
+    is_unreachable,
+    outcome_told,
+    repeatable_told,
+    translated,
+)
 
 CONNECT_SECONDS = 10
 PREPARE_AFTER = 5
-_UNWANTED_PLANS = ("bitmapscan", "hashjoin", "mergejoin", "seqscan", "sort")
+_WALKING = dict.fromkeys(
+    (
+        "enable_bitmapscan",
+        "enable_hashjoin",
+        "enable_mergejoin",
+        "enable_seqscan",
+        "enable_sort",
+    ),
+    "off",
+)
+_SETTINGS = "runwire_settings"
+"""The attribute of a connection that has what is set for each statement."""
 _STEP_SECONDS = 0.05
 _MAX_STEP_SECONDS = 0.5
 IDLE_SECONDS = 1.0
@@ -34,8 +51,8 @@ class Limits:
     Attributes:
         pool_size: how many connections stay open when idle.
         max_overflow: how many more may be open at once.
-        statement_timeout_seconds: how long a statement of a transaction may take.
-        lock_timeout_seconds: how long it may wait for a lock.
+        statement_timeout_seconds: how long a statement may take.
+        lock_timeout_seconds: how long it may wait for another transaction.
         reconnect_seconds: how long to try again when the database cannot be reached, as while it starts.
         prepared_statements: whether sessions keep statements prepared; not behind a transaction pooler.
     """
@@ -48,6 +65,23 @@ class Limits:
     prepared_statements: bool = False
 
 
+class _Cursor(psycopg.Cursor[Any]):
+    """Sends the settings of a statement that is a transaction of its own along with it, in one round trip.
+
+    A session would keep them for whoever a transaction pooler gives it to next.
+    """
+
+    def execute(self, query: Any, *arguments: Any, **how: Any) -> Self:
+        connection: Any = self.connection
+        settings = getattr(connection, _SETTINGS, None)
+        if settings is None or connection.info.transaction_status != TransactionStatus.IDLE:
+            return super().execute(query, *arguments, **how)
+        with connection.pipeline():
+            psycopg.Cursor(connection).execute(settings)
+            # Bytes and numbers come as they are, not as texts that are read here.
+            return super().execute(query, *arguments, **{"binary": True} | how)
+
+
 class Database:
     """A pool of connections in autocommit mode, and transactions on them. Thread-safe.
 
@@ -58,16 +92,15 @@ class Database:
 
     def __init__(self, url: URL, limits: Limits) -> None:
         self.place = _place(url)
-        self.lock_timeout = f"{round(1000 * limits.lock_timeout_seconds)}ms"
-        """As PostgreSQL takes it, for a statement that is a transaction of its own."""
         self._reconnect_seconds = limits.reconnect_seconds
-        self._begin = (
-            "BEGIN;"
-            f" SET LOCAL statement_timeout = {round(1000 * limits.statement_timeout_seconds)};"
-            f" SET LOCAL lock_timeout = {round(1000 * limits.lock_timeout_seconds)}"
-        )
-        self._begin_walking = "".join(
-            [self._begin, *(f"; SET LOCAL enable_{plan} = off" for plan in _UNWANTED_PLANS)]
+        timeouts = {
+            "statement_timeout": str(round(1000 * limits.statement_timeout_seconds)),
+            "lock_timeout": str(round(1000 * limits.lock_timeout_seconds)),
+        }
+        self._settings = _set_all(timeouts)
+        self._walking_settings = _set_all(timeouts | _WALKING)
+        self._begin = "BEGIN ISOLATION LEVEL READ COMMITTED" + "".join(
+            f"; SET LOCAL {name} = {value}" for name, value in timeouts.items()
         )
         self._engine = create_engine(
             url,
@@ -80,21 +113,28 @@ class Database:
                 # Behind a transaction pooler the next statement may meet another session.
                 "prepare_threshold": PREPARE_AFTER if limits.prepared_statements else None,
                 "connect_timeout": CONNECT_SECONDS,
+                "cursor_factory": _Cursor,
             },
             hide_parameters=True,
         )
         event.listen(self._engine, "checkout", _check_idle)
         event.listen(self._engine, "checkin", _note_use)
 
-    @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """A connection on which each statement is a transaction of its own."""
-        with (
-            current_interrupts().held(),
-            translated(self.place),
-            self._connect() as connection,
-        ):
-            yield connection
+    def reading(self) -> AbstractContextManager[Connection]:
+        """A connection on which each statement is a transaction of its own, that writes nothing."""
+        return self._one_by_one(self._settings, repeatable_told)
+
+    def walking(self) -> AbstractContextManager[Connection]:
+        """As `reading`, for statements that go along indexes.
+
+        The planner guesses how many rows a condition leaves; where it guesses few, it reads and sorts them
+        all, which costs more the more there are.
+        """
+        return self._one_by_one(self._walking_settings, repeatable_told)
+
+    def writing_at_once(self) -> AbstractContextManager[Connection]:
+        """A connection on which each statement is a transaction of its own, durable when it returns."""
+        return self._one_by_one(self._settings, outcome_told)
 
     @contextmanager
     def writing(self, *, durable: bool = True) -> Iterator[Connection]:
@@ -102,36 +142,41 @@ class Database:
 
         Args:
             durable: whether its commit is synced to disk before the end.
+
+        Raises:
+            RepeatableError: nothing was stored, and it may go well when all of it is done again.
+            StorageUnavailableError: the database cannot be used, or was lost while it committed.
         """
         begin = self._begin if durable else f"{self._begin}; SET LOCAL synchronous_commit = off"
         with (
             current_interrupts().held(),
             translated(self.place),
-            self._connect(begin) as connection,
+            self._connect(begin=begin) as connection,
         ):
             try:
-                yield connection
-                self._commit(connection)
+                with repeatable_told(self.place):
+                    yield connection
+                with outcome_told(self.place):
+                    self._commit(connection)
             except BaseException:
                 _roll_back(connection)
                 raise
 
     @contextmanager
-    def walking(self) -> Iterator[Connection]:
-        """A connection in a transaction whose statements go along indexes.
-
-        The planner guesses how many rows a condition leaves; where it guesses few, it reads and sorts them
-        all, which costs more the more there are.
-        """
+    def _one_by_one(
+        self, settings: bytes, told: Callable[[str], AbstractContextManager[None]]
+    ) -> Iterator[Connection]:
         with (
             current_interrupts().held(),
             translated(self.place),
-            self._connect(self._begin_walking) as connection,
+            self._connect(settings=settings) as connection,
+            told(self.place),
         ):
             try:
                 yield connection
-            finally:
-                _roll_back(connection)  # nothing was written
+            except psycopg.Error:  # of a statement that SQLAlchemy does not know of
+                connection.invalidate()
+                raise
 
     def _commit(self, connection: Connection) -> None:
         driver: Any = connection.connection.driver_connection
@@ -142,22 +187,23 @@ class Database:
             )
         connection.exec_driver_sql("COMMIT")
 
-    def _connect(self, begin: str | None = None) -> Connection:
-        """A connection, in a transaction if so asked; tries again for a while, for nothing was done yet."""
+    def _connect(self, *, begin: str | None = None, settings: bytes | None = None) -> Connection:
+        """A connection, in a transaction or with settings; tries again for a while, for nothing was done yet."""
         deadline = time.monotonic() + self._reconnect_seconds
         step = _STEP_SECONDS
         while True:
             try:
-                return self._connect_once(begin)
+                return self._connect_once(begin, settings)
             except DBAPIError as error:
                 if not is_unreachable(error) or time.monotonic() > deadline:
                     raise
             time.sleep(step * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
             step = min(2 * step, _MAX_STEP_SECONDS)
 
-    def _connect_once(self, begin: str | None) -> Connection:
+    def _connect_once(self, begin: str | None, settings: bytes | None) -> Connection:
         connection = self._engine.connect()
         try:
+            setattr(connection.connection.driver_connection, _SETTINGS, settings)
             if begin is not None:
                 connection.exec_driver_sql(begin)
         except BaseException:
@@ -168,6 +214,12 @@ class Database:
     def dispose(self) -> None:
         """Closes all connections."""
         self._engine.dispose()
+
+
+def _set_all(settings: Mapping[str, str]) -> bytes:
+    """A statement that sets what is given until the transaction ends."""
+    parts = (f"set_config('{name}', '{value}', true)" for name, value in settings.items())
+    return f"SELECT {', '.join(parts)}".encode()
 
 
 def _roll_back(connection: Connection) -> None:

@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, Connection, collate, func
+from sqlalchemy import ColumnElement, Connection, bindparam, collate, func, select
 
 from runwire.events.entry import EventLogRecord
 from runwire.runs.run import RunRecord
-from runwire.storage.event_log_storage import Append, HeadsWatch
+from runwire.storage.event_log_storage import Append, EventLogStorage, HeadsWatch
 from runwire.storage.run_storage import HeldRun
-from runwire.storages.postgres.append import append_at_once
+from runwire.storages.postgres.append import append_at_once, find_appended
+from runwire.storages.postgres.errors import OutcomeUnknownError
+from runwire.storages.postgres.heads import PostgresHeadsWatch
+from runwire.storages.postgres.repeating import repeated, repeating
 from runwire.storages.postgres.run_storage import PostgresRunStorage
-from runwire.storages.sql.heads import SharedHeadsWatch
 from runwire.storages.sql.shared_event_log_storage import SharedEventLogStorage
+from runwire.storages.sql.tables import run_heads
+
+_LOCK_HEAD = (
+    select(run_heads.c.head).where(run_heads.c.storage_id == bindparam("log")).with_for_update()
+)
 
 
+@repeating(
+    EventLogStorage,
+    apart_from={
+        "dispose",
+        "end_watch",
+        "open_heads",
+        "purge_instance_log",
+        "sweep_orphans",
+        "watch",
+    },
+)
 class PostgresEventLogStorage(SharedEventLogStorage):
     """Keeps all event logs in the database of the runs.
 
@@ -27,29 +45,42 @@ class PostgresEventLogStorage(SharedEventLogStorage):
 
     def __init__(self, runs: PostgresRunStorage, letters: str) -> None:
         super().__init__(runs)
-        self._lock_timeout = runs.lock_timeout
+        self._writing_at_once = runs.writing_at_once
         self._letters = letters
 
     def append(
         self, record: RunRecord, append: Append, held: HeldRun | None = None
     ) -> list[EventLogRecord]:
         if held is None and append.idempotency_key is None:
-            with self._runs.reading() as connection:  # one statement, and so one transaction
-                records = append_at_once(
-                    connection, record, append, lock_timeout=self._lock_timeout
-                )
+            try:
+                with self._writing_at_once() as connection:
+                    records = append_at_once(connection, record, append)
+            except OutcomeUnknownError:
+                if append.epoch is None:
+                    raise
+                return self._append_unless_stored(record, append)
             if records is not None:
                 return records
         return super().append(record, append, held)
 
+    @repeated
+    def _append_unless_stored(self, record: RunRecord, append: Append) -> list[EventLogRecord]:
+        """Appends what a worker may have appended already: no other writes with its epoch, at these instants."""
+        with self._runs.writing() as connection:
+            # Waits for the session that was lost, if it still goes on.
+            connection.execute(_LOCK_HEAD, {"log": record.storage_id})
+            return find_appended(connection, record, append) or self._append(
+                connection, record, append
+            )
+
     def _add_events(
         self, connection: Connection, record: RunRecord, append: Append
     ) -> list[EventLogRecord]:
-        records = append_at_once(connection, record, append, lock_timeout=None)
+        records = append_at_once(connection, record, append)
         return super()._add_events(connection, record, append) if records is None else records
 
     def holds_text(self, column: ColumnElement[str], text: str) -> ColumnElement[bool]:
         return func.strpos(func.lower(collate(column, self._letters)), text) > 0
 
     def open_heads(self) -> HeadsWatch:
-        return SharedHeadsWatch(self._runs)
+        return PostgresHeadsWatch(self._runs)

@@ -19,9 +19,10 @@ from runwire.storage import InstanceStorage, Migration, MigrationProgress
 from runwire.storages.migrations import HEAD_REVISION
 from runwire.storages.postgres.connections import Database, Limits
 from runwire.storages.postgres.event_log_storage import PostgresEventLogStorage
+from runwire.storages.postgres.repeating import repeated
 from runwire.storages.postgres.run_storage import PostgresRunStorage
+from runwire.storages.postgres.schedule_storage import PostgresScheduleStorage
 from runwire.storages.postgres.schema import ensure_schema, find_revision, letters_collation
-from runwire.storages.sql.schedule_storage import SqlScheduleStorage
 
 _DRIVER = "postgresql+psycopg"
 _SCHEMES = {"postgres", "postgresql", _DRIVER}
@@ -58,9 +59,9 @@ class PostgresStorageConfig(ComponentConfig):
     max_overflow: WholeNumber = Field(default=15, ge=0, le=1000)
     """How many more it may open at once."""
     statement_timeout_seconds: PositiveSeconds = 60.0
-    """How long a statement of a transaction may take."""
+    """How long a statement may take."""
     lock_timeout_seconds: PositiveSeconds = 30.0
-    """How long a transaction may wait for another one."""
+    """How long a statement may wait for another transaction."""
     reconnect_seconds: Seconds = 5.0
     """How long to try again when the database cannot be reached, as while it starts."""
     prepared_statements: bool = False
@@ -127,7 +128,11 @@ class PostgresStorage(InstanceStorage):
             raise
         self._run_storage = PostgresRunStorage(self._database)
         self._event_log_storage = PostgresEventLogStorage(self._run_storage, letters)
-        self._schedule_storage = SqlScheduleStorage(self._run_storage)
+        self._schedule_storage = PostgresScheduleStorage(self._run_storage)
+
+    # One transaction each; what follows in another repeats itself.
+    store_events = repeated(InstanceStorage.store_events)
+    delete_run = repeated(InstanceStorage.delete_run)
 
     @classmethod
     def config_type(cls) -> type[PostgresStorageConfig]:
@@ -156,7 +161,7 @@ class PostgresStorage(InstanceStorage):
         return self._event_log_storage
 
     @property
-    def schedule_storage(self) -> SqlScheduleStorage:
+    def schedule_storage(self) -> PostgresScheduleStorage:
         return self._schedule_storage
 
     def schema_revision(self) -> str | None:

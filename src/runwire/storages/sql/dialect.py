@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table, func, select
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Connection,
+    Table,
+    any_,
+    bindparam,
+    func,
+    select,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 _INSERTS = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
@@ -43,3 +53,16 @@ def serialize(connection: Connection, *names: str) -> None:
         for name in sorted(names):
             key = func.hashtextextended(name, 0)
             connection.execute(select(func.pg_advisory_xact_lock(key)))
+
+
+def is_among(
+    connection: Connection, column: Column[int], numbers: Sequence[int | None]
+) -> ColumnElement[bool]:
+    """The condition that a column is among numbers, of which there may be a thousand.
+
+    PostgreSQL takes them as one parameter; SQLAlchemy would write each into the statement, and plan it anew.
+    """
+    if connection.dialect.name == "postgresql":
+        array = postgresql.ARRAY(BigInteger)
+        return column == any_(bindparam("numbers", list(numbers), type_=array, unique=True))
+    return column.in_(numbers)

@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Connection, select
 from runwire.events.entry import EventLogRecord, storable_text
 from runwire.events.filters import EventFilter, EventRecordsFilter
 from runwire.runs.run import RunRecord, StepCounts
+from runwire.runs.steps import StepHistory, StepTally, fold_steps
 from runwire.storage.asset_index import AssetIndex
 from runwire.storage.event_log_storage import (
     EventLogPage,
@@ -28,7 +29,6 @@ from runwire.storages.sql.instance_log import drop_entries, find_superseded, pur
 from runwire.storages.sql.log_statements import LOG_KEY, LogStatements, span
 from runwire.storages.sql.rows import instance_log_record
 from runwire.storages.sql.tables import INSTANCE_LOG_ID, instance_head, instance_log, meta
-from runwire.storages.step_tally import StepTally
 from runwire.storages.stored_form import check_not_purged, event_record
 from runwire.storages.watcher import LogWatcher
 
@@ -138,16 +138,25 @@ class SqlEventLogStorage(EventLogStorage):
             rows = connection.execute(self._statements.mirrored, wanted).all()
         return [event_record(record.run_id, row) for row in rows]
 
-    def get_step_counts(self, record: RunRecord, held: HeldRun | None = None) -> StepCounts:
-        tally, steps_named, has_ended = StepTally(), 0, False
+    def get_run_stats(self, record: RunRecord, held: HeldRun | None = None) -> StepCounts:
+        tally, has_ended = StepTally(), False
         with self.run_connection(record, held) as connection:
             if connection is not None:
-                statements, key = self._statements, _key(record)
                 has_ended = self._head(connection, record).terminal_position is not None
-                for stored_type, step_key in connection.execute(statements.counted, key):
+                counted = connection.execute(self._statements.counted, _key(record))
+                for stored_type, step_key in counted:
                     tally.count(stored_type, step_key)
-                steps_named = connection.execute(statements.steps_named, key).scalar_one()
-        return tally.counts(record, steps_named=steps_named, has_ended=has_ended)
+        return tally.counts(record, has_ended=has_ended)
+
+    def get_step_stats(
+        self, record: RunRecord, step_keys: Collection[str] | None = None
+    ) -> dict[str, StepHistory]:
+        statement = self._statements.of_steps(step_keys)
+        with self.run_connection(record) as connection:
+            if connection is None:
+                return {}
+            rows = connection.execute(statement, _key(record)).all()
+        return fold_steps({}, (event_record(record.run_id, row) for row in rows))
 
     def get_event_records(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import (
@@ -15,8 +16,10 @@ from sqlalchemy import (
     select,
 )
 
+from runwire.events.entry import storable_text
 from runwire.events.filters import EventFilter
 from runwire.events.types import MIRRORED_EVENTS
+from runwire.runs.steps import STEP_STATS_EVENTS
 from runwire.storages.sql.event_filters import HoldsText, event_conditions
 from runwire.storages.sql.tables import (
     batches,
@@ -26,7 +29,6 @@ from runwire.storages.sql.tables import (
     run_events,
     run_heads,
 )
-from runwire.storages.step_tally import COUNTED_TYPES
 
 LOG_KEY = "log"
 """The parameter that tells the log, by the storage id of its run, where several share the tables."""
@@ -72,13 +74,12 @@ class LogStatements:
             .order_by(columns.position)
         )
         """Takes `key`."""
-        self.counted = self._of(
-            events,
-            select(columns.event_type, columns.step_key)
-            .where(columns.event_type.in_(sorted(COUNTED_TYPES)))
-            .order_by(columns.position),
+        self._tells_of_steps = columns.event_type.in_(sorted(t.value for t in STEP_STATS_EVENTS))
+        self.counted = (
+            self._of(events, select(columns.event_type, columns.step_key))
+            .where(self._tells_of_steps)
+            .order_by(columns.position)
         )
-        self.steps_named = self._of(events, select(func.count(columns.step_key.distinct())))
 
     def records(
         self,
@@ -104,6 +105,14 @@ class LogStatements:
             self._events, select(literal(1)).select_from(self._events).where(*conditions)
         )
         return select(func.count()).select_from(matching.limit(limit).subquery())
+
+    def of_steps(self, step_keys: Collection[str] | None) -> Select[Any]:
+        """The events that tell of steps, or of some steps, in order."""
+        columns = self._events.c
+        statement = self._select_events().where(self._tells_of_steps).order_by(columns.position)
+        if step_keys is None:
+            return statement.where(columns.step_key.is_not(None))
+        return statement.where(columns.step_key.in_(sorted(map(storable_text, step_keys))))
 
     def _select_events(self) -> Select[Any]:
         return self._of(self._events, select(*self._columns))

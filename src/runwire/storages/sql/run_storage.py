@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, replace
 from typing import Any
@@ -16,6 +17,7 @@ from sqlalchemy import (
     Select,
     bindparam,
     delete,
+    exists,
     func,
     insert,
     literal,
@@ -28,6 +30,7 @@ from runwire.events.entry import storable_text
 from runwire.runs.filters import NEWEST_FIRST, RunOrder, RunOrderField, RunPlace, RunsFilter
 from runwire.runs.run import Run, RunRecord
 from runwire.runs.status import UNFINISHED_STATUSES
+from runwire.runs.tags import ROOT_RUN_TAG
 from runwire.snapshots import JobSnapshot, PlanSnapshot, Snapshot, encode_snapshot
 from runwire.storage.instance_log import InstanceEventKind
 from runwire.storage.run_storage import (
@@ -49,7 +52,17 @@ from runwire.storages.sql.rows import (
     run_record,
     run_values,
 )
-from runwire.storages.sql.run_filters import Walk, run_conditions, sections, ways
+from runwire.storages.sql.run_filters import (
+    RunList,
+    Walk,
+    conditions_on_the_way,
+    run_conditions,
+    run_list,
+    sets,
+    span_of,
+    walk_of_prefix,
+    ways,
+)
 from runwire.storages.sql.tables import (
     INSTANCE_LOG_ID,
     RUNS,
@@ -68,8 +81,22 @@ from runwire.storages.stored_form import new_log_id, new_record, stored_run
 MAX_COUNTED = 1000
 """How far the steps of a way are counted before it is taken: what is longer is long."""
 
+MAX_SORTED = 50_000
+"""How far what would be sorted is counted, where what would be walked past can be counted too."""
+
 _BY_RUN_ID = select(runs).where(runs.c.run_id == bindparam("run_id"))
 _BY_REQUEST = select(runs).where(runs.c.request_key == bindparam("key"))
+_ROOTS = select(runs.c.run_id).where(
+    runs.c.run_id.in_(bindparam("wanted", expanding=True)), runs.c.root_run_id.is_(None)
+)
+_DESCENDANTS = (
+    select(run_tags.c.value, func.count())
+    .where(
+        run_tags.c.key == ROOT_RUN_TAG,
+        run_tags.c.value.in_(bindparam("wanted", expanding=True)),
+    )
+    .group_by(run_tags.c.value)
+)
 _UNFINISHED = (
     select(runs.c.run_id)
     .where(runs.c.status.in_(sorted(status.value for status in UNFINISHED_STATUSES)))
@@ -137,37 +164,44 @@ class SqlRunStorage(RunStorage):
         limit: int,
         backward: bool = False,
     ) -> RunsPage:
-        records: list[RunRecord] = []
         found = ways(filter) if order.field is RunOrderField.CREATED_AT else []
         if found:
             with self.walking() as connection:
-                walks = _shortest(connection, found)
-                records = _walked(connection, walks, order, after, limit + 1, backward=backward)
-            return RunsPage(records[:limit], len(records) > limit)
-        conditions = run_conditions(filter)
+                walks = _shortest(connection, found, filter)
+                if walks is not None:
+                    records = _walked(connection, walks, order, after, limit + 1, backward=backward)
+                    return RunsPage(records[:limit], len(records) > limit)
+        if filter is not None and self._is_walked_in_order(filter, order.field):
+            conditions = conditions_on_the_way(filter, order.field)
+            with self.walking() as connection:
+                wanted = run_list(order, after, conditions, backward=backward)
+                return _listed(connection, wanted, limit)
         with self.reading() as connection:
-            for section in sections(order, after, backward=backward):
-                wanted = limit + 1 - len(records)
-                if wanted > 0:
-                    statement = (
-                        select(runs)
-                        .where(*conditions, *section.conditions)
-                        .order_by(*section.order_by)
-                        .limit(wanted)
-                    )
-                    records += map(run_record, connection.execute(statement))
-        return RunsPage(records[:limit], len(records) > limit)
+            wanted = run_list(order, after, run_conditions(filter), backward=backward)
+            return _listed(connection, wanted, limit)
 
     def get_runs_count(self, filter: RunsFilter | None = None, *, limit: int | None = None) -> int:
         found = ways(filter)
         if found:
             with self.walking() as connection:
-                walks = _shortest(connection, found)
-                count = sum(_count(connection, walk.matching(limit)) for walk in walks)
-            return count if limit is None else min(limit, count)
-        matching = select(literal(1)).select_from(runs).where(*run_conditions(filter)).limit(limit)
+                walks = _shortest(connection, found, filter)
+                if walks is not None:
+                    count = sum(_count(connection, walk.matching(limit)) for walk in walks)
+                    return count if limit is None else min(limit, count)
+        conditions = run_conditions(filter)
+        if filter is not None and self._is_walked_in_order(filter, RunOrderField.CREATED_AT):
+            conditions = conditions_on_the_way(filter)
+        matching = select(literal(1)).select_from(runs).where(*conditions).limit(limit)
         with self.reading() as connection:
             return _count(connection, select(func.count()).select_from(matching.subquery()))
+
+    def get_run_group_counts(self, root_run_ids: Collection[str]) -> dict[str, int]:
+        wanted = sorted(map(storable_text, root_run_ids))
+        with self.walking() as connection:
+            counts = Counter(connection.execute(_ROOTS, {"wanted": wanted}).scalars())
+            for root_run_id, count in connection.execute(_DESCENDANTS, {"wanted": wanted}):
+                counts[root_run_id] += count
+        return dict(counts)
 
     @contextmanager
     def hold_run(self, run_id: str) -> Iterator[HeldRun]:
@@ -256,12 +290,55 @@ class SqlRunStorage(RunStorage):
             rows = connection.execute(select(daemon_leases)).all()
         return {row.daemon_type: lease_record(row) for row in rows}
 
+    def purge_daemons(self, before: float) -> int:
+        known = {each.daemon_type for each in self.list_daemon_heartbeats()}
+        return sum(
+            self._purge_daemon(daemon_type, before)
+            for daemon_type in sorted(known | self.get_daemon_leases().keys())
+        )
+
+    def _purge_daemon(self, daemon_type: str, before: float) -> int:
+        beat, lease = daemon_heartbeats.c, daemon_leases.c
+        with self.writing(durable=False) as connection:
+            serialize(connection, f"heartbeat {daemon_type}")
+            serialize(connection, f"lease {daemon_type}")
+            old = delete(daemon_heartbeats).where(
+                beat.daemon_type == daemon_type, beat.timestamp < before
+            )
+            purged = connection.execute(old).rowcount
+            connection.execute(
+                delete(daemon_leases).where(
+                    lease.daemon_type == daemon_type,
+                    lease.expires_at < before,
+                    ~exists().where(beat.daemon_type == daemon_type),
+                )
+            )
+            return purged
+
     def wipe(self) -> None:
         with self.writing() as connection:
             for table in RUNS.sorted_tables:
                 if table not in SCHEDULES:
                     connection.execute(delete(table))
             set_up(connection)
+
+    def _is_walked_in_order(self, filter: RunsFilter, field: RunOrderField) -> bool:
+        """Whether the runs that match are rather met in the order of a field than found all and sorted.
+
+        Walking in order ends when a page is full. It goes past the runs that do not match, so few are found faster by
+        what the filter says of them.
+        """
+        found = sets(filter)
+        if not found:
+            return False
+        with self.walking() as connection:
+            if min(_steps(connection, found, MAX_COUNTED)) < MAX_COUNTED:
+                return False
+            span = span_of(filter, field)
+            if span is None:
+                return True
+            *lengths, all_in_span = _steps(connection, [*found, [span]], MAX_SORTED)
+            return all_in_span <= min(lengths)
 
     def _has_snapshot(self, snapshot_id: str) -> bool:
         with self.reading() as connection:
@@ -293,15 +370,34 @@ def _count(connection: Connection, statement: Select[Any]) -> int:
     return count
 
 
-def _shortest(connection: Connection, found: list[list[Walk]]) -> list[Walk]:
-    """The way with the fewest steps, as far as they are counted."""
-    if len(found) == 1:
+def _shortest(
+    connection: Connection, found: list[list[Walk]], filter: RunsFilter | None
+) -> list[Walk] | None:
+    """The way with the fewest steps, as far as they are counted; None when fewer runs are named by how ids begin."""
+    named = None if filter is None else walk_of_prefix(filter)
+    if len(found) == 1 and named is None:
         return found[0]
+    lengths = _steps(connection, [*found, *([] if named is None else [[named]])], MAX_COUNTED)
+    shortest = lengths.index(min(lengths))
+    return found[shortest] if shortest < len(found) else None
 
-    def steps(way: list[Walk]) -> int:
-        return sum(_count(connection, walk.count(MAX_COUNTED)) for walk in way)
 
-    return min(found, key=steps)
+def _steps(connection: Connection, found: list[list[Walk]], limit: int) -> list[int]:
+    """How many steps each way has, each of its walks counted no further than a limit."""
+    nothing: ColumnElement[int] = literal(0)
+    steps = [sum((walk.count(limit).scalar_subquery() for walk in way), nothing) for way in found]
+    return list(connection.execute(select(*steps)).one())
+
+
+def _listed(connection: Connection, wanted: RunList, limit: int) -> RunsPage:
+    """The first runs of a list."""
+    records: list[RunRecord] = []
+    for statement in wanted.statements:
+        missing = limit + 1 - len(records)
+        if missing > 0:
+            rows = connection.execute(statement, wanted.parameters | {"limit": missing}).all()
+            records += map(run_record, rows)
+    return RunsPage(records[:limit], len(records) > limit)
 
 
 def _walked(
@@ -318,7 +414,7 @@ def _walked(
     records = [
         run_record(row)
         for walk in walks
-        for row in connection.execute(walk.runs(after, limit, descending=descending))
+        for row in connection.execute(walk.runs(after, limit, descending=descending)).all()
     ]
     if len(walks) > 1:
         records.sort(key=lambda each: (each.created_at, each.storage_id), reverse=descending)

@@ -73,7 +73,7 @@ class SharedEventLogStorage(SqlEventLogStorage):
         if isinstance(held, SqlHeldRun):
             yield held.connection
         else:
-            with self._runs.reading() as connection:
+            with self._runs.walking() as connection:
                 yield connection
 
     def index_connection(self) -> AbstractContextManager[Connection]:

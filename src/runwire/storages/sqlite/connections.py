@@ -17,7 +17,7 @@ from runwire.storages.sqlite.errors import is_busy
 
 _IDLE_READERS = 2
 _STEP_SECONDS = 0.002
-_MAX_STEP_SECONDS = 0.02
+_MAX_STEP_SECONDS = 0.005
 
 _COMPILED: LRUCache[Any, Any] = LRUCache(500)
 """Compiled statements, shared by the engines of all event logs, which speak one dialect."""

@@ -64,6 +64,9 @@ class _HeadsWatch(SharedHeadsWatch):
         with translated(self._path):
             return self._connection.execute("PRAGMA data_version").fetchone()[0]
 
+    def instance_version(self) -> object:
+        return self.version()
+
     def close(self) -> None:
         super().close()
         self._connection.close()

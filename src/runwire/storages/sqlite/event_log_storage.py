@@ -106,8 +106,7 @@ class SqliteEventLogStorage(SqlEventLogStorage):
         run = self._runs.find_run_record(record.run_id) if held is None else held.record
         if run is None or run.log_id != record.log_id:
             raise RunNotFoundError(record.run_id)
-        if run.applied_position:
-            raise self._is_missing(run)
+        self._check_is_new(record, run)
         self._shards.create(run)
 
     def _check_never_was(self, record: RunRecord, held: HeldRun | None) -> None:
@@ -120,10 +119,19 @@ class SqliteEventLogStorage(SqlEventLogStorage):
             return
         run = self._runs.find_run_record(record.run_id) if held is None else held.record
         if run is not None and run.log_id == record.log_id:
-            raise self._is_missing(run)
+            self._check_is_new(record, run)
 
-    def _is_missing(self, run: RunRecord) -> StorageDamagedError:
-        return StorageDamagedError(
-            f"{self._shards.path_of(run.run_id, run.log_id)} is missing, though its run reflects events"
-            f" up to position {run.applied_position}; restore it from a backup, or delete the run"
-        )
+    def _check_is_new(self, record: RunRecord, run: RunRecord) -> None:
+        """Refuses the want of a log that was there, as the run tells whom it is of, or the one who asks.
+
+        The row here may know nothing of what was applied: a run that is kept elsewhere has the events applied there.
+
+        Raises:
+            StorageDamagedError: the file of the log is gone.
+        """
+        applied = max(record.applied_position, run.applied_position)
+        if applied:
+            raise StorageDamagedError(
+                f"{self._shards.path_of(run.run_id, run.log_id)} is missing, though its run reflects events"
+                f" up to position {applied}; restore it from a backup, or delete the run"
+            )

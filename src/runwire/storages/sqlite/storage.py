@@ -141,6 +141,6 @@ def _check_layout(base_dir: Path, layout: Layout) -> None:
         path = base_dir / "history" / file_name
         if other != layout and path.exists():
             raise StorageUnavailableError(
-                f"{path} has runs in the layout {other!r}; set storage.sqlite.layout to {other!r}, or"
-                " name another folder"
+                f"{path} has runs in the layout {other!r}; set storage.sqlite.layout, or the layout of"
+                f" the block that names the folder, to {other!r}, or name another folder"
             )

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import strawberry
 
+from runwire.api.access import Forbidden
 from runwire.api.context import ApiInfo
 from runwire.api.locations.errors import CodeLocationNotFound
 from runwire.api.locations.types import CodeLocation
@@ -30,7 +31,7 @@ class ReloadCodeLocationSuccess:
 
 
 ReloadCodeLocationResult = Annotated[
-    ReloadCodeLocationSuccess | CodeLocationNotFound,
+    ReloadCodeLocationSuccess | CodeLocationNotFound | Forbidden,
     strawberry.union("ReloadCodeLocationResult", description="How `reloadCodeLocation` ended."),
 ]
 

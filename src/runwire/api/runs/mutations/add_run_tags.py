@@ -7,6 +7,7 @@ from typing import Annotated
 import strawberry
 from strawberry import ID
 
+from runwire.api.access import Forbidden
 from runwire.api.context import ApiInfo
 from runwire.api.rows import result
 from runwire.api.runs.errors import RunNotFound
@@ -33,7 +34,7 @@ class AddRunTagsSuccess:
 
 
 AddRunTagsResult = Annotated[
-    AddRunTagsSuccess | RunNotFound | InputInvalid,
+    AddRunTagsSuccess | RunNotFound | InputInvalid | Forbidden,
     strawberry.union("AddRunTagsResult", description="How `addRunTags` ended."),
 ]
 

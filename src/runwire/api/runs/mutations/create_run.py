@@ -6,6 +6,7 @@ from typing import Annotated
 
 import strawberry
 
+from runwire.api.access import Forbidden
 from runwire.api.context import ApiInfo
 from runwire.api.locations.errors import (
     CodeLocationUnavailable,
@@ -50,7 +51,8 @@ CreateRunResult = Annotated[
     | CodeLocationUnavailable
     | RunConfigInvalid
     | RunAlreadyExists
-    | InputInvalid,
+    | InputInvalid
+    | Forbidden,
     strawberry.union("CreateRunResult", description="How `createRun` ended."),
 ]
 

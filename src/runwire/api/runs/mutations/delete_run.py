@@ -7,6 +7,7 @@ from typing import Annotated
 import strawberry
 from strawberry import ID
 
+from runwire.api.access import Forbidden
 from runwire.api.context import ApiInfo
 from runwire.api.nodes import global_id
 from runwire.api.rows import result
@@ -36,7 +37,7 @@ class DeleteRunSuccess:
 
 
 DeleteRunResult = Annotated[
-    DeleteRunSuccess | RunNotFound | RunStateConflict,
+    DeleteRunSuccess | RunNotFound | RunStateConflict | Forbidden,
     strawberry.union("DeleteRunResult", description="How `deleteRun` ended."),
 ]
 

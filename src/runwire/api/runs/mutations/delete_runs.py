@@ -9,6 +9,7 @@ import strawberry
 from strawberry import ID
 
 from runwire import control
+from runwire.api.access import Forbidden
 from runwire.api.context import ApiInfo
 from runwire.api.nodes import global_id
 from runwire.api.rows import result
@@ -54,7 +55,7 @@ class DeleteRunsSuccess:
 
 
 DeleteRunsResult = Annotated[
-    DeleteRunsSuccess | InputInvalid,
+    DeleteRunsSuccess | InputInvalid | Forbidden,
     strawberry.union("DeleteRunsResult", description="How `deleteRuns` ended."),
 ]
 

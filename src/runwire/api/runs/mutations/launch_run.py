@@ -6,6 +6,7 @@ from typing import Annotated
 
 import strawberry
 
+from runwire.api.access import Forbidden
 from runwire.api.context import ApiInfo
 from runwire.api.locations.errors import (
     CodeLocationUnavailable,
@@ -51,7 +52,8 @@ LaunchRunResult = Annotated[
     | RunAlreadyExists
     | RunStateConflict
     | LaunchFailed
-    | InputInvalid,
+    | InputInvalid
+    | Forbidden,
     strawberry.union("LaunchRunResult", description="How `launchRun` ended."),
 ]
 

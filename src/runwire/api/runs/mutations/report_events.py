@@ -7,6 +7,7 @@ from typing import Annotated
 import strawberry
 from strawberry import ID, UNSET
 
+from runwire.api.access import Forbidden
 from runwire.api.context import ApiContext, ApiInfo
 from runwire.api.events.inputs import EventRecordInput
 from runwire.api.events.reported import entries_of
@@ -46,7 +47,7 @@ class ReportEventsSuccess:
 
 
 ReportEventsResult = Annotated[
-    ReportEventsSuccess | RunNotFound | RunStateConflict | InputInvalid,
+    ReportEventsSuccess | RunNotFound | RunStateConflict | InputInvalid | Forbidden,
     strawberry.union("ReportEventsResult", description="How `reportEvents` ended."),
 ]
 

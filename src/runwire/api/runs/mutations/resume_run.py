@@ -7,6 +7,7 @@ from typing import Annotated
 import strawberry
 from strawberry import ID, UNSET
 
+from runwire.api.access import Forbidden
 from runwire.api.context import ApiInfo
 from runwire.api.locations.errors import CodeLocationUnavailable, JobNotFound
 from runwire.api.rows import given, result
@@ -43,7 +44,8 @@ ResumeRunResult = Annotated[
     | RunStateConflict
     | JobNotFound
     | CodeLocationUnavailable
-    | LaunchFailed,
+    | LaunchFailed
+    | Forbidden,
     strawberry.union("ResumeRunResult", description="How `resumeRun` ended."),
 ]
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import strawberry
 
+from runwire.api.access import Forbidden
 from runwire.api.context import ApiInfo
 from runwire.api.locations.errors import (
     CodeLocationUnavailable,
@@ -49,7 +50,8 @@ SubmitRunResult = Annotated[
     | RunAlreadyExists
     | RunStateConflict
     | LaunchFailed
-    | InputInvalid,
+    | InputInvalid
+    | Forbidden,
     strawberry.union("SubmitRunResult", description="How `submitRun` ended."),
 ]
 

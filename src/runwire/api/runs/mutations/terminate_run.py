@@ -7,6 +7,7 @@ from typing import Annotated
 import strawberry
 from strawberry import ID
 
+from runwire.api.access import Forbidden
 from runwire.api.context import ApiInfo
 from runwire.api.rows import result
 from runwire.api.runs.enums import TerminatePolicy
@@ -34,7 +35,7 @@ class TerminateRunSuccess:
 
 
 TerminateRunResult = Annotated[
-    TerminateRunSuccess | RunNotFound | RunStateConflict | TerminateFailed,
+    TerminateRunSuccess | RunNotFound | RunStateConflict | TerminateFailed | Forbidden,
     strawberry.union("TerminateRunResult", description="How `terminateRun` ended."),
 ]
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import strawberry
 
 from runwire import control
+from runwire.api.access import Forbidden
 from runwire.api.context import ApiInfo
 from runwire.api.rows import result
 from runwire.api.runs.bulk import DEFAULT_BULK_RUNS, BulkFailure, in_chunks, tell_failures
@@ -58,7 +59,7 @@ class TerminateRunsSuccess:
 
 
 TerminateRunsResult = Annotated[
-    TerminateRunsSuccess | InputInvalid,
+    TerminateRunsSuccess | InputInvalid | Forbidden,
     strawberry.union("TerminateRunsResult", description="How `terminateRuns` ended."),
 ]
 

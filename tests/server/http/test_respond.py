@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import socket
 from typing import Any
+from urllib.parse import urlencode
 
+import httpx
 import pytest
 
+from runwire.server.auth import AcceptedToken
 from runwire.server.settings import Limits
 from tests.server.conftest import LiveServer, ServeTry
 
@@ -71,7 +74,7 @@ def test_a_client_that_takes_no_json_is_told(server: LiveServer, accept: str) ->
         ),
         (
             {"query": "subscription{forever}"},
-            "a subscription needs a websocket that speaks graphql-transport-ws",
+            "a subscription needs Accept: text/event-stream, or a websocket that speaks graphql-transport-ws",
         ),
     ],
 )
@@ -174,16 +177,72 @@ def test_json_may_say_that_it_is_utf8(server: LiveServer, content_type: str) -> 
     assert answer.status_code == 200
 
 
-@pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_nothing_is_executed_by_get(server: LiveServer, method: str) -> None:
-    answer = server.request(
-        method, "/graphql?query={hello}", headers={"accept": "application/json"}
-    )
+NO_NAME = "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"
+NO_OBJECTS = "variables and extensions of the address are JSON objects"
+
+
+def get(server: LiveServer, accept: str = GRAPHQL_JSON, **parameters: str) -> httpx.Response:
+    """Asks by the address."""
+    address = f"/graphql?{urlencode(parameters)}"
+    return server.request("GET", address, headers={"accept": accept})
+
+
+@pytest.mark.parametrize("accept", [GRAPHQL_JSON, "application/json"])
+def test_a_query_is_executed_by_get(server: LiveServer, accept: str) -> None:
+    query = "query A { hello } query B($n: Int) { hello(n: $n) }"
+    answer = get(server, accept, query=query, operationName="B", variables='{"n": 2}')
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == f"{accept}; charset=utf-8"
+    assert answer.json() == {"data": {"hello": "hellohello"}}
+
+
+@pytest.mark.parametrize("query", ["mutation { touch }", "subscription { forever }"])
+def test_nothing_but_a_query_is_executed_by_get(server: LiveServer, query: str) -> None:
+    answer = get(server, query=query)
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    assert answer.json()["errors"][0]["message"].startswith("a GET executes queries only")
     assert server.contexts == []
 
 
-@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS"])
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({}, "name the operation in the address: ?query=…, or send it by POST"),
+        ({"query": ""}, "name the operation in the address: ?query=…, or send it by POST"),
+        (
+            {"query": "{hello}", "variables": "[]"},
+            f"{NO_OBJECTS}: Expected `object | null`, got `array`",
+        ),
+        (
+            {"query": "{hello}", "extensions": "{"},
+            f"{NO_OBJECTS}: it is not JSON: {NO_NAME}",
+        ),
+        ({"query": "{"}, "Syntax Error: Expected Name, found <EOF>."),
+        ({"query": "query A{hello}", "operationName": "B"}, "the document has no operation 'B'"),
+    ],
+)
+def test_an_address_that_is_no_request_is_a_400(
+    server: LiveServer, parameters: dict[str, str], message: str
+) -> None:
+    answer = get(server, **parameters)
+    assert answer.status_code == 400
+    assert [error["message"] for error in answer.json()["errors"]] == [message]
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_a_page_of_another_site_cannot_have_an_operation_executed_by_get(
+    server: LiveServer, site: str
+) -> None:
+    """As by an image of that address, which a browser fetches without asking anybody."""
+    address = "/graphql?query={hello}"
+    answer = server.request("GET", address, headers={"sec-fetch-site": site, "accept": "*/*"})
+    assert answer.status_code == 403
+    for own in ("same-origin", "none"):
+        assert server.request("GET", address, headers={"sec-fetch-site": own}).status_code == 200
+    assert len(server.contexts) == 2
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "HEAD"])
 def test_other_methods_are_not_allowed(server: LiveServer, method: str) -> None:
     answer = server.request(method)
     assert answer.status_code == 405
@@ -275,7 +334,7 @@ def test_a_fault_outside_of_any_resolver_is_masked_too(
 
 
 def test_the_process_tells_anybody_that_it_answers(serve_try: ServeTry) -> None:
-    server = serve_try(token="a-long-enough-token")
+    server = serve_try(tokens=(AcceptedToken.of("a-long-enough-token"),))
     answer = server.request("GET", "/livez", headers={"host": "anything.example"})
     assert (answer.status_code, answer.text) == (200, "ok\n")
 

@@ -1,15 +1,23 @@
-"""Which of the two media types of GraphQL an answer gets."""
+"""Which media type an answer gets."""
 
 from __future__ import annotations
 
 JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
 
-_RANGES = {JSON: JSON, GRAPHQL_JSON: GRAPHQL_JSON, "application/*": JSON, "*/*": JSON}
+EVENT_STREAM = "text/event-stream"
+
+_RANGES = {
+    JSON: JSON,
+    GRAPHQL_JSON: GRAPHQL_JSON,
+    EVENT_STREAM: EVENT_STREAM,
+    "application/*": JSON,
+    "*/*": JSON,
+}
 
 
 def answer_type(accept: str | None) -> str | None:
-    """The media type that an Accept header prefers; None when it takes neither.
+    """The media type that an Accept header prefers; None when it takes none.
 
     Without a preference it is plain JSON, as old clients expect.
     """

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from starlette.responses import Response
 
 from runwire.server.encoding import encode_json
-from runwire.server.negotiation import JSON
+from runwire.server.http.negotiation import JSON
 
 
 def refuse(
@@ -23,7 +23,7 @@ def forbidden(message: str) -> Response:
     return refuse(403, message, "FORBIDDEN")
 
 
-def unauthenticated() -> Response:
-    """The answer to a request without the token."""
-    message = "this server demands a token: Authorization: Bearer <token>"
+def unauthenticated(problem: str | None = None) -> Response:
+    """The answer to a request without a token that is accepted."""
+    message = problem or "this server demands a token: Authorization: Bearer <token>"
     return refuse(401, message, "UNAUTHENTICATED", {"WWW-Authenticate": "Bearer"})

@@ -1,0 +1,104 @@
+"""How frames reach the network: shared between sockets, and bounded for who does not read."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from uvicorn.protocols.utils import ClientDisconnected
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Opcode
+from websockets.http11 import Request
+from websockets.protocol import State
+
+from runwire.server.stalls import StallWatch
+
+EXTENSION = "runwire.websocket.parts"
+"""The ASGI extension by which a text may be sent in parts: `{"type": "websocket.send", "parts": [bytes, …]}`."""
+
+_STALLED = 1013
+_ABORT_SECONDS = 2.0
+
+_LENGTH_7, _LENGTH_16 = 126, 1 << 16
+
+
+def socket_protocol(stall_seconds: float) -> type[asyncio.Protocol]:
+    """The protocol of websockets, for clients that may take nothing for so many seconds."""
+    return type("SocketProtocol", (SocketProtocol,), {"stall_seconds": stall_seconds})
+
+
+class SocketProtocol(WebSocketsSansIOProtocol):
+    """A websocket whose reader is dropped when it does not read, and that sends what others are sent, uncopied.
+
+    Attributes:
+        stall_seconds: how long nothing may leave for the client while something waits to.
+    """
+
+    stall_seconds: float
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._stall = StallWatch(self.loop, self.stall_seconds, self._close_stalled)
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        if self.response.status_code == 101:
+            self.scope["extensions"][EXTENSION] = {}
+
+    async def send(self, message: Any) -> None:
+        """Sends an event of ASGI, or a text in parts."""
+        parts = message.get("parts")
+        if parts is None:
+            await super().send(message)
+            return
+        await self.writable.wait()
+        if self.disconnected or self.close_sent or self.conn.state is not State.OPEN:
+            raise ClientDisconnected
+        self.transport.writelines(_text_frame(parts))
+
+    def pause_writing(self) -> None:
+        """Called when the client does not take what it is sent as fast as it is sent."""
+        super().pause_writing()
+        self._stall.begin(self.transport)
+
+    def resume_writing(self) -> None:
+        """Called when the client has taken most of it."""
+        super().resume_writing()
+        self._stall.end()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called when the connection is gone."""
+        self._stall.end()
+        super().connection_lost(exc)
+
+    def keepalive_timeout(self) -> None:
+        """Called when a ping was not answered."""
+        super().keepalive_timeout()
+        if self.transport.get_write_buffer_size():
+            # It does not read either, so that closing would wait for ever.
+            self.transport.abort()
+
+    def _close_stalled(self) -> None:
+        if not self.close_sent and self.conn.state is State.OPEN:
+            reason = f"nothing was read for {self.stall_seconds:g} s"
+            self.queue.put_nowait(
+                {"type": "websocket.disconnect", "code": _STALLED, "reason": reason}
+            )
+            self.conn.send_close(_STALLED, reason)
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.close_sent = True
+        # Should it begin to read now, it learns why.
+        self.loop.call_later(_ABORT_SECONDS, self.transport.abort)
+
+
+def _text_frame(parts: Sequence[bytes]) -> list[bytes]:
+    """An unmasked frame of one text, head first (RFC 6455, 5.2)."""
+    length = sum(map(len, parts))
+    if length < _LENGTH_7:
+        head = length.to_bytes(1, "big")
+    elif length < _LENGTH_16:
+        head = b"\x7e" + length.to_bytes(2, "big")
+    else:
+        head = b"\x7f" + length.to_bytes(8, "big")
+    return [bytes([0x80 | Opcode.TEXT]) + head, *parts]
