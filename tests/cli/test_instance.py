@@ -13,9 +13,14 @@ from runwire import __version__
 from runwire.cli.instance import _daemon_row
 from runwire.cli.run.words import local_time
 from runwire.client import DaemonHeartbeat, DaemonStatus, ErrorInfo, RunwireClient
+from runwire.events import EventLogEntry, EventType
+from runwire.events.payloads import AssetEventData
+from runwire.instance import Instance
+from runwire.runs import Run
 from runwire.storages.migrations import HEAD_REVISION
 from tests.cli.conftest import Invoke
 from tests.cli.served import PATIENCE_SECONDS, Served, serving
+from tests.storages.sqlite.places import change, runs_path
 
 STORAGE = f"runwire.storages.sqlite.SqliteStorage, revision {HEAD_REVISION}, newest {HEAD_REVISION}"
 
@@ -122,3 +127,26 @@ NOW = datetime(2026, 11, 22, 17, 5, tzinfo=UTC)
 )
 def test_a_daemon_is_told_in_a_line(status: DaemonStatus, row: str) -> None:
     assert _daemon_row(status) == ("daemon MONITORING", status.state, row)
+
+
+def test_reindex_makes_the_asset_index_anew(tmp_path: Path, invoke: Invoke) -> None:
+    with Instance.from_home(tmp_path) as instance:
+        storage = instance.storage
+        storage.run_storage.add_run(Run(run_id="r1", job_name="etl", managed=True), created_at=1.0)
+        data = AssetEventData(("sales",))
+        made = EventLogEntry(
+            run_id="r1", message="made", event_type=EventType.ASSET_MATERIALIZATION, data=data
+        )
+        storage.store_events("r1", [made])
+        change(runs_path(tmp_path), "DELETE FROM assets")
+        index = storage.event_log_storage.asset_index
+        assert not index.has_asset_key(("sales",))
+        result = invoke("instance", "reindex", "--home", str(tmp_path))
+        assert (result.exit_code, result.output) == (0, "assets in the index: 1\n")
+        assert index.has_asset_key(("sales",))
+
+
+def test_reindex_needs_a_home(invoke: Invoke) -> None:
+    result = invoke("instance", "reindex")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "--home or RUNWIRE_HOME" in result.stderr

@@ -18,13 +18,13 @@ from runwire.errors import InputInvalidError
 from runwire.workspace import CodeLocationStatus
 
 instance_app = typer.Typer(
-    help="Look at the instance, and migrate what it stores.", no_args_is_help=True
+    help="Look at the instance, and look after what it stores.", no_args_is_help=True
 )
 
 
 @instance_app.callback()
 def commands() -> None:
-    """Look at the instance, and migrate what it stores."""
+    """Look at the instance, and look after what it stores."""
 
 
 @instance_app.command()
@@ -67,6 +67,22 @@ def migrate(home: Home = None) -> None:
     if home is None:
         raise InputInvalidError("name the instance's home: --home or RUNWIRE_HOME", ["home"])
     migrating.migrate(home.expanduser())
+
+
+@instance_app.command(epilog=EXIT_CODES_HELP)
+def reindex(home: Home = None) -> None:
+    """Make the asset index anew from the instance-wide log.
+
+    Harmless when nothing is wrong, and while the instance is in use: what is stored meanwhile waits.
+    """
+    from runwire.instance import Instance  # noqa: PLC0415 -- other commands start faster without
+
+    if home is None:
+        raise InputInvalidError("name the instance's home: --home or RUNWIRE_HOME", ["home"])
+    with Instance.from_home(home.expanduser()) as instance:
+        index = instance.storage.event_log_storage.asset_index
+        index.reindex()
+        typer.echo(f"assets in the index: {index.get_assets_count()}")
 
 
 def _rows(health: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -672,6 +672,27 @@ class AssetIndexConformance:
         assets.reindex()
         assert snapshot(assets) == before
 
+    def test_the_index_is_made_anew_while_others_write(
+        self, storage: InstanceStorage, another: InstanceStorage, assets: AssetIndex
+    ) -> None:
+        runs = [launch(storage) for _ in range(4)]
+        logs = storage.event_log_storage
+
+        def work(index: int) -> None:
+            for turn in range(25):
+                if index == 0:
+                    another.event_log_storage.asset_index.reindex()
+                else:
+                    tell_only((storage, another)[index % 2], runs[index], (f"{index}", f"{turn}"))
+                    tell_only((storage, another)[index % 2], runs[index], SALES)
+
+        in_threads(4, work)
+        own: list[AssetKey] = [(f"{index}", f"{turn}") for index in (1, 2, 3) for turn in range(25)]
+        counts = assets.get_materialization_count_by_partition([*own, SALES])
+        assert counts == {SALES: {None: 75}} | {key: {None: 1} for key in own}
+        assert assets.get_assets_count() == 76
+        assert position_of(newest(assets, SALES)) == logs.get_instance_log_span().head
+
     @pytest.mark.parametrize("seed", range(6))
     def test_whatever_happens_the_index_is_what_the_events_add_up_to(
         self, storage: InstanceStorage, another: InstanceStorage, seed: int

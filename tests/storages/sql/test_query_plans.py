@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import Connection, event, text
 
 from runwire.events.filters import EventRecordsFilter
-from runwire.events.types import EventType
+from runwire.events.payloads import AssetEventData
+from runwire.events.types import ASSET_EVENTS, EventType
 from runwire.runs.filters import (
     RunOrder,
     RunOrderField,
@@ -24,6 +25,7 @@ from runwire.runs.status import RunStatus
 from runwire.storages.sql import run_storage
 from runwire.storages.sqlite import SqliteStorage
 from runwire.testing.samples import add_run, report
+from runwire.testing.samples import event as entry
 
 TEAM = TagFilter("team", frozenset({"sales"}))
 TEAMS = TagFilter("team", frozenset({"sales", "ops"}))
@@ -85,7 +87,7 @@ def plans(storage: SqliteStorage) -> Iterator[Plans]:
     event.remove(engine, "before_cursor_execute", made.watch)
 
 
-TABLES = ("runs", "run_tags", "instance_log")
+TABLES = ("runs", "run_tags", "instance_log", "assets", "asset_partitions")
 
 
 def check(plans: Plans) -> None:
@@ -180,6 +182,31 @@ def test_the_instance_wide_log_is_read_along_its_positions(
     for wanted, descending in product((None, EventRecordsFilter(event_types=types)), (True, False)):
         logs.get_event_records(wanted, after=0, limit=25, descending=descending)
     check(plans)
+
+
+def test_assets_are_found_by_their_keys(storage: SqliteStorage, plans: Plans) -> None:
+    run = add_run(storage, managed=True)
+    data = AssetEventData(("sales", "daily"))
+    made = entry(run.run_id, EventType.ASSET_MATERIALIZATION, data=data)
+    storage.store_events(run.run_id, [made])
+    assets, key = storage.event_log_storage.asset_index, ("sales",)
+    plans.steps.clear()
+    for keys, prefix, after in product((None, [key]), ((), key), (None, key)):
+        assets.get_asset_records(keys, prefix=prefix, after=after, limit=25)
+    assets.has_asset_key(key)
+    assets.get_assets_count(key)
+    assets.get_materialization_count_by_partition([key])
+    check(plans)
+
+
+def test_events_of_an_asset_are_found_by_its_key(storage: SqliteStorage, plans: Plans) -> None:
+    wanted = EventRecordsFilter(event_types=ASSET_EVENTS, asset_keys=frozenset({("sales",)}))
+    for descending in (True, False):
+        storage.event_log_storage.get_event_records(
+            wanted, after=0, limit=25, descending=descending
+        )
+    check(plans)
+    assert any("instance_log_asset_key" in step for step, _ in plans.steps)
 
 
 def test_the_check_finds_a_statement_that_reads_everything(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -61,6 +62,8 @@ _FORGET_COUNTS = update(asset_partitions).values(
 )
 _DROP_EMPTY_COUNTS = delete(asset_partitions).where(asset_partitions.c.materializations == 0)
 
+_OF_ASSET = attrgetter("of_asset")
+
 _decode_key = msgspec.json.Decoder(tuple[str, ...]).decode
 _decode_partition = msgspec.json.Decoder(str | None).decode
 
@@ -95,14 +98,12 @@ class SqlAssetIndex(AssetIndex):
         # In one statement, for between two of them an entry may be purged because another became the newest.
         pointers = [found.c[column.name] for column in POINTERS.values()]
         of_asset = (found.c.asset_key.label("of_asset"), found.c.wiped_position, *pointers)
-        statement = (
-            select(*of_asset, instance_log)
-            .join_from(found, instance_log, instance_log.c.position.in_(pointers), isouter=True)
-            .order_by(found.c.asset_key)
+        statement = select(*of_asset, instance_log).join_from(
+            found, instance_log, instance_log.c.position.in_(pointers), isouter=True
         )
         with self._reading() as connection:
-            rows = connection.execute(statement).all()
-        records = [_asset_record(of_one) for _, of_one in groupby(rows, lambda row: row.of_asset)]
+            rows = sorted(connection.execute(statement), key=_OF_ASSET)
+        records = [_asset_record(of_one) for _, of_one in groupby(rows, _OF_ASSET)]
         return AssetsPage(records[:limit], len(records) > limit)
 
     def get_assets_count(self, prefix: Sequence[str] = ()) -> int:
