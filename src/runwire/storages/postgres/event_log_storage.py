@@ -6,6 +6,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, collate, func, sele
 
 from runwire.events.entry import EventLogRecord
 from runwire.runs.run import RunRecord
+from runwire.storage.asset_index import AssetIndex
 from runwire.storage.event_log_storage import Append, EventLogStorage, HeadsWatch
 from runwire.storage.run_storage import HeldRun
 from runwire.storages.postgres.append import append_at_once, find_appended
@@ -13,12 +14,18 @@ from runwire.storages.postgres.errors import OutcomeUnknownError
 from runwire.storages.postgres.heads import PostgresHeadsWatch
 from runwire.storages.postgres.repeating import repeated, repeating
 from runwire.storages.postgres.run_storage import PostgresRunStorage
+from runwire.storages.sql.asset_index import SqlAssetIndex
 from runwire.storages.sql.shared_event_log_storage import SharedEventLogStorage
 from runwire.storages.sql.tables import run_heads
 
 _LOCK_HEAD = (
     select(run_heads.c.head).where(run_heads.c.storage_id == bindparam("log")).with_for_update()
 )
+
+
+@repeating(AssetIndex, apart_from=())
+class PostgresAssetIndex(SqlAssetIndex):
+    """Keeps the assets in the database of the event logs."""
 
 
 @repeating(
@@ -45,6 +52,7 @@ class PostgresEventLogStorage(SharedEventLogStorage):
 
     def __init__(self, runs: PostgresRunStorage, letters: str) -> None:
         super().__init__(runs)
+        self._asset_index = PostgresAssetIndex(self.index_connection, self.index_writing)
         self._writing_at_once = runs.writing_at_once
         self._letters = letters
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import logging
 import random
 import time
@@ -53,7 +54,7 @@ def repeated(method: Callable[P, T]) -> Callable[P, T]:
 
 
 def repeating(contract: type, *, apart_from: Collection[str]) -> Callable[[C], C]:
-    """Makes the methods that a contract asks for repeat themselves, apart from some.
+    """Makes the methods that a contract asks for repeat themselves, apart from some. Properties stay as they are.
 
     Args:
         contract: a class with abstract methods.
@@ -63,7 +64,9 @@ def repeating(contract: type, *, apart_from: Collection[str]) -> Callable[[C], C
 
     def made(made_class: C) -> C:
         for name in sorted(names - set(apart_from)):
-            setattr(made_class, name, repeated(getattr(made_class, name)))
+            method = getattr(made_class, name)
+            if inspect.isfunction(method):
+                setattr(made_class, name, repeated(method))
         return made_class
 
     return made
