@@ -116,7 +116,10 @@ class LogWatchConformance:
         logs.watch(run, 0, other)
         storage.store_events(run.run_id, lines(run.run_id, 4))
         report(storage, run.run_id, None)
+        assert stopping.wait_for(2) == [1, 2]
         assert other.wait_for(5) == [1, 2, 3, 4, 5]
+        report(storage, run.run_id, None)
+        assert other.wait_for(6) == [1, 2, 3, 4, 5, 6]
         assert positions(stopping.records) == [1, 2]
 
     def test_once_a_watch_has_ended_its_callback_is_not_called(
