@@ -23,7 +23,7 @@ from runwire.server.websocket.protocol import (
     error_message,
     next_message,
 )
-from runwire.server.websocket.transport import EXTENSION
+from runwire.server.websocket.transport import EXTENSION, WriteText
 
 _BURST = 8
 """How many messages are sent before others may run, though nobody has to wait."""
@@ -39,7 +39,7 @@ class Session:
         self._protocol = protocol
         self._cohorts = cohorts
         self._init_seconds = limits.init_seconds
-        self._takes_parts = EXTENSION in socket.scope.get("extensions", {})
+        self._write: WriteText | None = socket.scope.get("extensions", {}).get(EXTENSION)
         self._sent = 0
         self._tasks: dict[Operation, asyncio.Task[None]] = {}
 
@@ -140,10 +140,13 @@ class Session:
     async def _send_parts(self, parts: tuple[bytes, ...]) -> None:
         if self._socket.application_state is not WebSocketState.CONNECTED:
             raise WebSocketDisconnect(1006)
-        if self._takes_parts:
-            await self._socket.send({"type": "websocket.send", "parts": parts})
-        else:
+        if self._write is None:
             await self._socket.send_text(b"".join(parts).decode())
+        else:
+            try:
+                await self._write(parts)
+            except OSError:
+                raise WebSocketDisconnect(1006) from None
         self._sent += 1
         if self._sent % _BURST == 0:
             # A send that need not wait does not let others run: a fast stream would have the loop to itself,
