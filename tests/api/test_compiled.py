@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -93,6 +94,27 @@ async def test_merged_and_aliased_fields_and_fragments_are_as_they_are(api: Api)
     assert nodes[1]["again"] == 2
 
 
+@pytest.mark.parametrize(
+    "document",
+    [
+        STREAM.replace("subscription", "subscription ($no: Boolean!)").replace("level", select)
+        for select in (
+            "level @skip(if: $no)",
+            "... @skip(if: $no) { level }",
+            "... on EventRecord { ... on EventRecord @skip(if: $no) { level } }",
+        )
+    ],
+)
+def test_the_same_document_may_select_something_else_the_next_time(api: Api, document: str) -> None:
+    rows, parsed = stored(api), parse(document)
+    for no in (False, True, False):
+        built_anew = CompilingExecutor.build(schema._schema, parsed, raw_variable_values={"no": no})
+        assert isinstance(built_anew, CompilingExecutor)
+        executor = built_anew.build_per_event_executor(batch(api, rows))
+        result: Any = executor.execute_operation(False)
+        assert ("level" in result.data["runEvents"]["records"][0]) is not no
+
+
 @pytest.mark.parametrize("yes", [True, False])
 async def test_what_directives_select_is_not_compiled(api: Api, yes: bool) -> None:
     stored(api)
@@ -135,7 +157,7 @@ def test_a_value_that_cannot_be_shown_is_told_in_its_place(
 
 def test_a_value_of_no_type_that_it_may_have_is_refused_as_ever(api: Api) -> None:
     rows = stored(api)
-    rows[0] = "no row"  # type: ignore[call-overload]
+    rows[0] = SimpleNamespace(record=rows[0].record, run=rows[0].run)  # type: ignore[call-overload]
     executor = built(CompilingExecutor, STREAM).build_per_event_executor(batch(api, rows))
     result = executor.execute_operation(False)
     (error,) = result.errors
