@@ -102,7 +102,7 @@ def assemble(
     routes = [
         Route("/", _to_endpoint),
         Route(LIVEZ, _livez),
-        Route(ENDPOINT, endpoint.http, methods=["GET", "POST"]),
+        Route(ENDPOINT, endpoint),
         WebSocketRoute(ENDPOINT, endpoint.websocket),
         Route(f"{ASSETS_PATH}/{{version}}/{{name}}", graphiql.file),
     ]

@@ -12,7 +12,7 @@ from runwire.api.access import Principal
 from runwire.server.cohorts import Cohorts
 from runwire.server.encoding import encode_json
 from runwire.server.http.event_stream import EventStream
-from runwire.server.http.negotiation import EVENT_STREAM, GRAPHQL_JSON, answer_type
+from runwire.server.http.negotiation import EVENT_STREAM, GRAPHQL_JSON, accepted, answer_type
 from runwire.server.http.reading import RefusedError, read_request
 from runwire.server.http.refusals import refuse
 from runwire.server.operations import Operations, error_of_fault
@@ -55,7 +55,7 @@ class HttpTransport:
         every well-formed request gets a 200, as old clients expect. With `text/event-stream` every operation is
         streamed, and what is refused is an event too, for a browser shows no other answer to its page.
         """
-        media_type = answer_type(request.headers.get("accept"))
+        media_type = answer_type(accepted(request.headers))
         if media_type is None:
             message = f"answers are {GRAPHQL_JSON}, application/json or {EVENT_STREAM}; accept one of them"
             return refuse(406, message)

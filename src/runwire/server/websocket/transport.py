@@ -24,6 +24,7 @@ Raises:
     OSError: the connection is gone, or closing.
 """
 
+_NO_TEXT = 1007
 _STALLED = 1013
 _ABORT_SECONDS = 2.0
 
@@ -61,6 +62,19 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         if self.disconnected or self.close_sent or self.conn.state is not State.OPEN:
             raise ClientDisconnected
         self.transport.writelines(_text_frame(parts))
+
+    def send_receive_event_to_app(self) -> None:
+        """Called when a message is whole. One that is no text would be logged as a fault of the server."""
+        if self.curr_msg_data_type == "text" and not self.close_sent:
+            self.frames = [b"".join(self.frames)]
+            try:
+                self.frames[0].decode()
+            except UnicodeDecodeError:
+                self.frames = []
+                self.conn.send_close(_NO_TEXT, "a text is not UTF-8")
+                self.handle_parser_exception()
+                return
+        super().send_receive_event_to_app()
 
     def pause_writing(self) -> None:
         """Called when the client does not take what it is sent as fast as it is sent."""
