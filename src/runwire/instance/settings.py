@@ -10,6 +10,7 @@ from pydantic import (
     AfterValidator,
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
@@ -87,17 +88,24 @@ class StoragePartSettings(_Strict):
         return self
 
 
+def _off(value: object) -> object:
+    """YAML reads an unquoted ``off`` as false."""
+    return "off" if value is False else value
+
+
 class ServerSettings(_Strict):
     """Where the server listens, and whom it answers.
 
     `allowed_hosts` are values of the Host header that are answered besides those of the address it listens
     on; `allowed_origins` are origins of web pages, such as ``https://example.org``, that may call it.
+    `metrics` says who may see `/metrics`: nobody, who may read, or anybody.
     """
 
     host: str = "127.0.0.1"
     port: WholeNumber = Field(default=3333, ge=0, le=65535)
     allowed_hosts: Section[tuple[str, ...]] = ()
     allowed_origins: Section[tuple[str, ...]] = ()
+    metrics: Annotated[Literal["off", "protected", "open"], BeforeValidator(_off)] = "protected"
 
 
 def _check_token(token: SecretStr) -> SecretStr:

@@ -121,6 +121,7 @@ def _app_settings(settings: Settings, host: str, token: str | None) -> AppSettin
         on_loopback=is_loopback(host),
         allowed_hosts=settings.server.allowed_hosts,
         allowed_origins=settings.server.allowed_origins,
+        metrics=settings.server.metrics,
     )
 
 
@@ -141,8 +142,8 @@ def _config(app: Starlette, limits: Limits) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="uvloop",
-        http=http_protocol(limits),
-        ws=socket_protocol(limits.stall_seconds),
+        http=http_protocol(limits, app.state.metrics),
+        ws=socket_protocol(limits.stall_seconds, app.state.metrics),
         ws_max_size=limits.message_bytes,
         ws_per_message_deflate=False,
         lifespan="on",

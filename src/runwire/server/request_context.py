@@ -1,0 +1,45 @@
+"""What is done about every request before all else: it gets an id, and refusals are counted."""
+
+from __future__ import annotations
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from runwire.server.log_context import begin_request
+from runwire.server.metrics import Metrics
+
+_HEADER = b"x-request-id"
+_STARTS = frozenset(
+    {"http.response.start", "websocket.accept", "websocket.http.response.start"},
+)
+
+
+class RequestContext:
+    """Gives each request an id, which the log tells and the answer carries as ``X-Request-Id``.
+
+    Args:
+        app: what answers.
+        metrics: where answers that refuse are counted.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in {"http", "websocket"}:
+            await self._app(scope, receive, send)
+            return
+        # A request is answered in a task of its own, so that nothing has to be taken back.
+        given = begin_request(Headers(scope=scope).get("x-request-id"))
+        field = (_HEADER, given.encode())
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] in _STARTS:
+                message["headers"] = [*message.get("headers", ()), field]
+                status = message.get("status", 0)
+                if status >= 400:
+                    self._metrics.refused(status)
+            await send(message)
+
+        await self._app(scope, receive, send_with_id)
