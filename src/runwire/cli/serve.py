@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -12,6 +12,15 @@ from runwire.errors import InputInvalidError
 Reload = Annotated[
     bool,
     typer.Option("--reload/--no-reload", help="Whether to load files anew when they change."),
+]
+
+LogFormat = Annotated[
+    Literal["text", "json"] | None,
+    typer.Option(
+        "--log-format",
+        help="What lines of the log look like; runwire.yaml's, or text.",
+        show_default=False,
+    ),
 ]
 
 Daemons = Annotated[
@@ -27,6 +36,7 @@ def dev(
     port: Port = None,
     home: Home = None,
     reload: Reload = True,
+    log_format: LogFormat = None,
 ) -> None:
     """Serve your jobs on this machine, with GraphiQL to try them.
 
@@ -44,7 +54,15 @@ def dev(
             ["file"],
         )
     made = serving.dev_home(home)
-    serving.run_server(made, targets, host, port, reloads_on_change=reload, runs_daemons=True)
+    serving.run_server(
+        made,
+        targets,
+        host,
+        port,
+        reloads_on_change=reload,
+        runs_daemons=True,
+        log_format=log_format,
+    )
 
 
 def serve(
@@ -55,6 +73,7 @@ def serve(
     port: Port = None,
     home: Home = None,
     daemons: Daemons = False,
+    log_format: LogFormat = None,
 ) -> None:
     """Serve an instance.
 
@@ -69,4 +88,6 @@ def serve(
             "name the instance's home: --home or RUNWIRE_HOME; `runwire dev` does without", ["home"]
         )
     targets = serving.workspace_targets(file, module, workspace)
-    serving.run_server(serving.Home(home), targets, host, port, runs_daemons=daemons)
+    serving.run_server(
+        serving.Home(home), targets, host, port, runs_daemons=daemons, log_format=log_format
+    )

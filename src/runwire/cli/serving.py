@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import typer
 
 from runwire import __version__
 from runwire.cli.location_news import LocationNews
+from runwire.cli.logs import LogFormat, configure_logging
 from runwire.daemons.required import daemons_of
 from runwire.daemons.runner import DaemonRunner
 from runwire.errors import HomeInvalidError, InputInvalidError
@@ -95,6 +95,7 @@ def run_server(
     *,
     reloads_on_change: bool = False,
     runs_daemons: bool = False,
+    log_format: LogFormat | None = None,
 ) -> None:
     """Serves until it is told to stop by SIGINT or SIGTERM; says where, and what it serves.
 
@@ -105,10 +106,9 @@ def run_server(
         port: at which port, likewise.
         reloads_on_change: whether a code location is reloaded when its files change.
         runs_daemons: whether the daemons of the instance run in this process as well.
+        log_format: what lines of the log look like; None for what the instance's settings say.
     """
-    logging.basicConfig(
-        level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    configure_logging(log_format or "text", "warning")
     typer.echo(f"runwire {__version__}")
     typer.echo(f"home      {home.path.absolute()}" + (f" ({home.why})" if home.why else ""))
     with (
@@ -116,6 +116,8 @@ def run_server(
         open_workspace(instance, targets) as workspace,
         ExitStack() as stack,
     ):
+        wanted = instance.settings.logging
+        configure_logging(log_format or wanted.format, wanted.level)
         if reloads_on_change:
             stack.enter_context(SourceChanges(workspace.list_local_locations()))
         if runs_daemons:

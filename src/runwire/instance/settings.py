@@ -210,6 +210,18 @@ class DaemonSettings(_Strict):
         return self
 
 
+class LoggingSettings(_Strict):
+    """What servers and daemons log, and how.
+
+    Attributes:
+        format: lines of text, or of JSON.
+        level: the lowest level that is logged; at `info`, a line for each operation.
+    """
+
+    format: Literal["text", "json"] = "text"
+    level: Literal["debug", "info", "warning", "error"] = "warning"
+
+
 class Settings(_Strict):
     """The whole of `runwire.yaml`. Every key may be left out."""
 
@@ -226,6 +238,7 @@ class Settings(_Strict):
     daemons: Section[DaemonSettings] = DaemonSettings()
     server: Section[ServerSettings] = ServerSettings()
     auth: Section[AuthSettings] = AuthSettings()
+    logging: Section[LoggingSettings] = LoggingSettings()
 
 
 COMPONENT_KINDS: dict[str, type[ConfigurableClass]] = {

@@ -15,6 +15,7 @@ operation_name: ContextVar[str | None] = ContextVar("operation_name", default=No
 operation_id: ContextVar[str | None] = ContextVar("operation_id", default=None)
 """The id that the client gave the operation on its websocket."""
 
+_MAX_LENGTH = 128
 _SANE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+=-]{0,127}")
 
 
@@ -29,10 +30,10 @@ def begin_request(presented: str | None) -> str:
 
 
 def told() -> dict[str, str]:
-    """What is known here, by the name that the log gives it."""
+    """What is known here, by the name that the log gives it; of what a client made up, the beginning."""
     known = {
         "request_id": request_id.get(),
         "operation": operation_name.get(),
         "operation_id": operation_id.get(),
     }
-    return {name: value for name, value in known.items() if value is not None}
+    return {name: value[:_MAX_LENGTH] for name, value in known.items() if value is not None}
