@@ -182,8 +182,10 @@ def test_the_storage_tells_runs_and_daemons(live: LiveServer, instance: Instance
     assert created.json()["data"]["createRun"]["run"]["runId"]
     daemon_type = next(iter(DAEMON_TYPES))
     now = instance.storage.run_storage.now()
-    beat = {"daemon_id": "d", "hostname": "h", "timestamp": now - 5, "progress_at": now - 5}
-    instance.add_daemon_heartbeat(DaemonHeartbeat(daemon_type=daemon_type, errors=(), **beat))
+    heartbeat = DaemonHeartbeat(
+        daemon_type=daemon_type, daemon_id="d", hostname="h", timestamp=now - 5, progress_at=now - 5
+    )
+    instance.add_daemon_heartbeat(heartbeat)
     page = figures(live)
     assert page.of("runwire_storage_figures_known") == 1
     assert page.of("runwire_runs", status="MANAGED") == 1

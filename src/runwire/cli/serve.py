@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -19,6 +20,26 @@ LogFormat = Annotated[
     typer.Option(
         "--log-format",
         help="What lines of the log look like; runwire.yaml's, or text.",
+        show_default=False,
+    ),
+]
+
+TlsCertificate = Annotated[
+    Path | None,
+    typer.Option(
+        "--tls-certificate",
+        metavar="FILE",
+        help="Serve https with this certificate (PEM).",
+        show_default=False,
+    ),
+]
+TlsKey = Annotated[
+    Path | None,
+    typer.Option(
+        "--tls-key",
+        metavar="FILE",
+        help="Its private key (PEM), if it is not in the same file; a password is taken from"
+        " RUNWIRE_TLS_KEY_PASSWORD.",
         show_default=False,
     ),
 ]
@@ -74,6 +95,8 @@ def serve(
     home: Home = None,
     daemons: Daemons = False,
     log_format: LogFormat = None,
+    tls_certificate: TlsCertificate = None,
+    tls_key: TlsKey = None,
 ) -> None:
     """Serve an instance.
 
@@ -87,7 +110,15 @@ def serve(
         raise InputInvalidError(
             "name the instance's home: --home or RUNWIRE_HOME; `runwire dev` does without", ["home"]
         )
+    if tls_key is not None and tls_certificate is None:
+        raise InputInvalidError("--tls-key goes with --tls-certificate; name both", ["tls-key"])
     targets = serving.workspace_targets(file, module, workspace)
     serving.run_server(
-        serving.Home(home), targets, host, port, runs_daemons=daemons, log_format=log_format
+        serving.Home(home),
+        targets,
+        host,
+        port,
+        runs_daemons=daemons,
+        log_format=log_format,
+        tls=None if tls_certificate is None else serving.TlsFiles(tls_certificate, tls_key),
     )

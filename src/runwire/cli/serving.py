@@ -20,6 +20,16 @@ from runwire.locations.source_changes import SourceChanges
 from runwire.locations.workspace import LocalWorkspace, LocationTarget
 from runwire.locations.workspace_file import WORKSPACE_FILENAME, Target, read_workspace_file
 from runwire.server.serve import serve
+from runwire.server.tls import TlsFiles
+
+__all__ = [
+    "Home",
+    "TlsFiles",
+    "dev_home",
+    "open_workspace",
+    "run_server",
+    "workspace_targets",
+]
 
 DEV_HOME = ".runwire"
 
@@ -96,6 +106,7 @@ def run_server(
     reloads_on_change: bool = False,
     runs_daemons: bool = False,
     log_format: LogFormat | None = None,
+    tls: TlsFiles | None = None,
 ) -> None:
     """Serves until it is told to stop by SIGINT or SIGTERM; says where, and what it serves.
 
@@ -107,6 +118,7 @@ def run_server(
         reloads_on_change: whether a code location is reloaded when its files change.
         runs_daemons: whether the daemons of the instance run in this process as well.
         log_format: what lines of the log look like; None for what the instance's settings say.
+        tls: the certificate; None for what the instance's settings say.
     """
     configure_logging(log_format or "text", "warning")
     typer.echo(f"runwire {__version__}")
@@ -129,6 +141,7 @@ def run_server(
             chosen.host if host is None else host,
             chosen.port if port is None else port,
             ready=lambda url: _announce(url, workspace, stack),
+            tls=tls,
         )
 
 

@@ -93,12 +93,21 @@ def _off(value: object) -> object:
     return "off" if value is False else value
 
 
+class TlsSettings(_Strict):
+    """What the server encrypts connections with: files as PEM. Without `key`, it is in the file of the certificate."""
+
+    certificate: Path
+    key: Path | None = None
+    key_password: SecretStr | None = None
+
+
 class ServerSettings(_Strict):
     """Where the server listens, and whom it answers.
 
     `allowed_hosts` are values of the Host header that are answered besides those of the address it listens
     on; `allowed_origins` are origins of web pages, such as ``https://example.org``, that may call it.
-    `metrics` says who may see `/metrics`: nobody, who may read, or anybody.
+    `metrics` says who may see `/metrics`: nobody, who may read, or anybody. Told to stop, it is not ready for
+    `drain_seconds` before it stops to accept connections, then finishes answers for `shutdown_seconds` at most.
     """
 
     host: str = "127.0.0.1"
@@ -106,6 +115,9 @@ class ServerSettings(_Strict):
     allowed_hosts: Section[tuple[str, ...]] = ()
     allowed_origins: Section[tuple[str, ...]] = ()
     metrics: Annotated[Literal["off", "protected", "open"], BeforeValidator(_off)] = "protected"
+    drain_seconds: WholeNumber = Field(default=0, ge=0, le=3600)
+    shutdown_seconds: WholeNumber = Field(default=5, ge=1, le=3600)
+    tls: TlsSettings | None = None
 
 
 def _check_token(token: SecretStr) -> SecretStr:

@@ -1,13 +1,17 @@
-"""What is done about every request before all else: it gets an id, and refusals are counted."""
+"""What is done about every request before all else: it gets an id, refusals are counted, and its end is told."""
 
 from __future__ import annotations
+
+import asyncio
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from runwire.server.http.refusals import refuse
 from runwire.server.log_context import begin_request
 from runwire.server.metrics import Metrics
 
+_ENDED = "the server was stopped before it could answer; try again"
 _HEADER = b"x-request-id"
 _STARTS = frozenset(
     {"http.response.start", "websocket.accept", "websocket.http.response.start"},
@@ -16,6 +20,8 @@ _STARTS = frozenset(
 
 class RequestContext:
     """Gives each request an id, which the log tells and the answer carries as ``X-Request-Id``.
+
+    A request that is not answered when the server ends gets a 503.
 
     Args:
         app: what answers.
@@ -33,13 +39,21 @@ class RequestContext:
         # A request is answered in a task of its own, so that nothing has to be taken back.
         given = begin_request(Headers(scope=scope).get("x-request-id"))
         field = (_HEADER, given.encode())
+        has_started = False
 
         async def send_with_id(message: Message) -> None:
+            nonlocal has_started
             if message["type"] in _STARTS:
+                has_started = True
                 message["headers"] = [*message.get("headers", ()), field]
                 status = message.get("status", 0)
                 if status >= 400:
                     self._metrics.refused(status)
             await send(message)
 
-        await self._app(scope, receive, send_with_id)
+        try:
+            await self._app(scope, receive, send_with_id)
+        except asyncio.CancelledError:
+            # Only the end of the server cancels a request as a whole, when its time is up.
+            if scope["type"] == "http" and not has_started:
+                await refuse(503, _ENDED, "UNAVAILABLE")(scope, receive, send_with_id)

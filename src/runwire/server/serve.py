@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import resource
 import signal
 import socket
+import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 from typing import cast
 
@@ -20,13 +23,14 @@ from runwire.api.access import Role
 from runwire.config import pydantic_problems
 from runwire.errors import ConfigProblem, InvalidConfigurationError
 from runwire.instance import Instance
-from runwire.instance.settings import AuthSettings, Settings
+from runwire.instance.settings import AuthSettings, ServerSettings, Settings
 from runwire.server.address import check_address, listen, url_of
 from runwire.server.app import create_app
 from runwire.server.auth import AcceptedToken
 from runwire.server.http.connection import http_protocol
 from runwire.server.origins import is_loopback
 from runwire.server.settings import AppSettings, Limits
+from runwire.server.tls import TlsFiles, tls_context, tls_files
 from runwire.server.websocket.transport import socket_protocol
 from runwire.workspace import Workspace
 
@@ -34,7 +38,7 @@ TOKEN_VARIABLE = "RUNWIRE_TOKEN"  # noqa: S105 - its name, not its value
 
 MAX_DESCRIPTORS = 65_536
 
-_STOP_SECONDS = 3
+_LOOK_SECONDS = 0.1
 
 
 def serve(
@@ -45,8 +49,10 @@ def serve(
     *,
     token: str | None = None,
     ready: Callable[[str], None] | None = None,
+    tls: TlsFiles | None = None,
+    listener: socket.socket | None = None,
 ) -> None:
-    """Serves an instance until SIGINT or SIGTERM, then stops within about five seconds.
+    """Serves an instance until SIGINT or SIGTERM, then stops as `server.shutdown_seconds` says.
 
     Args:
         instance: the instance; the caller disposes of it.
@@ -55,26 +61,33 @@ def serve(
         port: a port; 0 for any that is free.
         token: what callers may present, beside `auth.tokens`; by default what RUNWIRE_TOKEN or `auth.token` says.
         ready: is called with the server's URL, which has no path, once it answers.
+        tls: the certificate; by default what `server.tls` says.
+        listener: listens already, on that host and port; closed in the end.
 
     Raises:
         OpenAddressError: the host is not loopback, and there is no token.
         AddressUnavailableError: the address cannot be listened on.
         InvalidConfigurationError: an allowed host or origin is none.
+        TlsInvalidError: the certificate or its key cannot be used.
         StorageUnavailableError: the storage cannot be repaired.
     """
     settings = _app_settings(instance.settings, host, token)
     check_address(host, demands_token=bool(settings.tokens))
+    files = tls_files(instance.settings.server.tls, instance.root_directory, tls)
+    encryption = None if files is None else tls_context(files)
     try:
         app = create_app(instance, workspace, settings=settings)
     except ValueError as error:
         problem = ConfigProblem(("server",), str(error), "value_error")
         raise InvalidConfigurationError("the configuration", [problem]) from None
-    with listen(host, port) as listener:
+    with listener or listen(host, port) as listening:
         instance.storage.repair()
         _raise_descriptor_limit()
         _spare_collector()
-        url = url_of(host, listener)
-        _Server(_config(app, settings.limits), lambda: ready and ready(url)).run([listener])
+        url = url_of(host, listening, "http" if encryption is None else "https")
+        chosen = instance.settings.server
+        config = _config(app, settings.limits, chosen.shutdown_seconds, encryption)
+        _Server(config, lambda: ready and ready(url), chosen.drain_seconds).run([listening])
 
 
 def _raise_descriptor_limit() -> None:
@@ -138,7 +151,12 @@ def _accepted_tokens(settings: Settings, token: str | None) -> tuple[AcceptedTok
     return named if token is None else (AcceptedToken.of(token), *named)
 
 
-def _config(app: Starlette, limits: Limits) -> uvicorn.Config:
+def _config(
+    app: Starlette,
+    limits: Limits,
+    shutdown_seconds: int = ServerSettings().shutdown_seconds,
+    encryption: ssl.SSLContext | None = None,
+) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="uvloop",
@@ -153,16 +171,26 @@ def _config(app: Starlette, limits: Limits) -> uvicorn.Config:
         server_header=False,
         # Longer than clients keep idle connections, so that none is closed as it is used again.
         timeout_keep_alive=60,
-        timeout_graceful_shutdown=_STOP_SECONDS,
+        timeout_graceful_shutdown=shutdown_seconds,
+        ssl_context_factory=None if encryption is None else lambda *_: encryption,
     )
 
 
 class _Server(uvicorn.Server):
-    """Tells when it answers, and ends normally when it is told to stop by a signal."""
+    """Tells when it answers, and ends normally when it is told to stop by a signal.
 
-    def __init__(self, config: uvicorn.Config, on_started: Callable[[], object]) -> None:
+    Args:
+        config: what it serves, and how.
+        on_started: is called when it answers.
+        drain_seconds: for how long it goes on as before, but says that it is not ready, when it is told to stop.
+    """
+
+    def __init__(
+        self, config: uvicorn.Config, on_started: Callable[[], object], drain_seconds: float = 0
+    ) -> None:
         super().__init__(config)
         self._on_started = on_started
+        self._drain_seconds = drain_seconds
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -170,8 +198,14 @@ class _Server(uvicorn.Server):
             self._on_started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        state = cast(Starlette, self.config.app).state
+        state.draining.set()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._drain_seconds):
+                while not self.force_exit:  # noqa: ASYNC110 - the handler of a signal sets it
+                    await asyncio.sleep(_LOOK_SECONDS)
         # Streams of events would be waited for: nothing else tells them.
-        cast(Starlette, self.config.app).state.stopping.set()
+        state.stopping.set()
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
