@@ -44,6 +44,17 @@ TlsKey = Annotated[
     ),
 ]
 
+Workers = Annotated[
+    int,
+    typer.Option(
+        "--workers",
+        metavar="N",
+        help="In how many processes to serve; more than one on PostgreSQL only.",
+        min=1,
+        max=64,
+    ),
+]
+
 Daemons = Annotated[
     bool, typer.Option("--daemons", help="Run the daemons of the instance in this process as well.")
 ]
@@ -97,12 +108,16 @@ def serve(
     log_format: LogFormat = None,
     tls_certificate: TlsCertificate = None,
     tls_key: TlsKey = None,
+    workers: Workers = 1,
 ) -> None:
     """Serve an instance.
 
     Its daemons run elsewhere, by `runwire daemon`, unless --daemons is given.
 
     Off loopback a token is demanded: RUNWIRE_TOKEN, or auth.token in runwire.yaml.
+
+    With --workers, code locations must be code servers of their own (grpc_server in workspace.yaml), so that
+    they are loaded once; daemons run once as well, beside the workers.
     """
     from runwire.cli import serving  # noqa: PLC0415 -- the whole server; no other command needs it
 
@@ -113,6 +128,13 @@ def serve(
     if tls_key is not None and tls_certificate is None:
         raise InputInvalidError("--tls-key goes with --tls-certificate; name both", ["tls-key"])
     targets = serving.workspace_targets(file, module, workspace)
+    tls = None if tls_certificate is None else serving.TlsFiles(tls_certificate, tls_key)
+    if workers > 1:
+        from runwire.cli import worker_serving  # noqa: PLC0415 -- one process does without
+
+        wanted = worker_serving.Work(home, tuple(targets), host, port, log_format, tls)
+        worker_serving.run_workers(wanted, workers, runs_daemons=daemons)
+        return
     serving.run_server(
         serving.Home(home),
         targets,
@@ -120,5 +142,5 @@ def serve(
         port,
         runs_daemons=daemons,
         log_format=log_format,
-        tls=None if tls_certificate is None else serving.TlsFiles(tls_certificate, tls_key),
+        tls=tls,
     )

@@ -25,9 +25,11 @@ from runwire.server.tls import TlsFiles
 __all__ = [
     "Home",
     "TlsFiles",
+    "announce",
     "dev_home",
     "open_workspace",
     "run_server",
+    "say_home",
     "workspace_targets",
 ]
 
@@ -121,8 +123,7 @@ def run_server(
         tls: the certificate; None for what the instance's settings say.
     """
     configure_logging(log_format or "text", "warning")
-    typer.echo(f"runwire {__version__}")
-    typer.echo(f"home      {home.path.absolute()}" + (f" ({home.why})" if home.why else ""))
+    say_home(home)
     with (
         Instance.from_home(home.path) as instance,
         open_workspace(instance, targets) as workspace,
@@ -140,12 +141,19 @@ def run_server(
             workspace,
             chosen.host if host is None else host,
             chosen.port if port is None else port,
-            ready=lambda url: _announce(url, workspace, stack),
+            ready=lambda url: announce(url, workspace, stack),
             tls=tls,
         )
 
 
-def _announce(url: str, workspace: LocalWorkspace, stack: ExitStack) -> None:
+def say_home(home: Home) -> None:
+    """Says which version serves which home."""
+    typer.echo(f"runwire {__version__}")
+    typer.echo(f"home      {home.path.absolute()}" + (f" ({home.why})" if home.why else ""))
+
+
+def announce(url: str, workspace: LocalWorkspace, stack: ExitStack) -> None:
+    """Says where the server is, now that it answers, and tells of its code locations until the end."""
     # An address that stands for all of this machine's is no address to go to.
     shown = url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
     typer.echo(f"GraphiQL  {shown}/graphql")

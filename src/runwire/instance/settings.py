@@ -108,6 +108,7 @@ class ServerSettings(_Strict):
     on; `allowed_origins` are origins of web pages, such as ``https://example.org``, that may call it.
     `metrics` says who may see `/metrics`: nobody, who may read, or anybody. Told to stop, it is not ready for
     `drain_seconds` before it stops to accept connections, then finishes answers for `shutdown_seconds` at most.
+    With several workers, each listens on a port of its own as well, `worker_ports_from` being the first one's.
     """
 
     host: str = "127.0.0.1"
@@ -118,6 +119,7 @@ class ServerSettings(_Strict):
     drain_seconds: WholeNumber = Field(default=0, ge=0, le=3600)
     shutdown_seconds: WholeNumber = Field(default=5, ge=1, le=3600)
     tls: TlsSettings | None = None
+    worker_ports_from: WholeNumber | None = Field(default=None, ge=1, le=65535)
 
 
 def _check_token(token: SecretStr) -> SecretStr:

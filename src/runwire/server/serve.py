@@ -9,8 +9,8 @@ import resource
 import signal
 import socket
 import ssl
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from types import FrameType
 from typing import cast
 
@@ -28,7 +28,7 @@ from runwire.server.address import check_address, listen, url_of
 from runwire.server.app import create_app
 from runwire.server.auth import AcceptedToken
 from runwire.server.http.connection import http_protocol
-from runwire.server.origins import is_loopback
+from runwire.server.origins import OriginRules, is_loopback
 from runwire.server.settings import AppSettings, Limits
 from runwire.server.tls import TlsFiles, tls_context, tls_files
 from runwire.server.websocket.transport import socket_protocol
@@ -50,7 +50,7 @@ def serve(
     token: str | None = None,
     ready: Callable[[str], None] | None = None,
     tls: TlsFiles | None = None,
-    listener: socket.socket | None = None,
+    listeners: Sequence[socket.socket] = (),
 ) -> None:
     """Serves an instance until SIGINT or SIGTERM, then stops as `server.shutdown_seconds` says.
 
@@ -62,7 +62,7 @@ def serve(
         token: what callers may present, beside `auth.tokens`; by default what RUNWIRE_TOKEN or `auth.token` says.
         ready: is called with the server's URL, which has no path, once it answers.
         tls: the certificate; by default what `server.tls` says.
-        listener: listens already, on that host and port; closed in the end.
+        listeners: listen already, the first of them on that host and port; closed in the end.
 
     Raises:
         OpenAddressError: the host is not loopback, and there is no token.
@@ -71,23 +71,38 @@ def serve(
         TlsInvalidError: the certificate or its key cannot be used.
         StorageUnavailableError: the storage cannot be repaired.
     """
-    settings = _app_settings(instance.settings, host, token)
-    check_address(host, demands_token=bool(settings.tokens))
-    files = tls_files(instance.settings.server.tls, instance.root_directory, tls)
-    encryption = None if files is None else tls_context(files)
-    try:
-        app = create_app(instance, workspace, settings=settings)
-    except ValueError as error:
-        problem = ConfigProblem(("server",), str(error), "value_error")
-        raise InvalidConfigurationError("the configuration", [problem]) from None
-    with listener or listen(host, port) as listening:
+    settings, encryption = checked_settings(instance, host, token=token, tls=tls)
+    app = create_app(instance, workspace, settings=settings)
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(each) for each in listeners or [listen(host, port)]]
         instance.storage.repair()
         _raise_descriptor_limit()
         _spare_collector()
-        url = url_of(host, listening, "http" if encryption is None else "https")
+        url = url_of(host, sockets[0], "http" if encryption is None else "https")
         chosen = instance.settings.server
         config = _config(app, settings.limits, chosen.shutdown_seconds, encryption)
-        _Server(config, lambda: ready and ready(url), chosen.drain_seconds).run([listening])
+        _Server(config, lambda: ready and ready(url), chosen.drain_seconds).run(sockets)
+
+
+def checked_settings(
+    instance: Instance, host: str, *, token: str | None = None, tls: TlsFiles | None = None
+) -> tuple[AppSettings, ssl.SSLContext | None]:
+    """What an instance is to be served with; nothing is opened.
+
+    Raises:
+        OpenAddressError: the host is not loopback, and there is no token.
+        InvalidConfigurationError: an allowed host or origin is none.
+        TlsInvalidError: the certificate or its key cannot be used.
+    """
+    settings = _app_settings(instance.settings, host, token)
+    check_address(host, demands_token=bool(settings.tokens))
+    try:
+        OriginRules(settings.on_loopback, settings.allowed_hosts, settings.allowed_origins)
+    except ValueError as error:
+        problem = ConfigProblem(("server",), str(error), "value_error")
+        raise InvalidConfigurationError("the configuration", [problem]) from None
+    files = tls_files(instance.settings.server.tls, instance.root_directory, tls)
+    return settings, None if files is None else tls_context(files)
 
 
 def _raise_descriptor_limit() -> None:
