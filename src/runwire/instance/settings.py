@@ -236,6 +236,12 @@ class LoggingSettings(_Strict):
     level: Literal["debug", "info", "warning", "error"] = "warning"
 
 
+class TracingSettings(_Strict):
+    """Whether operations are traced by OpenTelemetry, which its own environment variables set up."""
+
+    enabled: bool = False
+
+
 class Settings(_Strict):
     """The whole of `runwire.yaml`. Every key may be left out."""
 
@@ -253,6 +259,7 @@ class Settings(_Strict):
     server: Section[ServerSettings] = ServerSettings()
     auth: Section[AuthSettings] = AuthSettings()
     logging: Section[LoggingSettings] = LoggingSettings()
+    tracing: Section[TracingSettings] = TracingSettings()
 
 
 COMPONENT_KINDS: dict[str, type[ConfigurableClass]] = {

@@ -127,7 +127,7 @@ def assemble(
     rules = OriginRules(settings.on_loopback, settings.allowed_hosts, settings.allowed_origins)
     open_paths = {LIVEZ, READYZ, *([METRICS] if settings.metrics == "open" else [])}
     middleware = [
-        Middleware(RequestContext, telemetry.metrics),
+        Middleware(RequestContext, telemetry),
         Middleware(Guard, rules, frozenset(open_paths)),
     ]
     if settings.allowed_origins:

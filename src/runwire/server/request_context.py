@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from runwire.server.http.refusals import refuse
 from runwire.server.log_context import begin_request
-from runwire.server.metrics import Metrics
+from runwire.server.telemetry import Telemetry
 
 _ENDED = "the server was stopped before it could answer; try again"
 _HEADER = b"x-request-id"
@@ -25,19 +25,22 @@ class RequestContext:
 
     Args:
         app: what answers.
-        metrics: where answers that refuse are counted.
+        telemetry: where answers that refuse are counted, and traces are joined.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, telemetry: Telemetry) -> None:
         self._app = app
-        self._metrics = metrics
+        self._metrics, self._tracer = telemetry.metrics, telemetry.tracer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
         # A request is answered in a task of its own, so that nothing has to be taken back.
-        given = begin_request(Headers(scope=scope).get("x-request-id"))
+        headers = Headers(scope=scope)
+        given = begin_request(headers.get("x-request-id"))
+        if self._tracer is not None:
+            self._tracer.enter_request(headers)
         field = (_HEADER, given.encode())
         has_started = False
 

@@ -10,7 +10,8 @@ import signal
 import socket
 import ssl
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
+from dataclasses import replace
 from types import FrameType
 from typing import cast
 
@@ -30,6 +31,7 @@ from runwire.server.auth import AcceptedToken
 from runwire.server.http.connection import http_protocol
 from runwire.server.origins import OriginRules, is_loopback
 from runwire.server.settings import AppSettings, Limits
+from runwire.server.telemetry import Tracer
 from runwire.server.tls import TlsFiles, tls_context, tls_files
 from runwire.server.websocket.transport import socket_protocol
 from runwire.workspace import Workspace
@@ -72,8 +74,10 @@ def serve(
         StorageUnavailableError: the storage cannot be repaired.
     """
     settings, encryption = checked_settings(instance, host, token=token, tls=tls)
-    app = create_app(instance, workspace, settings=settings)
     with ExitStack() as stack:
+        if instance.settings.tracing.enabled:
+            settings = replace(settings, tracer=stack.enter_context(_tracing()))
+        app = create_app(instance, workspace, settings=settings)
         sockets = [stack.enter_context(each) for each in listeners or [listen(host, port)]]
         instance.storage.repair()
         _raise_descriptor_limit()
@@ -91,7 +95,7 @@ def checked_settings(
 
     Raises:
         OpenAddressError: the host is not loopback, and there is no token.
-        InvalidConfigurationError: an allowed host or origin is none.
+        InvalidConfigurationError: an allowed host or origin is none, or what traces is not installed.
         TlsInvalidError: the certificate or its key cannot be used.
     """
     settings = _app_settings(instance.settings, host, token)
@@ -101,8 +105,21 @@ def checked_settings(
     except ValueError as error:
         problem = ConfigProblem(("server",), str(error), "value_error")
         raise InvalidConfigurationError("the configuration", [problem]) from None
+    if instance.settings.tracing.enabled:
+        _tracing()
     files = tls_files(instance.settings.server.tls, instance.root_directory, tls)
     return settings, None if files is None else tls_context(files)
+
+
+def _tracing() -> AbstractContextManager[Tracer]:
+    """What traces operations, not begun yet."""
+    try:
+        from runwire.server.tracing import exporting  # noqa: PLC0415 -- an extra, and slow to import
+    except ImportError:
+        message = "needs OpenTelemetry: pip install 'runwire[otel]', or set it to false"
+        problem = ConfigProblem(("tracing", "enabled"), message, "unsupported")
+        raise InvalidConfigurationError("the configuration", [problem]) from None
+    return exporting()
 
 
 def _raise_descriptor_limit() -> None:

@@ -22,13 +22,13 @@ class Outcome(Enum):
 
     OK = "ok"
     ERRORS = "errors"
-    """There is an answer, with errors in it."""
+    """There is an answer, with errors in it that the caller is told of."""
     REFUSED = "refused"
     """Nothing was executed."""
     CANCELED = "canceled"
     """Nobody waits for it any more."""
     FAILED = "failed"
-    """A fault outside of any resolver."""
+    """What nobody expected happened; the log has it."""
 
 
 class Subject(Protocol):
@@ -57,22 +57,27 @@ class Span(Protocol):
 class Tracer(Protocol):
     """Makes spans."""
 
+    def enter_request(self, headers: Mapping[str, str]) -> None:
+        """Takes from a request's headers which trace it belongs to."""
+
     def begin(self, subject: Subject) -> Span:
         """The span of an operation that begins now."""
 
 
 @dataclass(slots=True)
 class Observed:
-    """An operation as it runs. `outcome` is to be set to what came of it."""
+    """An operation as it runs. `outcome` is what came of it so far."""
 
     outcome: Outcome = Outcome.OK
 
     def answered(self, payload: Mapping[str, Any], *, was_executed: bool) -> None:
-        """Takes note of an answer."""
-        if not was_executed:
-            self.outcome = Outcome.REFUSED
-        elif "errors" in payload:
-            self.outcome = Outcome.ERRORS
+        """Takes note of an answer; of all its answers, the last one with errors tells what came of it."""
+        errors = payload.get("errors")
+        if errors:
+            if any(error.get("extensions", {}).get("code") == "INTERNAL" for error in errors):
+                self.outcome = Outcome.FAILED
+            else:
+                self.outcome = Outcome.ERRORS if was_executed else Outcome.REFUSED
 
 
 class Telemetry:
@@ -85,14 +90,14 @@ class Telemetry:
 
     def __init__(self, metrics: Metrics | None = None, tracer: Tracer | None = None) -> None:
         self.metrics = metrics or Metrics()
-        self._tracer = tracer
+        self.tracer = tracer
 
     @contextmanager
     def operation(self, subject: Subject) -> Iterator[Observed]:
         """Watches an operation from its beginning to its end."""
         began_as = subject.type or "unknown"
         operation_name.set(subject.name)
-        span = None if self._tracer is None else self._tracer.begin(subject)
+        span = None if self.tracer is None else self.tracer.begin(subject)
         self.metrics.operation_began(began_as)
         observed, begun_at = Observed(), perf_counter()
         try:
