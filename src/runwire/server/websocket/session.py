@@ -10,6 +10,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from runwire.server.cohorts import Cohorts
 from runwire.server.encoding import encode_json
+from runwire.server.log_context import operation_id
 from runwire.server.operations import error_of_fault
 from runwire.server.settings import Limits
 from runwire.server.websocket.messages import SUBPROTOCOL
@@ -113,6 +114,7 @@ class Session:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _execute(self, operation: Operation) -> None:
+        operation_id.set(operation.id)
         try:
             final = await self._send_results(operation)
         except WebSocketDisconnect:

@@ -12,6 +12,7 @@ from websockets.frames import Opcode
 from websockets.http11 import Request
 from websockets.protocol import State
 
+from runwire.server.metrics import Metrics
 from runwire.server.stalls import StallWatch
 
 EXTENSION = "runwire.websocket.parts"
@@ -31,9 +32,10 @@ _ABORT_SECONDS = 2.0
 _LENGTH_7, _LENGTH_16 = 126, 1 << 16
 
 
-def socket_protocol(stall_seconds: float) -> type[asyncio.Protocol]:
+def socket_protocol(stall_seconds: float, metrics: Metrics) -> type[asyncio.Protocol]:
     """The protocol of websockets, for clients that may take nothing for so many seconds."""
-    return type("SocketProtocol", (SocketProtocol,), {"stall_seconds": stall_seconds})
+    own = {"stall_seconds": stall_seconds, "metrics": metrics}
+    return type("SocketProtocol", (SocketProtocol,), own)
 
 
 class SocketProtocol(WebSocketsSansIOProtocol):
@@ -41,9 +43,11 @@ class SocketProtocol(WebSocketsSansIOProtocol):
 
     Attributes:
         stall_seconds: how long nothing may leave for the client while something waits to.
+        metrics: counts who is dropped.
     """
 
     stall_seconds: float
+    metrics: Metrics
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -99,6 +103,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             self.transport.abort()
 
     def _close_stalled(self) -> None:
+        self.metrics.stalled("websocket")
         if not self.close_sent and self.conn.state is State.OPEN:
             reason = f"nothing was read for {self.stall_seconds:g} s"
             self.queue.put_nowait(
