@@ -136,9 +136,11 @@ class Place:
     def kill_something(self, dice: random.Random) -> None:
         assert self.server.process is not None
         found = self.processes()
+        serving = {each.pid for each in found if each.is_code_server}
         candidates = {
             "worker": [each.pid for each in found if each.is_worker],
-            "code server": [each.pid for each in found if each.is_code_server],
+            # What it has just forked, such as a step, has no name of its own yet.
+            "code server": [p.pid for p in found if p.pid in serving and p.parent not in serving],
             "API server": [self.server.process.pid],
             "daemon": [each.pid for each in self.daemons],
         }

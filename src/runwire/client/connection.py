@@ -166,7 +166,7 @@ class _Steps(Generic[T]):
 
     async def close(self) -> None:
         """Closes the generator, wherever it is."""
-        if self._step is not None:
+        if self._step is not None and not self._step.cancelling():
             self._step.cancel()
         async with self._turn:
             await self._generator.aclose()
