@@ -201,6 +201,10 @@ async def test_a_storage_that_hangs_is_left_out_and_asked_once(
     instance: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lanes, goes_on, asked = Lanes(), threading.Event(), SimpleQueue[None]()
+    stored, metrics = StorageFigures(instance, lanes, kept_seconds=0), Metrics()
+    metrics.add([stored])
+    await stored.refresh()
+    assert Figures(metrics.page().decode()).of("runwire_storage_figures_known") == 1
 
     def hang(*_: Any, **__: Any) -> int:
         asked.put(None)
@@ -208,8 +212,7 @@ async def test_a_storage_that_hangs_is_left_out_and_asked_once(
         return 7
 
     monkeypatch.setattr(instance.storage.run_storage, "get_runs_count", hang)
-    stored, metrics = StorageFigures(instance, lanes, answer_seconds=0.05), Metrics()
-    metrics.add([stored])
+    stored._answer_seconds = 0.05
     await stored.refresh()
     await stored.refresh()
     page = Figures(metrics.page().decode())
