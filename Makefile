@@ -41,8 +41,8 @@ bench: $(INSTALLED) ## Run the benchmarks; RUNWIRE_SCALE=full goes to a million 
 torture: $(INSTALLED) ## Run the tests that kill, stall and race things, at full length
 	RUNWIRE_TORTURE=full $(BIN)/python -m pytest -m torture tests $(ARGS)
 
-schema: $(INSTALLED) ## Write schema/schema.graphql from the code
-	$(BIN)/runwire schema export --output schema/schema.graphql
+schema: $(INSTALLED) ## Write schema/ from the code
+	$(BIN)/runwire schema export --output schema
 
 lock: ## Write requirements/ from pyproject.toml; UPGRADE=1 takes the newest versions
 	@set -eu; \

@@ -1,5 +1,10 @@
 """runwire: a run-orchestration instance that you talk to over GraphQL."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 from runwire.definitions import (
     DEFAULT_OUTPUT,
     AssetKey,
@@ -20,7 +25,26 @@ from runwire.definitions import (
     resource,
 )
 
+if TYPE_CHECKING:
+    from runwire.client import RunwireClient
+
 __version__ = "0.1.0"
+
+
+def connect(
+    url: str = "http://127.0.0.1:3333/graphql", token: str | Callable[[], str] | None = None
+) -> RunwireClient:
+    """The client of a server, to be closed, or used in a ``with``; see `runwire.client.RunwireClient`.
+
+    Args:
+        url: the endpoint; ``/graphql`` is added to an address without a path.
+        token: the token of the server, where it demands one, or a function that gives it.
+    """
+    # Whoever defines jobs needs no client.
+    from runwire.client import RunwireClient  # noqa: PLC0415
+
+    return RunwireClient(url, token)
+
 
 __all__ = [
     "DEFAULT_OUTPUT",
@@ -35,6 +59,7 @@ __all__ = [
     "Output",
     "ResourceContext",
     "__version__",
+    "connect",
     "in_process_executor",
     "job",
     "multiprocess_executor",

@@ -9,10 +9,17 @@ from typing import Any
 
 import pytest
 
+import runwire
 from runwire.client import (
     CodeLocation,
+    CodeLocationNotFoundError,
+    CursorInvalidError,
     RequestFailedError,
-    RequestRefusedError,
+    RunAlreadyExistsError,
+    RunChange,
+    RunConfigInvalidError,
+    RunNotFoundError,
+    RunStateConflictError,
     RunwireClient,
     ServerUnreachableError,
 )
@@ -57,9 +64,8 @@ def test_the_same_idempotency_key_is_the_same_run(client: RunwireClient) -> None
     second = client.submit_run("good", idempotency_key="once")
     assert (first.created, second.created) == (True, False)
     assert first.run.run_id == second.run.run_id
-    with pytest.raises(RequestRefusedError) as refused:
+    with pytest.raises(RunAlreadyExistsError):
         client.submit_run("bad", idempotency_key="once")
-    assert refused.value.type_name == "RunAlreadyExists"
 
 
 def test_a_run_is_made_submitted_and_deleted_in_steps(client: RunwireClient) -> None:
@@ -75,14 +81,70 @@ def test_a_run_is_made_submitted_and_deleted_in_steps(client: RunwireClient) -> 
     assert client.get_planned_steps(run_id) == ("first", "last")
     client.submit_existing_run(run_id)
     assert [batch.run.status for batch in client.follow_run(run_id)][-1] is RunStatus.SUCCESS
-    with pytest.raises(RequestRefusedError) as refused:
+    with pytest.raises(RunStateConflictError) as refused:
         client.launch_run(run_id)
-    assert refused.value.type_name == "RunStateConflict"
-    assert refused.value.details["run"]["status"] == "SUCCESS"
-    assert refused.value.details["expectedStatuses"] == ["NOT_STARTED", "QUEUED"]
+    assert refused.value.status == "SUCCESS"
+    assert refused.value.expected_statuses == ("NOT_STARTED", "QUEUED")
     client.delete_run(run_id)
     assert client.get_run(run_id) is None
     assert client.get_planned_steps(run_id) == ()
+
+
+async def test_three_lines_do_in_a_notebook_where_an_event_loop_runs_already(
+    served: Served,
+) -> None:
+    with runwire.connect(served.url) as client:
+        run = client.submit("good", tags={"a": "1"})
+        lines = [str(event) for event in client.follow(run)]
+    assert [line.split()[0] for line in lines] == [str(n) for n in range(1, len(lines) + 1)]
+    assert [line for line in lines if line.endswith(" [last] got 1")]
+
+
+def test_a_page_of_runs_is_watched_on_from_where_it_ended(client: RunwireClient) -> None:
+    page = client.list_runs(job_names=["watched"])
+    assert page.runs == ()
+    run_id = client.create_run("watched", managed=True).run.run_id
+    client.create_run("another", managed=True)
+    client.report_events(run_id, [{"eventType": "RUN_SUCCESS", "message": "done"}])
+    client.delete_run(run_id)
+    seen: list[RunChange] = []
+    for batch in client.watch_runs(page.head_cursor, job_names=["watched"]):
+        seen += batch.changes
+        if seen and seen[-1].type == "DELETED":
+            break
+    assert {change.run_id for change in seen} == {run_id}
+    assert seen[-1].run is None
+
+
+def test_events_of_all_runs_are_watched(client: RunwireClient) -> None:
+    begin = next(client.watch_events(["RUN_SUCCESS"], "HEAD")).end_cursor
+    ids = [client.create_run(name, managed=True).run.run_id for name in ("watched", "other")]
+    for run_id in ids:
+        client.report_events(run_id, [{"eventType": "RUN_SUCCESS", "message": "done"}])
+    seen = []
+    for batch in client.watch_events(["RUN_SUCCESS"], begin):
+        seen += [(event.run_id, event.message) for event in batch.records]
+        if len(seen) == 2:
+            break
+    assert seen == [(run_id, "done") for run_id in ids]
+    of_one = client.watch_events(["RUN_SUCCESS"], begin, job_names=["other"])
+    assert [event.run_id for event in next(of_one).records] == ids[1:]
+    with pytest.raises(CursorInvalidError):
+        next(client.watch_events(["RUN_SUCCESS"], "nonsense"))
+
+
+def test_any_subscription_is_run_by_its_name(client: RunwireClient) -> None:
+    change = next(client.subscribe("WatchCodeLocations"))
+    assert (change["type"], change["name"]) == ("CREATED", "jobs")
+    run_id = client.create_run("outside", managed=True).run.run_id
+    client.report_events(run_id, [{"eventType": "RUN_SUCCESS", "message": "done"}])
+    batches = list(client.subscribe("FollowRun", {"runId": run_id}))
+    assert [r["message"] for batch in batches for r in batch["records"]] == ["done"]
+
+
+def test_a_code_location_is_loaded_anew(client: RunwireClient) -> None:
+    loaded = CodeLocation(name="jobs", status=CodeLocationStatus.LOADED)
+    assert client.reload_code_location("jobs") == loaded
 
 
 def test_an_external_system_reports_events_once_and_ends_its_run(client: RunwireClient) -> None:
@@ -115,15 +177,15 @@ def test_a_follower_sees_what_is_reported_after_it_came(client: RunwireClient) -
 
 
 def test_refusals_carry_their_type_their_words_and_their_fields(client: RunwireClient) -> None:
-    with pytest.raises(RequestRefusedError) as refused:
+    with pytest.raises(RunConfigInvalidError) as refused:
         client.submit_run("gated", {"ops": {"gate": {"config": {}}}})
-    assert refused.value.type_name == "RunConfigInvalid"
-    assert [error["path"] for error in refused.value.details["errors"]] == [
-        ["ops", "gate", "config", "file"]
+    assert [problem.path for problem in refused.value.problems] == [
+        ("ops", "gate", "config", "file")
     ]
-    with pytest.raises(RequestRefusedError) as refused:
+    with pytest.raises(RunNotFoundError):
         next(client.follow_run("nope"))
-    assert refused.value.type_name == "RunNotFound"
+    with pytest.raises(CodeLocationNotFoundError):
+        client.reload_code_location("nope")
     with pytest.raises(RequestFailedError) as failed:
         client.list_runs(limit=0)
     assert failed.value.code == "INVALID_ARGUMENT"
@@ -133,9 +195,8 @@ def test_refusals_carry_their_type_their_words_and_their_fields(client: RunwireC
 
 def test_a_run_that_nobody_launched_is_not_resumed(client: RunwireClient) -> None:
     run_id = client.create_run("good").run.run_id
-    with pytest.raises(RequestRefusedError, match="launchRun starts it") as refused:
+    with pytest.raises(RunStateConflictError, match="launchRun starts it"):
         client.resume_run(run_id, attempt_number=1)
-    assert refused.value.type_name == "RunStateConflict"
     run = client.get_run(run_id)
     assert run is not None
     assert (run.status, run.stats.resume_attempts) == (RunStatus.NOT_STARTED, 0)

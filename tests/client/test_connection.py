@@ -13,10 +13,12 @@ from aiohttp import web
 
 from runwire.client.connection import Connection
 from runwire.client.errors import (
+    ForbiddenError,
     NotAuthorizedError,
     ProtocolViolatedError,
     RequestFailedError,
     ServerUnreachableError,
+    TokenExpiredError,
 )
 from runwire.client.following import ConnectionLostError
 from tests.client.fake_server import FakeServer, Stream, Subscription, json_response
@@ -58,6 +60,30 @@ def test_without_a_token_none_is_sent(server: FakeServer) -> None:
     assert server.authorizations == [None]
 
 
+def test_a_token_that_is_a_function_is_asked_for_each_request_and_each_connection(
+    server: FakeServer,
+) -> None:
+    numbers = iter(range(9))
+    server.answers = [json_response({"data": {"a": 1}}), json_response({"data": {"a": 2}})]
+    server.streams = [three_and_complete]
+    with closing(Connection(server.url, lambda: f"token-{next(numbers)}", 10)) as connection:
+        execute(connection)
+        follow(connection)
+        execute(connection)
+    assert server.authorizations == ["Bearer token-0", "Bearer token-1", "Bearer token-2"]
+
+
+def test_what_the_function_of_the_token_raises_comes_out(server: FakeServer) -> None:
+    def fail() -> str:
+        raise OSError("nobody gives tokens")
+
+    with closing(Connection(server.url, fail, 10)) as connection:
+        for ask in (execute, follow):
+            with pytest.raises(OSError, match="nobody gives tokens"):
+                ask(connection)
+    assert server.authorizations == []
+
+
 def test_a_graphql_error_carries_its_code_and_the_id_of_the_fault(
     server: FakeServer, connection: Connection
 ) -> None:
@@ -80,9 +106,33 @@ def test_a_graphql_error_carries_its_code_and_the_id_of_the_fault(
         ),
         pytest.param(
             json_response({"errors": [{"message": "no", "extensions": {"code": "FORBIDDEN"}}]}),
-            NotAuthorizedError,
+            ForbiddenError,
             "no",
             id="forbidden",
+        ),
+        pytest.param(
+            json_response(
+                {"errors": [{"message": "no", "extensions": {"code": "UNAUTHENTICATED"}}]}, 401
+            ),
+            NotAuthorizedError,
+            "no",
+            id="unauthenticated",
+        ),
+        pytest.param(
+            json_response(
+                {
+                    "errors": [
+                        {
+                            "message": "the token 'ada' expired at noon",
+                            "extensions": {"code": "UNAUTHENTICATED"},
+                        }
+                    ]
+                },
+                401,
+            ),
+            TokenExpiredError,
+            "the token 'ada' expired at noon",
+            id="expired",
         ),
         pytest.param(
             web.Response(text="no", status=401), NotAuthorizedError, "refuses the token", id="401"
@@ -167,9 +217,9 @@ async def break_off(subscription: Subscription) -> None:
     subscription.abort()
 
 
-def close_with(code: int) -> Stream:
+def close_with(code: int, reason: bytes = b"because") -> Stream:
     async def stream(subscription: Subscription) -> None:
-        await subscription.socket.close(code=code, message=b"because")
+        await subscription.socket.close(code=code, message=reason)
 
     return stream
 
@@ -198,6 +248,12 @@ async def refuse(subscription: Subscription) -> None:
         ),
         pytest.param(close_with(4401), NotAuthorizedError, "because", id="unauthorized"),
         pytest.param(close_with(4403), NotAuthorizedError, "because", id="forbidden"),
+        pytest.param(
+            close_with(4403, b"Forbidden: the token has expired"),
+            TokenExpiredError,
+            "the token has expired",
+            id="expired",
+        ),
         pytest.param(fail_in_between, RequestFailedError, "broke .error id e2", id="fault"),
         pytest.param(refuse, RequestFailedError, "no such field", id="refused document"),
         pytest.param(web.Response(status=401), NotAuthorizedError, "refuses the token", id="401"),
@@ -248,6 +304,33 @@ def test_a_caller_that_stops_listening_ends_the_subscription(
     stream.close()  # type: ignore[attr-defined]  # it is a generator
     assert len(follow(connection)) == 3
     assert ended == ["complete"]
+
+
+def test_an_interrupt_between_beginning_to_wait_and_waiting_ends_the_wait(
+    server: FakeServer, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An interrupt may come anywhere, as when the step is under way already and its caller does not know it yet."""
+    left = threading.Event()
+
+    async def one_and_wait(subscription: Subscription) -> None:
+        await subscription.send({"n": 1})
+        await subscription.socket.receive()
+        left.set()
+
+    begin = asyncio.run_coroutine_threadsafe
+
+    def interrupted(*step: Any) -> Any:
+        begin(*step)
+        monkeypatch.setattr(asyncio, "run_coroutine_threadsafe", begin)
+        raise KeyboardInterrupt
+
+    server.streams = [one_and_wait]
+    items = connection.iterate(connection.subscribe(FOLLOW, "F", {"after": "c"}))
+    assert next(items) == {"runEvents": {"n": 1}}
+    monkeypatch.setattr(asyncio, "run_coroutine_threadsafe", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        next(items)
+    assert left.wait(30)
 
 
 def test_closing_the_connection_ends_its_streams(

@@ -8,20 +8,26 @@ from typing import Any
 import pytest
 
 from runwire.client.errors import (
+    CursorExpiredError,
     ProtocolViolatedError,
-    RequestRefusedError,
+    RunNotFoundError,
     ServerUnreachableError,
+    TokenExpiredError,
 )
 from runwire.client.following import (
     ConnectionLostError,
+    InstancePlace,
     Outage,
-    Place,
+    PlainPlace,
     ReconnectPolicy,
+    RunPlace,
     follow,
 )
+from runwire.client.records import RunChangesBatch
 
 URL = "http://127.0.0.1:3333/graphql"
 LOST = ConnectionLostError("the connection broke")
+EXPIRED = TokenExpiredError(URL, token_given=True, problem="the token has expired")
 
 
 def batch(first: int, last: int, status: str = "STARTED", **changes: Any) -> dict[str, Any]:
@@ -69,16 +75,21 @@ class Script:
         self.slept.append(seconds)
 
     async def positions(
-        self, after: str | None = None, policy: ReconnectPolicy | None = None
+        self,
+        after: str | None = None,
+        policy: ReconnectPolicy | None = None,
+        *,
+        renews_token: bool = False,
     ) -> list[int]:
         self.received: list[int] = []
         stream = follow(
             self.open_stream,
             URL,
-            after,
+            RunPlace(after),
             policy or ReconnectPolicy(),
             self.outages.append,
-            self.sleep,
+            renews_token=renews_token,
+            sleep=self.sleep,
         )
         async for item in stream:
             self.received += [record.position for record in item.records]
@@ -99,6 +110,32 @@ async def test_a_dropped_connection_resumes_after_the_last_cursor() -> None:
     assert script.cursors == [None, "c3", "c3", "c3", "c5"]
     assert [outage.attempt for outage in script.outages] == [1, 2, 3, 1]
     assert script.slept == [outage.delay_seconds for outage in script.outages]
+
+
+async def test_a_token_that_expires_is_an_outage_where_it_is_renewed() -> None:
+    script = Script(
+        [EXPIRED], [batch(1, 3), EXPIRED], [batch(4, 4), EXPIRED], [batch(5, 5, "SUCCESS")]
+    )
+    assert await script.positions(renews_token=True) == [1, 2, 3, 4, 5]
+    assert script.cursors == [None, None, "c3", "c4"]
+    assert ["the token has expired" in outage.problem for outage in script.outages] == [True] * 3
+
+
+@pytest.mark.parametrize(
+    ("connections", "renews_token", "received"),
+    [
+        pytest.param([[batch(1, 3), EXPIRED]], False, [1, 2, 3], id="it is not renewed"),
+        pytest.param([[EXPIRED], [EXPIRED]], True, [], id="none is good"),
+        pytest.param([[batch(1, 3), EXPIRED], [EXPIRED]], True, [1, 2, 3], id="the next one too"),
+    ],
+)
+async def test_a_token_that_expires_ends_the_stream_otherwise(
+    connections: list[list[Mapping[str, Any] | Exception]], renews_token: bool, received: list[int]
+) -> None:
+    script = Script(*connections)
+    with pytest.raises(TokenExpiredError):
+        await script.positions(renews_token=renews_token)
+    assert script.received == received
 
 
 async def test_a_stream_that_completes_before_the_runs_end_is_resumed() -> None:
@@ -123,10 +160,10 @@ async def test_a_server_that_stays_away_too_long_is_unreachable() -> None:
 
 async def test_an_error_member_ends_the_stream_with_its_type_and_fields() -> None:
     expired = {"__typename": "CursorExpired", "message": "it is gone", "earliestCursor": "c9"}
-    with pytest.raises(RequestRefusedError, match="it is gone") as refused:
+    with pytest.raises(CursorExpiredError, match="it is gone") as refused:
         await Script([expired]).positions("c1")
     assert refused.value.type_name == "CursorExpired"
-    assert refused.value.details == {"earliestCursor": "c9"}
+    assert refused.value.earliest_cursor == "c9"
 
 
 @pytest.mark.parametrize(
@@ -157,7 +194,7 @@ async def test_a_stream_after_a_cursor_may_begin_anywhere() -> None:
 
 
 async def test_an_empty_batch_moves_the_cursor() -> None:
-    place = Place("c1")
+    place = RunPlace("c1")
     assert place.advance(batch(6, 5)).records == ()
     assert place.cursor == "c5"
 
@@ -168,7 +205,7 @@ def test_an_answer_of_another_shape_is_a_violation() -> None:
     with pytest.raises(
         ProtocolViolatedError, match=r"missing required field `status` - at `\$.run`"
     ):
-        Place(None).advance(broken)
+        RunPlace(None).advance(broken)
 
 
 def test_delays_double_up_to_the_longest_and_are_spread() -> None:
@@ -178,3 +215,45 @@ def test_delays_double_up_to_the_longest_and_are_spread() -> None:
         delays = [policy.delay(attempt) for _ in range(50)]
         assert all(longest / 2 <= delay <= longest for delay in delays)
         assert len(set(delays)) > 1
+
+
+def changes(first: int, last: int, **members: Any) -> dict[str, Any]:
+    return {
+        "__typename": "RunChangeBatch",
+        "changes": [{"type": "DELETED", "runId": "r", "matchesFilter": False, "run": None}],
+        "fromPosition": first - 1,
+        "toPosition": last,
+        "endCursor": f"c{last}",
+        "headCursor": "c99",
+        "caughtUp": False,
+        **members,
+    }
+
+
+def test_batches_over_all_runs_follow_one_another_whatever_they_hold() -> None:
+    place = InstancePlace("HEAD", "RunChangeBatch", RunChangesBatch)
+    assert (place.cursor, place.has_begun, place.is_over) == ("HEAD", False, False)
+    (change,) = place.advance(changes(5, 9)).changes
+    assert (change.type, change.run) == ("DELETED", None)
+    assert place.advance(changes(10, 12, changes=[])).changes == ()
+    assert (place.cursor, place.has_begun, place.is_over) == ("c12", True, False)
+    with pytest.raises(
+        ProtocolViolatedError, match=r"after position 12 came a batch for 13 to 14$"
+    ):
+        place.advance(changes(14, 14))
+
+
+@pytest.mark.parametrize(
+    "place", [InstancePlace(None, "RunChangeBatch", RunChangesBatch), PlainPlace(None)]
+)
+def test_an_error_member_of_any_stream_is_raised(place: Any) -> None:
+    with pytest.raises(RunNotFoundError, match="no run"):
+        place.advance({"__typename": "RunNotFound", "message": "no run"})
+
+
+def test_any_stream_goes_on_after_its_newest_cursor_if_it_has_one() -> None:
+    place = PlainPlace("c1")
+    assert place.advance({"name": "jobs"}) == {"name": "jobs"}
+    assert (place.cursor, place.has_begun, place.is_over) == ("c1", True, True)
+    place.advance({"__typename": "RunChangeBatch", "endCursor": "c2"})
+    assert place.cursor == "c2"

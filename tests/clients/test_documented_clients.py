@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+import runwire
 from tests.clients.conftest import Node
 from tests.end_to_end.conftest import Server, report
 
@@ -22,6 +24,7 @@ def blocks(language: str) -> list[str]:
 
 WEBSOCKET, EVENTS = blocks("js")
 ASK, FOLLOW = blocks("sh")
+IN_THREE_LINES, ERRORS, INSTANCE = blocks("python")
 
 CLIENTS = {"graphql-ws": WEBSOCKET, "graphql-sse": EVENTS}
 
@@ -88,6 +91,60 @@ def test_a_client_is_told_what_is_wrong(server: Server, node: Node, client: str)
     _, errors = script.communicate(timeout=100)
     assert script.returncode != 0
     assert "no run 'nothing'" in errors
+
+
+JOBS = """
+from pydantic import BaseModel
+from runwire import job, op
+
+class Rows(BaseModel):
+    rows: int = 3
+
+@op
+def load(context, config: Rows):
+    context.log.info("%d rows", config.rows)
+
+@job
+def daily_report():
+    load()
+"""
+
+
+def python(script: str, *imports: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    given = [f"{name} = {value!r}" for name, value in variables.items()]
+    return subprocess.run(
+        [sys.executable, "-c", "\n".join([*imports, *given, script])],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+
+def test_python_submits_follows_and_is_told_what_is_wrong(server: Server) -> None:
+    (server.home / "jobs.py").write_text(JOBS)
+    server.environ["RUNWIRE_TOKEN"] = TOKEN
+    server.start("dev", "-f", str(server.home / "jobs.py"))
+    with runwire.connect(server.url, TOKEN) as client:
+        client.wait_until_ready()
+    done = python(IN_THREE_LINES, url=server.url, token=TOKEN)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert [line.split()[0] for line in lines] == [str(n) for n in range(1, len(lines) + 1)]
+    assert [line for line in lines if line.endswith(" [load] 3 rows")]
+
+    told = python(ERRORS, "import runwire", url=server.url, token=TOKEN).stdout.splitlines()
+    assert told[0].startswith("ops.load.config.rows ")
+    assert "no run 'no-such-run'" in told[1]
+    refused = python(ERRORS, "import runwire", url=server.url, token="another").stdout
+    assert refused.startswith("no token, or not this one: ")
+
+    seen = python(INSTANCE, "import runwire", url=server.url, token=TOKEN)
+    assert seen.returncode == 0, seen.stderr
+    assert seen.stdout == "1 runs have ended\n"
+    server.kill()
+    gone = python(ERRORS, "import runwire", url=server.url, token=TOKEN).stdout
+    assert gone.startswith("is it running? no runwire server answers at ")
 
 
 TOKEN = "0123456789abcdef0123456789abcdef"

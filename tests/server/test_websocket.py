@@ -1,89 +1,17 @@
-"""graphql-transport-ws on a real socket: the conversation, and frames that no good client sends."""
+"""graphql-transport-ws on a real socket; what each message is answered with is in test_websocket_probes.py."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 from contextlib import suppress
-from typing import Any
 
 import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from runwire.server.settings import Limits
+from runwire.instance.limits import Limits
 from tests.server.conftest import LiveServer, ServeTry, closed, greet, hear, say, subscribe
-
-INIT = '{"type":"connection_init"}'
-SUBSCRIBE = '{"type":"subscribe","id":"1","payload":{"query":"subscription{forever}"}}'
-
-
-def subscribe_with(**members: Any) -> str:
-    return json.dumps({"type": "subscribe", "id": "1", "payload": {"query": "{hello}"}, **members})
-
-
-FRAMES: dict[str, tuple[list[str | bytes], int]] = {
-    "no JSON": ([INIT, "{"], 4400),
-    "nothing": ([INIT, ""], 4400),
-    "a number": ([INIT, "1"], 4400),
-    "null": ([INIT, "null"], 4400),
-    "a text": ([INIT, '"ping"'], 4400),
-    "a list": ([INIT, '[{"type":"ping"}]'], 4400),
-    "binary": ([INIT, b'{"type":"ping"}'], 4400),
-    "no type": ([INIT, "{}"], 4400),
-    "an unknown type": ([INIT, '{"type":"start"}'], 4400),
-    "a type that is no text": ([INIT, '{"type":1}'], 4400),
-    "nested deeply": ([INIT, '{"type":"ping","payload":{"a":' + "[" * 50_000], 4400),
-    "nested deeply in a list": ([INIT, "[" * 50_000], 4400),
-    "a list as payload of init": (['{"type":"connection_init","payload":[]}'], 4400),
-    "a text as payload of ping": ([INIT, '{"type":"ping","payload":"x"}'], 4400),
-    "init again": ([INIT, INIT], 4429),
-    "subscribe before init": ([SUBSCRIBE], 4401),
-    "an id in use": ([INIT, SUBSCRIBE, SUBSCRIBE], 4409),
-    "no id": ([INIT, '{"type":"subscribe","payload":{"query":"{hello}"}}'], 4400),
-    "an empty id": ([INIT, subscribe_with(id="")], 4400),
-    "a number as id": ([INIT, subscribe_with(id=1)], 4400),
-    "an object as id": ([INIT, subscribe_with(id={})], 4400),
-    "no payload": ([INIT, '{"type":"subscribe","id":"1"}'], 4400),
-    "null as payload": ([INIT, subscribe_with(payload=None)], 4400),
-    "no query": ([INIT, subscribe_with(payload={})], 4400),
-    "a number as query": ([INIT, subscribe_with(payload={"query": 1})], 4400),
-    "a list as variables": ([INIT, subscribe_with(payload={"query": "q", "variables": []})], 4400),
-    "a number as operation name": (
-        [INIT, subscribe_with(payload={"query": "q", "operationName": 1})],
-        4400,
-    ),
-    "complete without id": ([INIT, '{"type":"complete"}'], 4400),
-    "a message that is too large": ([INIT, '{"type":"ping","x":"' + "x" * 65_536 + '"}'], 1009),
-}
-
-
-@pytest.mark.parametrize("name", FRAMES)
-async def test_what_no_good_client_sends_closes_the_socket(
-    server: LiveServer, name: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    frames, code = FRAMES[name]
-    async with server.connect() as socket:
-        for frame in frames:
-            await socket.send(frame)
-        assert (await closed(socket))[0] == code
-    assert caplog.text == ""
-
-
-async def test_text_that_is_not_utf8_closes_the_socket(server: LiveServer) -> None:
-    async with server.connect() as socket:
-        await greet(socket)
-        await socket.send(b'{"type":"\xff"}', text=True)
-        assert (await closed(socket))[0] == 1007
-
-
-@pytest.mark.parametrize("subprotocols", [None, ["graphql-ws"], ["other"]])
-async def test_only_graphql_transport_ws_is_spoken(server: LiveServer, subprotocols: Any) -> None:
-    async with server.connect(subprotocols=subprotocols) as socket:
-        assert await closed(socket) == (
-            4406,
-            "Subprotocol not acceptable: speak graphql-transport-ws",
-        )
 
 
 async def test_who_says_nothing_is_not_waited_for(serve_try: ServeTry) -> None:
@@ -98,81 +26,6 @@ async def test_a_ping_keeps_no_one_waiting_who_was_not_greeted(serve_try: ServeT
         await say(socket, {"type": "ping"})
         assert await hear(socket) == {"type": "pong"}
         assert (await closed(socket))[0] == 4408
-
-
-async def test_a_pong_returns_the_payload_of_its_ping(server: LiveServer) -> None:
-    async with server.connect() as socket:
-        await greet(socket)
-        await say(socket, {"type": "ping", "payload": {"n": [1]}})
-        assert await hear(socket) == {"type": "pong", "payload": {"n": [1]}}
-        await say(socket, {"type": "pong"})
-        await say(socket, {"type": "ping", "payload": None})
-        assert await hear(socket) == {"type": "pong"}
-
-
-async def test_a_subscription_sends_its_results_and_completes(server: LiveServer) -> None:
-    async with server.connect() as socket:
-        await greet(socket)
-        await subscribe(
-            socket,
-            "subscription Count($to: Int!) { count(to: $to) }",
-            variables={"to": 2},
-            operationName="Count",
-            extensions={"headers": {}},
-        )
-        assert [await hear(socket) for _ in range(3)] == [
-            {"id": "1", "type": "next", "payload": {"data": {"count": 0}}},
-            {"id": "1", "type": "next", "payload": {"data": {"count": 1}}},
-            {"id": "1", "type": "complete"},
-        ]
-
-
-@pytest.mark.parametrize(
-    ("document", "data"),
-    [("{hello}", {"hello": "hello"}), ("mutation{touch}", {"touch": "touched"})],
-)
-async def test_queries_and_mutations_are_answered_as_well(
-    server: LiveServer, document: str, data: Any
-) -> None:
-    async with server.connect() as socket:
-        await greet(socket)
-        await subscribe(socket, document)
-        assert await hear(socket) == {"id": "1", "type": "next", "payload": {"data": data}}
-        assert await hear(socket) == {"id": "1", "type": "complete"}
-
-
-@pytest.mark.parametrize(
-    ("payload", "message"),
-    [
-        ({"query": "{"}, "Syntax Error: Expected Name, found <EOF>."),
-        ({"query": "{nothing}"}, "Cannot query field 'nothing' on type 'Query'."),
-        ({"query": "query A{hello}", "operationName": "B"}, "the document has no operation 'B'"),
-        (
-            {"query": "query A{hello} query B{hello}"},
-            "the document has not exactly one operation; name one of them as operationName",
-        ),
-        (
-            {"query": "query($n:Int!){hello(n:$n)}"},
-            "Variable '$n' has invalid value: Expected a value of non-null type 'Int!' to be provided.",
-        ),
-        (
-            {"query": "subscription($n:Int!){count(to:$n)}"},
-            "Variable '$n' has invalid value: Expected a value of non-null type 'Int!' to be provided.",
-        ),
-    ],
-)
-async def test_a_request_that_is_refused_ends_its_operation_not_the_socket(
-    server: LiveServer, payload: dict[str, Any], message: str
-) -> None:
-    async with server.connect() as socket:
-        await greet(socket)
-        for _ in range(2):  # the id may be used again
-            await say(socket, {"type": "subscribe", "id": "1", "payload": payload})
-            answer = await hear(socket)
-            assert (answer["id"], answer["type"]) == ("1", "error")
-            assert [error["message"] for error in answer["payload"]] == [message]
-        await subscribe(socket, "{hello}", id="2")
-        assert (await hear(socket))["payload"] == {"data": {"hello": "hello"}}
 
 
 async def test_operations_run_side_by_side_each_with_a_context_of_its_own(

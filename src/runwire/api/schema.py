@@ -11,6 +11,7 @@ from strawberry.types import ExecutionContext
 
 from runwire.api.access import Permission, declare_permissions, guard
 from runwire.api.assets.queries import AssetQueries
+from runwire.api.compiled import CompilingExecutor
 from runwire.api.errors import REFUSALS, PublicErrors
 from runwire.api.events.queries import EventQueries
 from runwire.api.events.subscriptions import EventRecordsPayload, event_records
@@ -44,7 +45,7 @@ from runwire.api.scalars import SCALARS
 @strawberry.type(
     description="The reads of the API. A thing that is not there is null; a refused argument or a fault is a"
     " GraphQL error whose `extensions.code` is INVALID_ARGUMENT, CURSOR_INVALID, CURSOR_EXPIRED, FORBIDDEN,"
-    " UNAVAILABLE, or INTERNAL with an `errorId` that the server's log carries."
+    " UNAVAILABLE, TIMEOUT, or INTERNAL with an `errorId` that the server's log carries."
 )
 class Query(NodeQueries, InstanceQueries, RunQueries, EventQueries, AssetQueries, LocationQueries):
     """The reads of the API."""
@@ -187,6 +188,7 @@ def build_schema(**options: Any) -> RunwireSchema:
         subscription=Subscription,
         types=[RunDamaged],  # no union has it
         extensions=extensions,
+        execution_context_class=CompilingExecutor,
         exception_handlers=REFUSALS,
         config=StrawberryConfig(scalar_map=SCALARS),
         **options,

@@ -1,22 +1,36 @@
 """The Python client of a runwire server: make runs, follow them live, report events.
 
 ```python
-with RunwireClient() as client:
-    run = client.submit_run("daily_report").run
-    for batch in client.follow_run(run.run_id):
-        for event in batch.records:
-            print(event.position, event.message)
+with runwire.connect("http://127.0.0.1:3333") as client:
+    for event in client.follow(client.submit("daily_report")):
+        print(event)
 ```
 """
 
 from runwire.client.client import DEFAULT_URL, RunwireClient
 from runwire.client.errors import (
     ClientError,
+    CodeLocationNotFoundError,
+    CodeLocationUnavailableError,
+    CursorExpiredError,
+    CursorInvalidError,
+    ForbiddenError,
+    InputInvalidError,
+    JobAmbiguousError,
+    JobNotFoundError,
+    LaunchFailedError,
     NotAuthorizedError,
     ProtocolViolatedError,
     RequestFailedError,
     RequestRefusedError,
+    RunAlreadyExistsError,
+    RunConfigInvalidError,
+    RunConfigProblem,
+    RunNotFoundError,
+    RunStateConflictError,
     ServerUnreachableError,
+    TerminateFailedError,
+    TokenExpiredError,
 )
 from runwire.client.following import Outage, ReconnectPolicy
 from runwire.client.records import (
@@ -28,7 +42,11 @@ from runwire.client.records import (
     DeletedRuns,
     DetailedRunStats,
     ErrorInfo,
+    EventsBatch,
+    InstanceEvent,
     ReportedEvent,
+    RunChange,
+    RunChangesBatch,
     RunDetail,
     RunEvent,
     RunEventsBatch,
@@ -49,11 +67,22 @@ __all__ = [
     "BulkRefusal",
     "ClientError",
     "CodeLocation",
+    "CodeLocationNotFoundError",
+    "CodeLocationUnavailableError",
+    "CursorExpiredError",
+    "CursorInvalidError",
     "DaemonHeartbeat",
     "DaemonStatus",
     "DeletedRuns",
     "DetailedRunStats",
     "ErrorInfo",
+    "EventsBatch",
+    "ForbiddenError",
+    "InputInvalidError",
+    "InstanceEvent",
+    "JobAmbiguousError",
+    "JobNotFoundError",
+    "LaunchFailedError",
     "NotAuthorizedError",
     "Outage",
     "ProtocolViolatedError",
@@ -61,12 +90,19 @@ __all__ = [
     "ReportedEvent",
     "RequestFailedError",
     "RequestRefusedError",
+    "RunAlreadyExistsError",
+    "RunChange",
+    "RunChangesBatch",
+    "RunConfigInvalidError",
+    "RunConfigProblem",
     "RunDetail",
     "RunEvent",
     "RunEventsBatch",
     "RunFailure",
+    "RunNotFoundError",
     "RunOrigin",
     "RunPage",
+    "RunStateConflictError",
     "RunStats",
     "RunSummary",
     "RunwireClient",
@@ -74,5 +110,7 @@ __all__ = [
     "StoppedRun",
     "SubmittedRun",
     "Tag",
+    "TerminateFailedError",
     "TerminatedRuns",
+    "TokenExpiredError",
 ]

@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from runwire.client.errors import ServerUnreachableError
+from runwire.client.errors import ServerUnreachableError, refusal
 from runwire.client.following import (
     DEFAULT_POLICY,
+    InstancePlace,
     Outage,
+    Place,
+    PlainPlace,
     ReconnectPolicy,
+    RunPlace,
     decode,
     follow,
-    refusal,
 )
 from runwire.client.inputs import Tags, endpoint, given, new_run_input, runs_filter, tag_inputs
 from runwire.client.records import (
     CodeLocation,
     DaemonStatus,
     DeletedRuns,
+    EventsBatch,
     ReportedEvent,
+    RunChangesBatch,
     RunDetail,
+    RunEvent,
     RunEventsBatch,
     RunPage,
     RunSummary,
@@ -36,7 +42,9 @@ from runwire.runs.status import RunStatus
 from runwire.workspace import CodeLocationStatus
 
 if TYPE_CHECKING:
-    from runwire.client.connection import Connection
+    from runwire.client.connection import Connection, Token
+
+T = TypeVar("T")
 
 _POLL_SECONDS = 0.05
 
@@ -54,17 +62,21 @@ def _policy(*, force: bool) -> str:
 class RunwireClient:
     """Talks to a runwire server over GraphQL. Synchronous; close it, or use it in a ``with``.
 
+    It works in a notebook too, where an event loop runs already, for it has one of its own.
+
     Every call may raise what `runwire.client.errors` lists; a refusal that the schema knows is a
     RequestRefusedError that names its type.
 
     Args:
         url: the endpoint; ``/graphql`` is added to an address without a path.
-        token: the token of the server, where it demands one.
+        token: the token of the server, where it demands one; or a function that gives it, which is called for
+            each request and each connection, so that streams go on when a token has expired. What it raises
+            comes out of the call.
         timeout_seconds: how long to wait for an answer; streams are not bound by it.
     """
 
     def __init__(
-        self, url: str = DEFAULT_URL, token: str | None = None, *, timeout_seconds: float = 60
+        self, url: str = DEFAULT_URL, token: Token | None = None, *, timeout_seconds: float = 60
     ) -> None:
         self.url = endpoint(url)
         self._token = token
@@ -97,6 +109,23 @@ class RunwireClient:
         document = load_document(operation_name)
         return self._connection.execute(document, operation_name, variables or {})
 
+    def subscribe(
+        self,
+        operation_name: str,
+        variables: Mapping[str, Any] | None = None,
+        *,
+        on_outage: Callable[[Outage], None] = _ignore,
+        policy: ReconnectPolicy = DEFAULT_POLICY,
+    ) -> Iterator[Mapping[str, Any]]:
+        """Runs a subscription of the folder graphql/; gives the value of its field as it comes, until it completes.
+
+        After an outage it goes on after the newest cursor; a subscription without cursors begins anew. The other
+        arguments are those of `follow_run`.
+        """
+        given = variables or {}
+        place = PlainPlace(given.get("after"))
+        return self._follow(operation_name, given, place, on_outage, policy)
+
     def list_code_locations(self) -> tuple[CodeLocation, ...]:
         """The code locations of the server, loaded or not, by name."""
         return decode(self.execute("CodeLocations")["codeLocations"], tuple[CodeLocation, ...])
@@ -128,7 +157,18 @@ class RunwireClient:
                     raise
             time.sleep(_POLL_SECONDS)
 
+    def reload_code_location(self, name: str) -> CodeLocation:
+        """Loads a code location anew; one that fails to load is returned with its load error."""
+        answer = self._mutate("ReloadCodeLocation", "reloadCodeLocation", {"name": name})
+        return decode(answer["codeLocation"], CodeLocation)
+
     # ------------------------------------------------------------ making runs
+
+    def submit(
+        self, job: str, run_config: Mapping[str, Any] | None = None, tags: Tags | None = None
+    ) -> RunSummary:
+        """Makes a run of a job and hands it to the run coordinator: `submit_run` in short."""
+        return self.submit_run(job, run_config, tags).run
 
     def submit_run(
         self,
@@ -330,6 +370,7 @@ class RunwireClient:
             runs=decode([edge["node"] for edge in connection["edges"]], tuple[RunSummary, ...]),
             end_cursor=connection["pageInfo"]["endCursor"],
             has_next_page=connection["pageInfo"]["hasNextPage"],
+            head_cursor=connection["headCursor"],
         )
 
     def follow_run(
@@ -354,16 +395,61 @@ class RunwireClient:
             ServerUnreachableError: the first connection could not be made, or the policy gave up.
             RequestRefusedError: the run is not there (any more), or the cursor is refused.
         """
-        connection = self._connection
-        document = load_document("FollowRun")
+        return self._follow("FollowRun", {"runId": run_id}, RunPlace(after), on_outage, policy)
 
-        async def open_stream(cursor: str | None) -> Any:
-            variables = {"runId": run_id, "after": cursor}
-            async with aclosing(connection.subscribe(document, "FollowRun", variables)) as messages:
-                async for data in messages:
-                    yield data["runEvents"]
+    def follow(self, run: RunSummary | str) -> Iterator[RunEvent]:
+        """The events of a run, or of the run of an id, from the first to the last: `follow_run` in short."""
+        for batch in self.follow_run(run if isinstance(run, str) else run.run_id):
+            yield from batch.records
 
-        return connection.iterate(follow(open_stream, self.url, after, policy, on_outage))
+    def watch_events(
+        self,
+        event_types: Iterable[str],
+        after: str | None = None,
+        *,
+        job_names: Iterable[str] | None = None,
+        asset_keys: Iterable[Sequence[str]] | None = None,
+        on_outage: Callable[[Outage], None] = _ignore,
+        policy: ReconnectPolicy = DEFAULT_POLICY,
+    ) -> Iterator[EventsBatch]:
+        """Events of all runs as they come, without end; after an outage it goes on where it was.
+
+        Args:
+            event_types: the types, each a run type, ``STEP_FAILURE`` or an asset type.
+            after: the cursor after which to start; None for the first event, ``"HEAD"`` for new ones only.
+            job_names: only events of runs of one of these jobs.
+            asset_keys: only events of one of these assets.
+            on_outage: as for `follow_run`, and
+            policy: likewise.
+        """
+        wanted = given(
+            {
+                "eventTypes": list(event_types),
+                "jobNames": None if job_names is None else list(job_names),
+                "assetKeys": None if asset_keys is None else [list(key) for key in asset_keys],
+            }
+        )
+        place = InstancePlace(after, "EventRecordBatch", EventsBatch)
+        return self._follow("WatchEvents", {"filter": wanted}, place, on_outage, policy)
+
+    def watch_runs(
+        self,
+        after: str | None = None,
+        *,
+        statuses: Iterable[RunStatus] | None = None,
+        job_names: Iterable[str] | None = None,
+        tags: Tags | None = None,
+        on_outage: Callable[[Outage], None] = _ignore,
+        policy: ReconnectPolicy = DEFAULT_POLICY,
+    ) -> Iterator[RunChangesBatch]:
+        """The runs that match all that is given as they come, change and go, without end.
+
+        `RunPage.head_cursor` as `after` continues a page without a gap; the other arguments are those of
+        `list_runs` and `watch_events`.
+        """
+        variables = {"filter": runs_filter(statuses, job_names, tags)}
+        place = InstancePlace(after, "RunChangeBatch", RunChangesBatch)
+        return self._follow("WatchRuns", variables, place, on_outage, policy)
 
     # ------------------------------------------------------------ inside
 
@@ -375,6 +461,28 @@ class RunwireClient:
 
             self._open_connection = Connection(self.url, self._token, self._timeout_seconds)
         return self._open_connection
+
+    def _follow(
+        self,
+        operation_name: str,
+        variables: Mapping[str, Any],
+        place: Place[T],
+        on_outage: Callable[[Outage], None],
+        policy: ReconnectPolicy,
+    ) -> Iterator[T]:
+        connection, document = self._connection, load_document(operation_name)
+
+        async def open_stream(cursor: str | None) -> AsyncGenerator[Mapping[str, Any], None]:
+            here = {**variables, **({} if cursor is None else {"after": cursor})}
+            async with aclosing(connection.subscribe(document, operation_name, here)) as messages:
+                async for data in messages:
+                    [value] = data.values()
+                    yield value
+
+        renews = callable(self._token)
+        return connection.iterate(
+            follow(open_stream, self.url, place, policy, on_outage, renews_token=renews)
+        )
 
     def _mutate(self, operation: str, field: str, input: Mapping[str, Any]) -> dict[str, Any]:
         payload: dict[str, Any] = self.execute(operation, {"input": input})[field]

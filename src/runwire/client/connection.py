@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Coroutine, Iterator, Mapping
-from typing import Any, Generic, TypeVar
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from gql import Client, GraphQLRequest
 from gql.client import AsyncClientSession
@@ -22,6 +22,9 @@ from runwire.client.transport_errors import http_error, subscription_error
 
 T = TypeVar("T")
 
+Token: TypeAlias = str | Callable[[], str]
+"""A token, or what gives the one that is good now."""
+
 _SUBPROTOCOL = "graphql-transport-ws"
 _CLOSE_SECONDS = 2
 
@@ -32,9 +35,9 @@ class Connection:
     All errors of gql and below leave it as those of `runwire.client.errors`.
     """
 
-    def __init__(self, url: str, token: str | None, timeout_seconds: float) -> None:
+    def __init__(self, url: str, token: Token | None, timeout_seconds: float) -> None:
         self._url = url
-        self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        self._token = token
         self._timeout_seconds = timeout_seconds
         self._http: Client | None = None
         self._session: AsyncClientSession | None = None
@@ -83,7 +86,8 @@ class Connection:
         request = _request(document, operation_name, variables)
         url = _websocket_url(self._url)
         transport = WebsocketsTransport(url, close_timeout=_CLOSE_SECONDS)
-        transport.adapter = adapter = _PacedAdapter(url, self._headers)
+        headers = await self._headers()
+        transport.adapter = adapter = _PacedAdapter(url, headers)
         try:
             async with Client(transport=transport) as session:
                 messages = session.subscribe(request)
@@ -93,7 +97,7 @@ class Connection:
                 finally:
                     await messages.aclose()
         except (TransportError, TimeoutError) as error:
-            raise subscription_error(error, self._url, self._headers) from None
+            raise subscription_error(error, self._url, headers) from None
 
     def _wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
         if self._loop.is_closed():
@@ -106,17 +110,25 @@ class Connection:
             future.cancel()
             raise
 
+    async def _headers(self) -> dict[str, str]:
+        """What each request and each handshake carries; the token is asked for anew, off the loop."""
+        token = self._token
+        if callable(token):
+            token = await asyncio.to_thread(token)
+        return {} if token is None else {"Authorization": f"Bearer {token}"}
+
     async def _execute(self, request: GraphQLRequest) -> dict[str, Any]:
+        headers = await self._headers()
         try:
             session = await self._open_http()
-            answer: dict[str, Any] = await session.execute(request)
+            answer: dict[str, Any] = await session.execute(request, extra_args={"headers": headers})
             return answer
         except (TransportError, TimeoutError) as error:
-            raise http_error(error, self._url, self._headers, self._timeout_seconds) from None
+            raise http_error(error, self._url, headers, self._timeout_seconds) from None
 
     async def _open_http(self) -> AsyncClientSession:
         if self._session is None:
-            transport = AIOHTTPTransport(self._url, headers=self._headers)
+            transport = AIOHTTPTransport(self._url)
             self._http = Client(transport=transport, execute_timeout=self._timeout_seconds)
             self._session = await self._http.connect_async()  # type: ignore[no-untyped-call]
         return self._session
@@ -132,22 +144,30 @@ class Connection:
 class _Steps(Generic[T]):
     """An asynchronous generator that is advanced and closed from other threads, one at a time.
 
-    A step that was interrupted may still be unwinding when the next one comes.
+    A step that was interrupted may still be unwinding when the next one comes; and who was interrupted as the step
+    began does not know of it, so that closing ends it.
     """
 
     def __init__(self, generator: AsyncGenerator[T, None]) -> None:
         self._generator = generator
         self._turn = asyncio.Lock()
+        self._step: asyncio.Task[Any] | None = None
 
     async def advance(self) -> tuple[T] | None:
         """The next item in a tuple; None at the end."""
         async with self._turn:
+            self._step = asyncio.current_task()
             try:
                 return (await anext(self._generator),)
             except StopAsyncIteration:
                 return None
+            finally:
+                self._step = None
 
     async def close(self) -> None:
+        """Closes the generator, wherever it is."""
+        if self._step is not None:
+            self._step.cancel()
         async with self._turn:
             await self._generator.aclose()
 

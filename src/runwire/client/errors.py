@@ -3,7 +3,9 @@
 ClientError
 ├── ServerUnreachableError    no server answers, or it was gone for too long
 ├── NotAuthorizedError        the server demands a token, or refuses the one that was given
-├── RequestRefusedError       the answer is an error type of the schema, such as JobNotFound
+│   └── TokenExpiredError     its time is over
+├── RequestRefusedError       the answer is an error type of the schema; each type has a class of its own here, from
+│                             CodeLocationNotFoundError to TerminateFailedError
 ├── RequestFailedError        the answer is a GraphQL error: a wrong argument, or a fault of the server
 └── ProtocolViolatedError     what answers does not keep the contract
 """
@@ -11,6 +13,7 @@ ClientError
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from runwire.errors import RunwireError
@@ -38,8 +41,15 @@ class NotAuthorizedError(ClientError):
         super().__init__(f"{url} does not allow this: {problem or mend}")
 
 
+class TokenExpiredError(NotAuthorizedError):
+    """The token was good and is no more; a client whose token is a function asks it for another one."""
+
+
 class RequestRefusedError(ClientError):
     """The server refused, and told so as data; nothing was changed.
+
+    What the schema refuses with is one of the classes below; a type that a newer server has and this client does
+    not know is this class itself.
 
     Attributes:
         type_name: the GraphQL type of the error, such as ``RunStateConflict``.
@@ -52,6 +62,112 @@ class RequestRefusedError(ClientError):
         self.message = message
         self.details = details
         super().__init__(message)
+
+
+class CodeLocationNotFoundError(RequestRefusedError):
+    """The workspace has no code location of that name."""
+
+
+class CodeLocationUnavailableError(RequestRefusedError):
+    """The code location of the job is not loaded, or does not answer."""
+
+
+class CursorExpiredError(RequestRefusedError):
+    """What followed the cursor is not kept any more."""
+
+    @property
+    def earliest_cursor(self) -> str:
+        """The cursor from which on all is there; who goes on from here accepts the hole."""
+        return str(self.details["earliestCursor"])
+
+
+class CursorInvalidError(RequestRefusedError):
+    """The cursor is malformed, or that of something else."""
+
+
+class ForbiddenError(RequestRefusedError):
+    """The role of who asks does not allow it."""
+
+
+class InputInvalidError(RequestRefusedError):
+    """A value of the request is not what it may be."""
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """The fields on the way to the value."""
+        return tuple(self.details.get("path", ()))
+
+
+class JobAmbiguousError(RequestRefusedError):
+    """Several jobs have the name; naming the repository and the code location tells them apart."""
+
+
+class JobNotFoundError(RequestRefusedError):
+    """No loaded code location has such a job."""
+
+
+class LaunchFailedError(RequestRefusedError):
+    """The run launcher did not start the run."""
+
+
+class RunAlreadyExistsError(RequestRefusedError):
+    """There is a run of that id, or another one that was made with the same idempotency key."""
+
+
+class RunConfigInvalidError(RequestRefusedError):
+    """The run config does not fit the job."""
+
+    @property
+    def problems(self) -> tuple[RunConfigProblem, ...]:
+        """Everything that does not fit."""
+        return tuple(
+            RunConfigProblem(tuple(each["path"]), each["message"], each["code"])
+            for each in self.details.get("errors", ())
+        )
+
+
+class RunNotFoundError(RequestRefusedError):
+    """There is no run of that id."""
+
+
+class RunStateConflictError(RequestRefusedError):
+    """The status of the run does not allow it."""
+
+    @property
+    def status(self) -> str:
+        """The status that the run has."""
+        return str(self.details["run"]["status"])
+
+    @property
+    def expected_statuses(self) -> tuple[str, ...]:
+        """The statuses that would allow it."""
+        return tuple(self.details["expectedStatuses"])
+
+
+class TerminateFailedError(RequestRefusedError):
+    """The worker of the run could not be told to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunConfigProblem:
+    """What does not fit at one place of a run config."""
+
+    path: tuple[str, ...]
+    message: str
+    code: str
+
+
+_REFUSALS: Mapping[str, type[RequestRefusedError]] = {
+    kind.__name__.removesuffix("Error"): kind for kind in RequestRefusedError.__subclasses__()
+}
+
+
+def refusal(payload: Mapping[str, Any]) -> RequestRefusedError:
+    """An error member of a union as an exception: of the class that is called as its type."""
+    details = {k: v for k, v in payload.items() if k not in {"__typename", "message"}}
+    type_name = str(payload.get("__typename"))
+    kind = _REFUSALS.get(type_name, RequestRefusedError)
+    return kind(type_name, str(payload.get("message", type_name)), details)
 
 
 class RequestFailedError(ClientError):

@@ -1,6 +1,7 @@
-"""How a run is followed: every position once and in order, whatever happens to the connection.
+"""How a stream is followed: everything once and in order, whatever happens to the connection.
 
-This is the protocol without its I/O: it takes a function that opens the stream after a cursor.
+This is the protocol without its I/O: it takes a function that opens the stream after a cursor, and a place that
+knows what may come next.
 """
 
 from __future__ import annotations
@@ -11,22 +12,25 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
 from runwire.client.errors import (
     ProtocolViolatedError,
-    RequestRefusedError,
     ServerUnreachableError,
+    TokenExpiredError,
+    refusal,
 )
-from runwire.client.records import RunEventsBatch, RunSummary
+from runwire.client.records import RunEventsBatch, StreamBatch
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+B = TypeVar("B", bound=StreamBatch)
 
 OpenStream = Callable[[str | None], AsyncGenerator[Mapping[str, Any], None]]
-"""Opens the stream after a cursor. It gives the payloads of ``runEvents`` and ends when the server completes
-the stream; ConnectionLostError says that it went away before."""
+"""Opens the stream after a cursor. It gives the payloads of the subscription's field and ends when the server
+completes the stream; ConnectionLostError says that it went away before."""
 
 
 class ConnectionLostError(Exception):
@@ -60,68 +64,129 @@ class ReconnectPolicy:
 DEFAULT_POLICY = ReconnectPolicy()
 
 
-class Place:
-    """Where a follower is in a run's log; what is not the very next batch is refused."""
+class Place(Protocol[T_co]):
+    """Where a follower is in a stream; what may not come next is refused.
 
-    def __init__(self, after: str | None) -> None:
-        self.cursor = after
-        self.run: RunSummary | None = None
-        self._position = 0 if after is None else None
+    Attributes:
+        cursor: where a new connection goes on.
+        has_begun: whether anything came.
+        is_over: whether the stream may complete now.
+    """
 
-    def advance(self, payload: Mapping[str, Any]) -> RunEventsBatch:
-        """Takes a payload of ``runEvents``.
+    cursor: str | None
+    has_begun: bool
+    is_over: bool
+
+    def advance(self, payload: Any) -> T_co:
+        """Takes a payload of the subscription's field.
 
         Raises:
             RequestRefusedError: it is an error member.
             ProtocolViolatedError: it does not begin where the one before it ended, or has holes.
         """
-        if payload.get("__typename") != "RunEventBatch":
-            raise refusal(payload)
-        batch = decode(payload, RunEventsBatch)
+
+
+class RunPlace:
+    """A place in the log of a run: its batches have every position, and end with the run."""
+
+    def __init__(self, after: str | None) -> None:
+        self.cursor = after
+        self.has_begun = self.is_over = False
+        self._position = 0 if after is None else None
+
+    def advance(self, payload: Mapping[str, Any]) -> RunEventsBatch:
+        """Takes a payload of ``runEvents``."""
+        batch = _batch(payload, "RunEventBatch", RunEventsBatch)
         begins = batch.from_position if self._position is None else self._position
         covered = list(range(begins + 1, batch.to_position + 1))
         if batch.from_position != begins or [r.position for r in batch.records] != covered:
-            raise ProtocolViolatedError(
-                f"after position {begins} came a batch for {batch.from_position} to"
-                f" {batch.to_position} with {len(batch.records)} events"
-            )
-        self.cursor, self.run, self._position = batch.end_cursor, batch.run, batch.to_position
+            raise _gap(begins, batch, len(batch.records))
+        self.cursor, self._position, self.has_begun = batch.end_cursor, batch.to_position, True
+        self.is_over = batch.run.status.is_terminal
         return batch
+
+
+class InstancePlace(Generic[B]):
+    """A place in a stream over all runs, which has no end; its batches tell which positions they cover.
+
+    Args:
+        after: the cursor after which it starts.
+        type_name: what the schema calls a batch of it.
+        kind: the same here.
+    """
+
+    def __init__(self, after: str | None, type_name: str, kind: type[B]) -> None:
+        self.cursor = after
+        self.has_begun = self.is_over = False
+        self._type_name, self._kind = type_name, kind
+        self._position: int | None = None
+
+    def advance(self, payload: Mapping[str, Any]) -> B:
+        """Takes a payload of ``eventRecords`` or ``runs``."""
+        batch = _batch(payload, self._type_name, self._kind)
+        if self._position not in {None, batch.from_position}:
+            raise _gap(self._position, batch)
+        self.cursor, self._position, self.has_begun = batch.end_cursor, batch.to_position, True
+        return batch
+
+
+class PlainPlace:
+    """A place in any stream: it goes on after the newest cursor, or anew where the stream has none."""
+
+    def __init__(self, after: str | None) -> None:
+        self.cursor = after
+        self.has_begun, self.is_over = False, True
+
+    def advance(self, payload: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Takes the value of the subscription's field; of a union, only batches are no errors."""
+        if not str(payload.get("__typename", "Batch")).endswith("Batch"):
+            raise refusal(payload)
+        self.cursor, self.has_begun = payload.get("endCursor", self.cursor), True
+        return payload
 
 
 async def follow(
     open_stream: OpenStream,
     url: str,
-    after: str | None,
+    place: Place[T],
     policy: ReconnectPolicy,
     on_outage: Callable[[Outage], None],
+    *,
+    renews_token: bool = False,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-) -> AsyncGenerator[RunEventsBatch, None]:
-    """The batches after a cursor until the stream completes, over as many connections as it takes.
+) -> AsyncGenerator[T, None]:
+    """What comes at a place until the stream completes, over as many connections as it takes.
+
+    With `renews_token` each connection has a token of its own, so that one that expires is an outage as well.
 
     Raises:
         ServerUnreachableError: the first connection could not be made, or the server stayed away for longer
             than the policy waits.
+        TokenExpiredError: the token expired and is not renewed, or the next one has expired too.
         RequestRefusedError, ProtocolViolatedError: see `Place.advance`.
     """
-    place = Place(after)
     attempt, away_since = 0, 0.0
     while True:
         try:
             async with aclosing(open_stream(place.cursor)) as payloads:
                 async for payload in payloads:
-                    batch = place.advance(payload)
+                    item = place.advance(payload)
                     attempt = 0
-                    yield batch
-            if place.run is None or place.run.status.is_terminal:
+                    yield item
+            if place.is_over or not place.has_begun:
                 return
-            problem = "the server ended the stream before the run had ended"
+            problem = "the server ended the stream before it was over"
         except ConnectionLostError as lost:
             problem = str(lost)
+            if not place.has_begun and attempt == 0:
+                raise ServerUnreachableError(url, problem) from None
+        except TokenExpiredError as expired:
+            problem = str(expired)
+            if not renews_token or attempt > 0:
+                raise
         if attempt == 0:
             away_since = time.monotonic()
-        away = time.monotonic() - away_since
-        if place.run is None or away > policy.give_up_after_seconds:
+        if time.monotonic() - away_since > policy.give_up_after_seconds:
             raise ServerUnreachableError(url, problem)
         attempt += 1
         delay = policy.delay(attempt)
@@ -129,11 +194,21 @@ async def follow(
         await sleep(delay)
 
 
-def refusal(payload: Mapping[str, Any]) -> RequestRefusedError:
-    """An error member of a union as an exception."""
-    details = {k: v for k, v in payload.items() if k not in {"__typename", "message"}}
-    type_name = str(payload.get("__typename"))
-    return RequestRefusedError(type_name, str(payload.get("message", type_name)), details)
+def _batch(payload: Mapping[str, Any], type_name: str, kind: type[T]) -> T:
+    if payload.get("__typename") != type_name:
+        raise refusal(payload)
+    return decode(payload, kind)
+
+
+def _gap(
+    position: int | None,
+    batch: StreamBatch,
+    count: int | None = None,
+) -> ProtocolViolatedError:
+    told = "" if count is None else f" with {count} events"
+    return ProtocolViolatedError(
+        f"after position {position} came a batch for {batch.from_position} to {batch.to_position}{told}"
+    )
 
 
 def decode(value: object, type: type[T]) -> T:

@@ -91,11 +91,15 @@ class SubmittedRun(Record, frozen=True):
 
 
 class RunPage(Record, frozen=True):
-    """A page of runs; give `end_cursor` as `after` for the next one. None after the last run."""
+    """A page of runs; give `end_cursor` as `after` for the next one. None after the last run.
+
+    `head_cursor` is where `watch_runs` goes on with what happens after the page was made.
+    """
 
     runs: tuple[RunSummary, ...]
     end_cursor: str | None
     has_next_page: bool
+    head_cursor: str
 
 
 class BulkRefusal(Record, frozen=True):
@@ -196,21 +200,62 @@ class RunEvent(Record, frozen=True):
     error: ErrorInfo | None = None
     data: dict[str, Any] | None = None
 
+    def __str__(self) -> str:
+        """The event as a line: its position, its instant, its step if it has one, and what happened."""
+        step = "" if self.step_key is None else f" [{self.step_key}]"
+        return f"{self.position} {self.timestamp.isoformat(timespec='milliseconds')}{step} {self.message}"
 
-class RunEventsBatch(Record, frozen=True):
-    """Some events of a run, and the run as it is after them.
+
+class StreamBatch(Record, frozen=True, kw_only=True):
+    """What all batches of a stream tell.
 
     It covers the positions after `from_position` up to and with `to_position`; keep `end_cursor` to resume.
     `caught_up` tells whether history is done and what follows is live.
     """
 
-    records: tuple[RunEvent, ...]
     from_position: int
     to_position: int
     end_cursor: str
     head_cursor: str
     caught_up: bool
+
+
+class RunEventsBatch(StreamBatch, frozen=True, kw_only=True):
+    """Some events of a run, and the run as it is after them."""
+
+    records: tuple[RunEvent, ...]
     run: RunSummary
+
+
+class InstanceEvent(RunEvent, frozen=True, kw_only=True):
+    """One event of any run. `job_name` is None when its run is gone."""
+
+    run_id: str
+    job_name: str | None = None
+
+
+class EventsBatch(StreamBatch, frozen=True, kw_only=True):
+    """Some events of all runs, in commit order; its positions are instance-wide, what the filter hides included."""
+
+    records: tuple[InstanceEvent, ...]
+
+
+class RunChange(Record, frozen=True):
+    """A run that came, changed or went: `type` is CREATED, UPDATED or DELETED, and `run` is None for the last.
+
+    `matches_filter` is False once, when the run no longer is what was asked for.
+    """
+
+    type: str
+    run_id: str
+    matches_filter: bool
+    run: RunSummary | None = None
+
+
+class RunChangesBatch(StreamBatch, frozen=True, kw_only=True):
+    """Some changes of runs; its positions are instance-wide, what the filter hides included."""
+
+    changes: tuple[RunChange, ...]
 
 
 class ReportedEvent(Record, frozen=True):

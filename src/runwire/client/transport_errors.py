@@ -15,14 +15,15 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from runwire.client.errors import (
     ClientError,
+    ForbiddenError,
     NotAuthorizedError,
     ProtocolViolatedError,
     RequestFailedError,
     ServerUnreachableError,
+    TokenExpiredError,
 )
 from runwire.client.following import ConnectionLostError
 
-_DENIED_CODES = {"FORBIDDEN", "UNAUTHENTICATED"}
 _DENIED_STATUSES = {401, 403}
 _PASSING_STATUSES = {429, 502, 503, 504}
 _DENIED_CLOSE_CODES = {4401, 4403}
@@ -75,8 +76,10 @@ def _graphql_error(error: TransportQueryError, url: str, headers: Headers) -> Cl
     message = str(first.get("message"))
     extensions = first.get("extensions") or {}
     code = extensions.get("code")
-    if code in _DENIED_CODES:
+    if code == "UNAUTHENTICATED":
         return _denied(url, headers, message)
+    if code == "FORBIDDEN":
+        return ForbiddenError("Forbidden", message, {})
     return RequestFailedError(message, code, extensions.get("errorId"))
 
 
@@ -106,7 +109,9 @@ def _close_error(
 
 
 def _denied(url: str, headers: Headers, problem: str = "") -> NotAuthorizedError:
-    return NotAuthorizedError(url, token_given="Authorization" in headers, problem=problem)
+    # A close frame has no room for more than words.
+    kind = TokenExpiredError if "expired" in problem else NotAuthorizedError
+    return kind(url, token_given="Authorization" in headers, problem=problem)
 
 
 def _problem(error: BaseException) -> str:

@@ -10,6 +10,7 @@ from runwire.config.environment import resolve_env
 from runwire.config.fields import (
     MAX_DAYS,
     MAX_SECONDS,
+    AlsoTakes,
     Days,
     PositiveSeconds,
     Seconds,
@@ -23,6 +24,7 @@ __all__ = [
     "MAX_DAYS",
     "MAX_SECONDS",
     "REDACTED",
+    "AlsoTakes",
     "ComponentConfig",
     "ConfigurableClass",
     "ConfigurableClassData",

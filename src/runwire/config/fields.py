@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Any, TypeAlias, TypeVar
 
-from pydantic import BeforeValidator, Field
-from pydantic_core import PydanticCustomError, PydanticUseDefault
+from pydantic import BeforeValidator, Field, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, PydanticCustomError, PydanticUseDefault
 
 MAX_SECONDS = 366 * 24 * 60 * 60
 """The longest duration. Threads, sockets and databases can wait for so long; not for any time at all."""
@@ -28,6 +29,23 @@ def _default_when_empty(value: Any) -> Any:
     return value
 
 
+@dataclass(frozen=True, slots=True)
+class AlsoTakes:
+    """Says in the JSON Schema of a field what its validators take besides its type.
+
+    Attributes:
+        schema: the JSON Schema of that.
+    """
+
+    schema: dict[str, Any]
+
+    def __get_pydantic_json_schema__(
+        self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        known = handler(core_schema)
+        return {"anyOf": [*known.get("anyOf", [known]), self.schema]}
+
+
 Seconds: TypeAlias = Annotated[float, BeforeValidator(_no_boolean), Field(ge=0, le=MAX_SECONDS)]
 """A duration that may be zero."""
 
@@ -42,5 +60,5 @@ Days: TypeAlias = Annotated[float, BeforeValidator(_no_boolean), Field(gt=0, le=
 WholeNumber: TypeAlias = Annotated[int, BeforeValidator(_no_boolean)]
 """An integer; YAML's ``true`` is none."""
 
-Section: TypeAlias = Annotated[T, BeforeValidator(_default_when_empty)]
+Section: TypeAlias = Annotated[T, BeforeValidator(_default_when_empty), AlsoTakes({"type": "null"})]
 """A mapping or list under a key that may have no value, which stands for the default as leaving it out does."""

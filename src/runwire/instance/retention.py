@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
-from runwire.config import Days, PositiveSeconds, Seconds, Section, WholeNumber
+from runwire.config import MAX_DAYS, AlsoTakes, Days, PositiveSeconds, Seconds, Section, WholeNumber
 
 PurgeableRunStatus = Literal["SUCCESS", "FAILURE", "CANCELED", "NOT_STARTED"]
 PurgeableTickStatus = Literal["SKIPPED", "SUCCESS", "FAILURE"]
@@ -19,6 +19,7 @@ USUAL_ORPHAN_DAYS = 1.0
 """How old a leftover of a run that is gone must be, unless the section says otherwise."""
 
 _DAYS: TypeAdapter[float] = TypeAdapter(Days)
+_ONE_NUMBER = AlsoTakes({"type": "number", "exclusiveMinimum": 0, "maximum": MAX_DAYS})
 
 
 def _one_for_all(statuses: Sequence[str]) -> Callable[[Any], Any]:
@@ -50,7 +51,7 @@ class RunRetention(_Strict):
     """
 
     purge_after_days: Annotated[
-        Section[dict[PurgeableRunStatus, Days]], BeforeValidator(_one_for_all(_ENDED))
+        Section[dict[PurgeableRunStatus, Days]], BeforeValidator(_one_for_all(_ENDED)), _ONE_NUMBER
     ] = {}
 
 
@@ -73,7 +74,9 @@ class TickRetention(_Strict):
     """
 
     purge_after_days: Annotated[
-        Section[dict[PurgeableTickStatus, Days]], BeforeValidator(_one_for_all(_ENDED_TICKS))
+        Section[dict[PurgeableTickStatus, Days]],
+        BeforeValidator(_one_for_all(_ENDED_TICKS)),
+        _ONE_NUMBER,
     ] = {}
 
 

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 from pydantic import (
     BaseModel,
@@ -36,7 +36,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from runwire.config import WholeNumber, pydantic_problems
+from runwire.config import AlsoTakes, WholeNumber, pydantic_problems
 from runwire.config.yaml_file import read_yaml, with_env
 from runwire.errors import ConfigProblem, InvalidConfigurationError
 from runwire.instance.settings import Token
@@ -131,13 +131,17 @@ _SHORT = {
 }
 """The key that a mere text under each key stands for."""
 
+_A_TEXT = AlsoTakes({"type": "string"})
+
 
 class Item(_Strict):
     """One code location: exactly one of the keys."""
 
-    python_file: PythonFile | None = None
-    python_module: PythonModule | None = None
-    python_package: PythonPackage | None = None
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
+
+    python_file: Annotated[PythonFile | None, _A_TEXT] = None
+    python_module: Annotated[PythonModule | None, _A_TEXT] = None
+    python_package: Annotated[PythonPackage | None, _A_TEXT] = None
     grpc_server: GrpcServer | None = None
 
     @model_validator(mode="before")

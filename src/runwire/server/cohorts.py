@@ -175,7 +175,7 @@ class _Cohort:
         self._start_cursor: str | None = covered.cursor
         self._position = covered.position
         self._has_ended = self._has_stopped = False
-        self._changed = asyncio.Event()
+        self._waiting: list[asyncio.Future[None]] = []
         self._leading: asyncio.Task[None] | None = None
 
     def __len__(self) -> int:
@@ -202,7 +202,7 @@ class _Cohort:
     async def reach(self, position: int) -> None:
         """Waits until it has come to a position, or has ended."""
         while self._position < position and not self._has_stopped:
-            await self._changed.wait()
+            await self._change()
 
     def enter(self, covered: Covered) -> _Member | None:
         """Has a subscriber take what follows; None where no message of the cohort begins there."""
@@ -233,7 +233,7 @@ class _Cohort:
             if self._has_stopped:
                 member.is_over = self._has_ended
                 return None
-            await self._changed.wait()
+            await self._change()
 
     async def _lead(self, ended: Callable[[], object]) -> None:
         try:
@@ -266,9 +266,17 @@ class _Cohort:
             self._start_cursor = None if gone.covered is None else gone.covered.cursor
         self._wake()
 
+    def _change(self) -> asyncio.Future[None]:
+        """Is done when something has changed. (To begin to wait for an event would take a lock each time.)"""
+        change = asyncio.get_running_loop().create_future()
+        self._waiting.append(change)
+        return change
+
     def _wake(self) -> None:
-        self._changed.set()
-        self._changed = asyncio.Event()
+        waiting, self._waiting = self._waiting, []
+        for change in waiting:
+            if not change.done():  # as it is when its member was cancelled
+                change.set_result(None)
 
     def _number_after(self, covered: Covered) -> int | None:
         """The number of the message that follows; None where no message ends there."""

@@ -6,17 +6,18 @@ import asyncio
 
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from runwire.api.access import Principal
+from runwire.instance.limits import Limits
 from runwire.server.auth import TokenAuth, UnauthenticatedError
 from runwire.server.cohorts import Cohorts
-from runwire.server.http.negotiation import takes_html
+from runwire.server.http.negotiation import accepted, takes_html
 from runwire.server.http.refusals import refuse, unauthenticated
 from runwire.server.http.respond import HttpTransport
 from runwire.server.ide.pages import GraphiQL
 from runwire.server.operations import Operations
-from runwire.server.settings import Limits
 from runwire.server.slots import Slots
 from runwire.server.websocket.messages import Payload
 from runwire.server.websocket.protocol import Protocol
@@ -46,9 +47,14 @@ class Endpoint:
         self._streams = Slots(limits.connections)
         self._http = HttpTransport(operations, self.cohorts, limits, self._streams, stopping)
 
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers requests of HTTP of any method."""
+        response = await self.http(Request(scope, receive))
+        await response(scope, receive, send)
+
     async def http(self, request: Request) -> Response:
         """POST and GET execute; a browser that opens the address is shown GraphiQL, without asking who it is."""
-        if request.method == "GET" and takes_html(request.headers.get("accept")):
+        if request.method == "GET" and takes_html(accepted(request.headers)):
             return self._graphiql.page()
         if request.method not in {"GET", "POST"}:
             message = "operations are sent by POST, queries by GET as well"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from starlette.datastructures import Headers
+
 JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
 
@@ -14,6 +16,11 @@ _RANGES = {
     "application/*": JSON,
     "*/*": JSON,
 }
+
+
+def accepted(headers: Headers) -> str | None:
+    """What a request accepts: several headers are one list (RFC 9110, 5.3); None when it has none."""
+    return ", ".join(headers.getlist("accept")) or None
 
 
 def answer_type(accept: str | None) -> str | None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeAlias
 
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -16,8 +16,16 @@ from runwire.server.metrics import Metrics
 from runwire.server.stalls import StallWatch
 
 EXTENSION = "runwire.websocket.parts"
-"""The ASGI extension by which a text may be sent in parts: `{"type": "websocket.send", "parts": [bytes, …]}`."""
+"""The ASGI extension by which a text may be sent in parts, past the layers in between: a `WriteText`."""
 
+WriteText: TypeAlias = Callable[[Sequence[bytes]], Awaitable[None]]
+"""Sends a text, in parts, to an accepted socket; waits while the client is behind.
+
+Raises:
+    OSError: the connection is gone, or closing.
+"""
+
+_NO_TEXT = 1007
 _STALLED = 1013
 _ABORT_SECONDS = 2.0
 
@@ -48,18 +56,29 @@ class SocketProtocol(WebSocketsSansIOProtocol):
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
         if self.response.status_code == 101:
-            self.scope["extensions"][EXTENSION] = {}
+            extensions: dict[str, Any] = self.scope["extensions"]
+            extensions[EXTENSION] = self.write_text
 
-    async def send(self, message: Any) -> None:
-        """Sends an event of ASGI, or a text in parts."""
-        parts = message.get("parts")
-        if parts is None:
-            await super().send(message)
-            return
-        await self.writable.wait()
+    async def write_text(self, parts: Sequence[bytes]) -> None:
+        """Sends a text; see `WriteText`."""
+        if not self.writable.is_set():
+            await self.writable.wait()
         if self.disconnected or self.close_sent or self.conn.state is not State.OPEN:
             raise ClientDisconnected
         self.transport.writelines(_text_frame(parts))
+
+    def send_receive_event_to_app(self) -> None:
+        """Called when a message is whole. One that is no text would be logged as a fault of the server."""
+        if self.curr_msg_data_type == "text" and not self.close_sent:
+            self.frames = [b"".join(self.frames)]
+            try:
+                self.frames[0].decode()
+            except UnicodeDecodeError:
+                self.frames = []
+                self.conn.send_close(_NO_TEXT, "a text is not UTF-8")
+                self.handle_parser_exception()
+                return
+        super().send_receive_event_to_app()
 
     def pause_writing(self) -> None:
         """Called when the client does not take what it is sent as fast as it is sent."""
