@@ -317,6 +317,14 @@ def test_beyond_loopback_a_token_is_demanded(invoke: Invoke, tmp_path: Path) -> 
     )
 
 
+def test_a_key_without_a_certificate_is_refused(invoke: Invoke, tmp_path: Path) -> None:
+    result = invoke("serve", "--home", str(tmp_path), "--tls-key", "key.pem")
+    assert (result.exit_code, result.stderr) == (
+        2,
+        "error: --tls-key goes with --tls-certificate; name both\n",
+    )
+
+
 def test_two_files_of_one_name_are_refused(invoke: Invoke, tmp_path: Path) -> None:
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()

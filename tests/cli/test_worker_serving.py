@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
+import yaml
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
@@ -168,6 +169,14 @@ def test_what_is_not_for_several_processes_is_refused(
         "error: --workers 2 needs PostgreSQL as the storage: set storage.postgres in runwire.yaml, or"
         " leave --workers out\n"
     )
+    partly = tmp_path / "partly"
+    partly.mkdir()
+    storage = yaml.safe_load((home / "runwire.yaml").read_text())["storage"]
+    written = yaml.safe_dump({"run_storage": storage})
+    (partly / "runwire.yaml").write_text(written, encoding="utf-8")
+    result = invoke("serve", "--home", str(partly), "--workers", "3")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("error: --workers 3 needs PostgreSQL ")
     (tmp_path / "jobs.py").write_text(JOBS, encoding="utf-8")
     arguments = ["-f", str(tmp_path / "jobs.py"), "--port", "0", "--workers", "2"]
     result = invoke("serve", "--home", str(home), *arguments)

@@ -164,10 +164,9 @@ async def test_streams_are_counted_once_for_a_batch(live: LiveServer, instance: 
 
 def test_a_reader_that_stalls_is_counted(live: LiveServer) -> None:
     host, port = live.authority.split(":")
-    wish = "query { " + " ".join(
-        f"a{n}: __schema {{ types {{ name description }} }}" for n in range(50)
-    )
-    body = ('{"query": "' + wish + ' }"}').encode()
+    whole = "__schema { types { name description fields { name description } } }"
+    wish = "{ " + " ".join(f"a{n}: {whole}" for n in range(15)) + " }"
+    body = ('{"query": "' + wish + '"}').encode()
     head = f"POST /graphql HTTP/1.1\r\nHost: {live.authority}\r\nContent-Type: application/json\r\n"
     with socket.create_connection((host, int(port))) as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -202,6 +201,10 @@ async def test_a_storage_that_hangs_is_left_out_and_asked_once(
     instance: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lanes, goes_on, asked = Lanes(), threading.Event(), SimpleQueue[None]()
+    stored, metrics = StorageFigures(instance, lanes, kept_seconds=0), Metrics()
+    metrics.add([stored])
+    await stored.refresh()
+    assert Figures(metrics.page().decode()).of("runwire_storage_figures_known") == 1
 
     def hang(*_: Any, **__: Any) -> int:
         asked.put(None)
@@ -209,8 +212,7 @@ async def test_a_storage_that_hangs_is_left_out_and_asked_once(
         return 7
 
     monkeypatch.setattr(instance.storage.run_storage, "get_runs_count", hang)
-    stored, metrics = StorageFigures(instance, lanes, answer_seconds=0.05), Metrics()
-    metrics.add([stored])
+    stored._answer_seconds = 0.05
     await stored.refresh()
     await stored.refresh()
     page = Figures(metrics.page().decode())

@@ -97,6 +97,7 @@ async def test_answers_are_finished_and_streams_are_told(
             rest = [line async for line in lines]
             assert "event: complete" not in rest
         await asyncio.to_thread(wait_until_refused, server)
+        await asyncio.sleep(1)  # a server that does not wait for the answer would have cut it off
         assert program.poll() is None
         assert not answer.done()
         file.touch()

@@ -102,3 +102,17 @@ def test_a_client_that_does_not_read_its_answer_is_dropped(serve_try: ServeTry) 
         ]
         client.sendall("\r\n".join([*lines, "", ""]).encode())
         assert server.ended.get(timeout=60) == "flood"
+
+
+def test_a_client_that_goes_with_requests_unanswered_leaves_no_traceback(
+    server: LiveServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    body = b'{"query": "{ hello(n: 2000000) }"}'
+    head = f"POST /graphql HTTP/1.1\r\nHost: {server.authority}\r\nContent-Type: application/json"
+    with connected(server) as client:
+        client.sendall((f"{head}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body) * 4)
+        client.recv(1)
+        # It goes at once, with answers unread.
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    assert server.post("{ hello }").status_code == 200
+    assert caplog.messages == []

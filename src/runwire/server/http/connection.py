@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from runwire.instance.limits import Limits
 from runwire.server.metrics import Metrics
@@ -36,6 +36,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._is_in_head = True
         self._head_timer: asyncio.TimerHandle | None = None
+        self._answering: RequestResponseCycle | None = None
         self._stall = StallWatch(self.loop, self.limits.stall_seconds, self._drop)
 
     def connection_made(self, transport: Any) -> None:
@@ -82,7 +83,15 @@ class HttpProtocol(HttpToolsProtocol):
         """Called when the connection is gone."""
         self._forget_head()
         self._stall.end()
+        if self._answering is not None and not self._answering.response_complete:
+            self._answering.disconnected = True
+            self._answering.message_event.set()
         super().connection_lost(exc)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        # Of several requests that were sent at once, uvicorn tells only the last one that the client has gone.
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
 
     def _drop(self) -> None:
         self.metrics.stalled("http")
