@@ -29,6 +29,7 @@ def test_everything_for_users_is_there() -> None:
         "Output",
         "ResourceContext",
         "__version__",
+        "connect",
         "in_process_executor",
         "job",
         "multiprocess_executor",
