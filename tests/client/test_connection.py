@@ -306,6 +306,33 @@ def test_a_caller_that_stops_listening_ends_the_subscription(
     assert ended == ["complete"]
 
 
+def test_an_interrupt_between_beginning_to_wait_and_waiting_ends_the_wait(
+    server: FakeServer, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An interrupt may come anywhere, as when the step is under way already and its caller does not know it yet."""
+    left = threading.Event()
+
+    async def one_and_wait(subscription: Subscription) -> None:
+        await subscription.send({"n": 1})
+        await subscription.socket.receive()
+        left.set()
+
+    begin = asyncio.run_coroutine_threadsafe
+
+    def interrupted(*step: Any) -> Any:
+        begin(*step)
+        monkeypatch.setattr(asyncio, "run_coroutine_threadsafe", begin)
+        raise KeyboardInterrupt
+
+    server.streams = [one_and_wait]
+    items = connection.iterate(connection.subscribe(FOLLOW, "F", {"after": "c"}))
+    assert next(items) == {"runEvents": {"n": 1}}
+    monkeypatch.setattr(asyncio, "run_coroutine_threadsafe", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        next(items)
+    assert left.wait(30)
+
+
 def test_closing_the_connection_ends_its_streams(
     server: FakeServer, connection: Connection
 ) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from runwire.storage import InstanceStorage
 from runwire.storages.postgres import PostgresStorage
+from runwire.testing.asset_index import AssetIndexConformance
 from runwire.testing.event_log_storage import EventLogStorageConformance
 from runwire.testing.heads_watch import HeadsWatchConformance
 from runwire.testing.instance_log import InstanceLogConformance
@@ -45,6 +46,10 @@ class TestEventLogs(_BehindPooler, EventLogStorageConformance):
 
 
 class TestInstanceLog(_BehindPooler, InstanceLogConformance):
+    pass
+
+
+class TestAssets(_BehindPooler, AssetIndexConformance):
     pass
 
 

@@ -144,7 +144,7 @@ def declare_permissions(
     """
     for root in (query, mutation, subscription):
         for field in _fields(root):
-            if field.python_name in free or _permission(field) is not None:
+            if field.python_name in free or required_permission(field) is not None:
                 continue
             if root is mutation:
                 raise TypeError(
@@ -163,7 +163,7 @@ def guard(schema: GraphQLSchema) -> None:
             for field in kind.fields.values():
                 declared = field.extensions.get("strawberry-definition")
                 permission = (
-                    _permission(declared) if isinstance(declared, StrawberryField) else None
+                    required_permission(declared) if isinstance(declared, StrawberryField) else None
                 )
                 if permission is not None:
                     _guard_field(field, permission)
@@ -214,7 +214,8 @@ def _fields(root: type) -> list[StrawberryField]:
     return definition.fields
 
 
-def _permission(field: StrawberryField) -> Permission | None:
+def required_permission(field: StrawberryField) -> Permission | None:
+    """What a field demands of who asks for it; None for nothing."""
     for directive in field.directives:
         if isinstance(directive, RequiresPermission):
             return directive.permission

@@ -136,7 +136,13 @@ def _details(cause: errors.RunwireError) -> dict[str, Any]:
 
 def _masked(error: GraphQLError, cause: Exception) -> GraphQLError:
     error_id = uuid.uuid4().hex
-    logger.error("internal error %s at %s", error_id, error.path, exc_info=cause)
+    logger.error(
+        "internal error %s at %s",
+        error_id,
+        error.path,
+        exc_info=cause,
+        extra={"error_id": error_id},
+    )
     message = f"Something went wrong in the server; its log tells more under {error_id}."
     return _coded(error, message, {"code": "INTERNAL", "errorId": error_id})
 

@@ -7,11 +7,12 @@ import binascii
 import json
 from typing import Any, NoReturn
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
 
 def pack(*parts: str | float | None) -> str:
     """Parts as one text: base64url, without padding, of a JSON list."""
-    text = json.dumps(parts, separators=(",", ":"))
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+    return base64.urlsafe_b64encode(_encode(parts).encode()).decode().rstrip("=")
 
 
 def unpack(text: str) -> list[Any] | None:

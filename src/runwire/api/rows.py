@@ -23,7 +23,22 @@ from strawberry.types.unset import UNSET
 T = TypeVar("T")
 
 
-class _ReadField(StrawberryField):
+class RowCheck:
+    """Whether a value is a row of one class or several."""
+
+    def __init__(self, row: type[Any] | tuple[type[Any], ...]) -> None:
+        self._row = row
+
+    def __call__(self, value: Any, _info: object) -> bool:
+        """What GraphQL asks of a type."""
+        return isinstance(value, self._row)
+
+    def is_row(self, value: Any) -> bool:
+        """Whether it is."""
+        return isinstance(value, self._row)
+
+
+class ReadField(StrawberryField):
     """A field without a resolver that reads its value by a function of the row."""
 
     read: Callable[[Any], Any]
@@ -64,9 +79,7 @@ def field(
         return StrawberryField(
             description=description, type_annotation=annotation, directives=directives
         )
-    declared = _ReadField(
-        description=description, type_annotation=annotation, directives=directives
-    )
+    declared = ReadField(description=description, type_annotation=annotation, directives=directives)
     declared.read = read
     return declared
 
@@ -80,9 +93,7 @@ def view(row: type[Any] | tuple[type[Any], ...], description: str) -> Callable[[
     """Declares a class as the GraphQL type of the rows of one class or several."""
 
     def declare(cls: type[T]) -> type[T]:
-        cls.is_type_of = staticmethod(  # type: ignore[attr-defined]
-            lambda value, _info: isinstance(value, row)
-        )
+        cls.is_type_of = RowCheck(row)  # type: ignore[attr-defined]
         return strawberry.type(cls, description=description)
 
     return declare

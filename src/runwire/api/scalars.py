@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -32,8 +33,15 @@ _RFC_3339 = re.compile(
 
 
 def format_instant(seconds: float) -> str:
-    """Epoch seconds as RFC 3339 text in UTC."""
-    return clock.from_timestamp(seconds).isoformat().removesuffix("+00:00") + "Z"
+    """Epoch seconds as RFC 3339 text in UTC, to the microsecond."""
+    whole, microseconds = divmod(round(seconds * 1_000_000), 1_000_000)
+    return f"{_second(whole)}.{microseconds:06d}Z" if microseconds else f"{_second(whole)}Z"
+
+
+@functools.lru_cache(maxsize=1024)
+def _second(seconds: int) -> str:
+    """A whole second as text; the events of a page share a few."""
+    return clock.from_timestamp(seconds).isoformat().removesuffix("+00:00")
 
 
 def parse_instant(value: Any) -> float:

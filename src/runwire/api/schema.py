@@ -11,6 +11,7 @@ from strawberry.types import ExecutionContext
 
 from runwire.api.access import Permission, declare_permissions, guard
 from runwire.api.assets.queries import AssetQueries
+from runwire.api.compiled import CompilingExecutor
 from runwire.api.errors import REFUSALS, PublicErrors
 from runwire.api.events.queries import EventQueries
 from runwire.api.events.subscriptions import EventRecordsPayload, event_records
@@ -187,6 +188,7 @@ def build_schema(**options: Any) -> RunwireSchema:
         subscription=Subscription,
         types=[RunDamaged],  # no union has it
         extensions=extensions,
+        execution_context_class=CompilingExecutor,
         exception_handlers=REFUSALS,
         config=StrawberryConfig(scalar_map=SCALARS),
         **options,

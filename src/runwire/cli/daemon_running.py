@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import signal
 import threading
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 import typer
 
 from runwire import __version__, clock
+from runwire.cli.logs import configure_logging
 from runwire.cli.serving import open_workspace
 from runwire.daemons.required import daemon_types_for, daemons_of
 from runwire.daemons.runner import DaemonRunner
@@ -23,9 +23,7 @@ from runwire.processes.ending import wait_for_end
 
 def run_daemons(home: Path, targets: Sequence[Target]) -> None:
     """Runs them until SIGINT or SIGTERM; says which work here."""
-    logging.basicConfig(
-        level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    configure_logging("text", "warning")
     ending = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ending.set())
@@ -35,6 +33,7 @@ def run_daemons(home: Path, targets: Sequence[Target]) -> None:
         Instance.from_home(home) as instance,
         open_workspace(instance, targets) as workspace,
     ):
+        configure_logging(instance.settings.logging.format, instance.settings.logging.level)
         daemons = daemons_of(instance, workspace)
         if not daemons:
             typer.echo("runwire.yaml enables no daemon; Ctrl-C ends this process.")

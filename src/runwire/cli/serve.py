@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
 
@@ -12,6 +13,46 @@ from runwire.errors import InputInvalidError
 Reload = Annotated[
     bool,
     typer.Option("--reload/--no-reload", help="Whether to load files anew when they change."),
+]
+
+LogFormat = Annotated[
+    Literal["text", "json"] | None,
+    typer.Option(
+        "--log-format",
+        help="What lines of the log look like; runwire.yaml's, or text.",
+        show_default=False,
+    ),
+]
+
+TlsCertificate = Annotated[
+    Path | None,
+    typer.Option(
+        "--tls-certificate",
+        metavar="FILE",
+        help="Serve https with this certificate (PEM).",
+        show_default=False,
+    ),
+]
+TlsKey = Annotated[
+    Path | None,
+    typer.Option(
+        "--tls-key",
+        metavar="FILE",
+        help="Its private key (PEM), if it is not in the same file; a password is taken from"
+        " RUNWIRE_TLS_KEY_PASSWORD.",
+        show_default=False,
+    ),
+]
+
+Workers = Annotated[
+    int,
+    typer.Option(
+        "--workers",
+        metavar="N",
+        help="In how many processes to serve; more than one on PostgreSQL only.",
+        min=1,
+        max=64,
+    ),
 ]
 
 Daemons = Annotated[
@@ -27,6 +68,7 @@ def dev(
     port: Port = None,
     home: Home = None,
     reload: Reload = True,
+    log_format: LogFormat = None,
 ) -> None:
     """Serve your jobs on this machine, with GraphiQL to try them.
 
@@ -44,7 +86,15 @@ def dev(
             ["file"],
         )
     made = serving.dev_home(home)
-    serving.run_server(made, targets, host, port, reloads_on_change=reload, runs_daemons=True)
+    serving.run_server(
+        made,
+        targets,
+        host,
+        port,
+        reloads_on_change=reload,
+        runs_daemons=True,
+        log_format=log_format,
+    )
 
 
 def serve(
@@ -55,12 +105,19 @@ def serve(
     port: Port = None,
     home: Home = None,
     daemons: Daemons = False,
+    log_format: LogFormat = None,
+    tls_certificate: TlsCertificate = None,
+    tls_key: TlsKey = None,
+    workers: Workers = 1,
 ) -> None:
     """Serve an instance.
 
     Its daemons run elsewhere, by `runwire daemon`, unless --daemons is given.
 
     Off loopback a token is demanded: RUNWIRE_TOKEN, or auth.token in runwire.yaml.
+
+    With --workers, code locations must be code servers of their own (grpc_server in workspace.yaml), so that
+    they are loaded once; daemons run once as well, beside the workers.
     """
     from runwire.cli import serving  # noqa: PLC0415 -- the whole server; no other command needs it
 
@@ -68,5 +125,22 @@ def serve(
         raise InputInvalidError(
             "name the instance's home: --home or RUNWIRE_HOME; `runwire dev` does without", ["home"]
         )
+    if tls_key is not None and tls_certificate is None:
+        raise InputInvalidError("--tls-key goes with --tls-certificate; name both", ["tls-key"])
     targets = serving.workspace_targets(file, module, workspace)
-    serving.run_server(serving.Home(home), targets, host, port, runs_daemons=daemons)
+    tls = None if tls_certificate is None else serving.TlsFiles(tls_certificate, tls_key)
+    if workers > 1:
+        from runwire.cli import worker_serving  # noqa: PLC0415 -- one process does without
+
+        wanted = worker_serving.Work(home, tuple(targets), host, port, log_format, tls)
+        worker_serving.run_workers(wanted, workers, runs_daemons=daemons)
+        return
+    serving.run_server(
+        serving.Home(home),
+        targets,
+        host,
+        port,
+        runs_daemons=daemons,
+        log_format=log_format,
+        tls=tls,
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import typer
 
 from runwire import __version__
 from runwire.cli.location_news import LocationNews
+from runwire.cli.logs import LogFormat, configure_logging
 from runwire.daemons.required import daemons_of
 from runwire.daemons.runner import DaemonRunner
 from runwire.errors import HomeInvalidError, InputInvalidError
@@ -20,6 +20,18 @@ from runwire.locations.source_changes import SourceChanges
 from runwire.locations.workspace import LocalWorkspace, LocationTarget
 from runwire.locations.workspace_file import WORKSPACE_FILENAME, Target, read_workspace_file
 from runwire.server.serve import serve
+from runwire.server.tls import TlsFiles
+
+__all__ = [
+    "Home",
+    "TlsFiles",
+    "announce",
+    "dev_home",
+    "open_workspace",
+    "run_server",
+    "say_home",
+    "workspace_targets",
+]
 
 DEV_HOME = ".runwire"
 
@@ -95,6 +107,8 @@ def run_server(
     *,
     reloads_on_change: bool = False,
     runs_daemons: bool = False,
+    log_format: LogFormat | None = None,
+    tls: TlsFiles | None = None,
 ) -> None:
     """Serves until it is told to stop by SIGINT or SIGTERM; says where, and what it serves.
 
@@ -105,17 +119,18 @@ def run_server(
         port: at which port, likewise.
         reloads_on_change: whether a code location is reloaded when its files change.
         runs_daemons: whether the daemons of the instance run in this process as well.
+        log_format: what lines of the log look like; None for what the instance's settings say.
+        tls: the certificate; None for what the instance's settings say.
     """
-    logging.basicConfig(
-        level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    typer.echo(f"runwire {__version__}")
-    typer.echo(f"home      {home.path.absolute()}" + (f" ({home.why})" if home.why else ""))
+    configure_logging(log_format or "text", "warning")
+    say_home(home)
     with (
         Instance.from_home(home.path) as instance,
         open_workspace(instance, targets) as workspace,
         ExitStack() as stack,
     ):
+        wanted = instance.settings.logging
+        configure_logging(log_format or wanted.format, wanted.level)
         if reloads_on_change:
             stack.enter_context(SourceChanges(workspace.list_local_locations()))
         if runs_daemons:
@@ -126,11 +141,19 @@ def run_server(
             workspace,
             chosen.host if host is None else host,
             chosen.port if port is None else port,
-            ready=lambda url: _announce(url, workspace, stack),
+            ready=lambda url: announce(url, workspace, stack),
+            tls=tls,
         )
 
 
-def _announce(url: str, workspace: LocalWorkspace, stack: ExitStack) -> None:
+def say_home(home: Home) -> None:
+    """Says which version serves which home."""
+    typer.echo(f"runwire {__version__}")
+    typer.echo(f"home      {home.path.absolute()}" + (f" ({home.why})" if home.why else ""))
+
+
+def announce(url: str, workspace: LocalWorkspace, stack: ExitStack) -> None:
+    """Says where the server is, now that it answers, and tells of its code locations until the end."""
     # An address that stands for all of this machine's is no address to go to.
     shown = url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
     typer.echo(f"GraphiQL  {shown}/graphql")

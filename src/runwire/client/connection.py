@@ -144,22 +144,30 @@ class Connection:
 class _Steps(Generic[T]):
     """An asynchronous generator that is advanced and closed from other threads, one at a time.
 
-    A step that was interrupted may still be unwinding when the next one comes.
+    A step that was interrupted may still be unwinding when the next one comes; and who was interrupted as the step
+    began does not know of it, so that closing ends it.
     """
 
     def __init__(self, generator: AsyncGenerator[T, None]) -> None:
         self._generator = generator
         self._turn = asyncio.Lock()
+        self._step: asyncio.Task[Any] | None = None
 
     async def advance(self) -> tuple[T] | None:
         """The next item in a tuple; None at the end."""
         async with self._turn:
+            self._step = asyncio.current_task()
             try:
                 return (await anext(self._generator),)
             except StopAsyncIteration:
                 return None
+            finally:
+                self._step = None
 
     async def close(self) -> None:
+        """Closes the generator, wherever it is."""
+        if self._step is not None:
+            self._step.cancel()
         async with self._turn:
             await self._generator.aclose()
 

@@ -12,7 +12,7 @@ from runwire.events.filters import EventRecordsFilter
 from runwire.feed.batch import PAGE_RECORDS, cut, weigh
 from runwire.runs.run import RunRecord
 from runwire.storage import InstanceEventKind, InstanceLogRecord
-from runwire.storages.instance_log_filter import matches
+from runwire.storage.instance_log_filter import matches
 
 ALL_KINDS = frozenset(InstanceEventKind)
 

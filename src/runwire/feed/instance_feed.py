@@ -41,6 +41,9 @@ _EVERYTHING = Wanted()
 class InstanceFeed:
     """Follows the instance-wide log while anybody listens. All of it belongs to one event loop.
 
+    Attributes:
+        catch_up_reads: how many pages followers read from storage, because the ring did not have what they wanted.
+
     Args:
         storage: whose log.
         lanes: where storages are called.
@@ -69,6 +72,7 @@ class InstanceFeed:
         self._reads = InstanceLogReads(storage, lanes, give_up_seconds)
         self._news = PatientReads(lanes, give_up_seconds, waits=True)
         self._pages = asyncio.Semaphore(_CATCH_UP_READS)
+        self.catch_up_reads = 0
         self._tail: InstanceTail | None = None
         self._keepers: dict[InstanceTail, asyncio.Task[None]] = {}
         self._is_running = False
@@ -144,6 +148,7 @@ class InstanceFeed:
     async def _catch_up(
         self, tail: InstanceTail, position: int, wanted: Wanted, limit: int
     ) -> InstanceTailBatch:
+        self.catch_up_reads += 1
         async with self._pages:
             page = await self._reads.wanted(wanted, position, tail.start, limit)
         piece = next(cut(page.entries, limit), ())

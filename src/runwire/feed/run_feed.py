@@ -29,6 +29,9 @@ _CATCH_UP_READS = 2
 class RunFeed:
     """Follows runs. All of it belongs to one event loop.
 
+    Attributes:
+        catch_up_reads: how many pages followers read from storage, because no ring had what they wanted.
+
     Args:
         storage: where runs and logs are.
         lanes: where storages are called.
@@ -57,6 +60,7 @@ class RunFeed:
         self._checkpoint_seconds = checkpoint_seconds
         self._reads = LogReads(storage, lanes, give_up_seconds)
         self._pages = asyncio.Semaphore(_CATCH_UP_READS)
+        self.catch_up_reads = 0
         self._tails = Tails(
             logs,
             lanes,
@@ -67,6 +71,16 @@ class RunFeed:
             total_weight=total_weight,
         )
         self._polling: asyncio.Task[None] | None = None
+
+    @property
+    def tails(self) -> int:
+        """How many runs are followed."""
+        return len(self._tails)
+
+    @property
+    def ring_bytes(self) -> int:
+        """What the rings of all tails hold."""
+        return self._tails.weight
 
     async def start(self) -> None:
         """Gets ready to follow runs. Harmless when called twice."""
@@ -137,6 +151,7 @@ class RunFeed:
         return batch
 
     async def _catch_up(self, tail: Tail, position: int, limit: int) -> RunTailBatch:
+        self.catch_up_reads += 1
         limit = min(limit, tail.start - position)
         async with self._pages:
             page = await self._reads.page(tail.run, position, limit)

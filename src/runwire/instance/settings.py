@@ -10,6 +10,7 @@ from pydantic import (
     AfterValidator,
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
@@ -87,17 +88,38 @@ class StoragePartSettings(_Strict):
         return self
 
 
+def _off(value: object) -> object:
+    """YAML reads an unquoted ``off`` as false."""
+    return "off" if value is False else value
+
+
+class TlsSettings(_Strict):
+    """What the server encrypts connections with: files as PEM. Without `key`, it is in the file of the certificate."""
+
+    certificate: Path
+    key: Path | None = None
+    key_password: SecretStr | None = None
+
+
 class ServerSettings(_Strict):
     """Where the server listens, and whom it answers.
 
     `allowed_hosts` are values of the Host header that are answered besides those of the address it listens
     on; `allowed_origins` are origins of web pages, such as ``https://example.org``, that may call it.
+    `metrics` says who may see `/metrics`: nobody, who may read, or anybody. Told to stop, it is not ready for
+    `drain_seconds` before it stops to accept connections, then finishes answers for `shutdown_seconds` at most.
+    With several workers, each listens on a port of its own as well, `worker_ports_from` being the first one's.
     """
 
     host: str = "127.0.0.1"
     port: WholeNumber = Field(default=3333, ge=0, le=65535)
     allowed_hosts: Section[tuple[str, ...]] = ()
     allowed_origins: Section[tuple[str, ...]] = ()
+    metrics: Annotated[Literal["off", "protected", "open"], BeforeValidator(_off)] = "protected"
+    drain_seconds: WholeNumber = Field(default=0, ge=0, le=3600)
+    shutdown_seconds: WholeNumber = Field(default=5, ge=1, le=3600)
+    tls: TlsSettings | None = None
+    worker_ports_from: WholeNumber | None = Field(default=None, ge=1, le=65535)
 
 
 def _check_token(token: SecretStr) -> SecretStr:
@@ -202,6 +224,24 @@ class DaemonSettings(_Strict):
         return self
 
 
+class LoggingSettings(_Strict):
+    """What servers and daemons log, and how.
+
+    Attributes:
+        format: lines of text, or of JSON.
+        level: the lowest level that is logged; at `info`, a line for each operation.
+    """
+
+    format: Literal["text", "json"] = "text"
+    level: Literal["debug", "info", "warning", "error"] = "warning"
+
+
+class TracingSettings(_Strict):
+    """Whether operations are traced by OpenTelemetry, which its own environment variables set up."""
+
+    enabled: bool = False
+
+
 class Settings(_Strict):
     """The whole of `runwire.yaml`. Every key may be left out."""
 
@@ -218,6 +258,8 @@ class Settings(_Strict):
     daemons: Section[DaemonSettings] = DaemonSettings()
     server: Section[ServerSettings] = ServerSettings()
     auth: Section[AuthSettings] = AuthSettings()
+    logging: Section[LoggingSettings] = LoggingSettings()
+    tracing: Section[TracingSettings] = TracingSettings()
 
 
 COMPONENT_KINDS: dict[str, type[ConfigurableClass]] = {

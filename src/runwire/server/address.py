@@ -60,7 +60,7 @@ def listen(host: str, port: int) -> socket.socket:
         raise AddressUnavailableError(host, port, problem.lower()) from None
 
 
-def url_of(host: str, listener: socket.socket) -> str:
+def url_of(host: str, listener: socket.socket, scheme: str = "http") -> str:
     """The address of a listening socket for people and clients, without path."""
     port = listener.getsockname()[1]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

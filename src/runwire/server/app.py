@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import Any
 
 import strawberry
+from prometheus_client.registry import Collector
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -24,18 +26,42 @@ from runwire.instance import Instance
 from runwire.lanes import Lanes
 from runwire.server.auth import TokenAuth
 from runwire.server.endpoint import Endpoint
+from runwire.server.figures import FeedFigures, LaneFigures, StorageFigures, StreamFigures
 from runwire.server.guard import Guard
 from runwire.server.ide.assets import Assets
 from runwire.server.ide.pages import ASSETS_PATH, GraphiQL
+from runwire.server.metrics_page import MetricsPage
 from runwire.server.operations import Operations
 from runwire.server.origins import OriginRules
+from runwire.server.readiness import Readiness
+from runwire.server.request_context import RequestContext
 from runwire.server.settings import AppSettings
+from runwire.server.telemetry import Telemetry
 from runwire.workspace import Workspace
 
 ENDPOINT = "/graphql"
 LIVEZ = "/livez"
+READYZ = "/readyz"
+METRICS = "/metrics"
 
 Lifespan = Callable[[Any], AbstractAsyncContextManager[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Operating:
+    """What those who operate an application may ask of it.
+
+    Attributes:
+        readiness: answers whether it is ready.
+        collectors: tell figures.
+        refresh: brings those up to date that have to be asked for.
+        draining: is set when the application is about to stop.
+    """
+
+    readiness: Readiness
+    collectors: tuple[Collector, ...]
+    refresh: Callable[[], Awaitable[None]]
+    draining: asyncio.Event
 
 
 def create_app(instance: Instance, workspace: Workspace, *, settings: AppSettings) -> Starlette:
@@ -65,7 +91,14 @@ def create_app(instance: Instance, workspace: Workspace, *, settings: AppSetting
             await feed.close()
             await asyncio.to_thread(lanes.close)
 
-    return assemble(schema, make_context, settings, lifespan)
+    draining, stored = asyncio.Event(), StorageFigures(instance, lanes)
+    operating = Operating(
+        Readiness(instance.storage, workspace, lanes, draining),
+        (FeedFigures(feed, instance_feed), LaneFigures(lanes), stored),
+        stored.refresh,
+        draining,
+    )
+    return assemble(schema, make_context, settings, lifespan, operating)
 
 
 def assemble(
@@ -73,6 +106,7 @@ def assemble(
     make_context: Callable[[Principal], OperationContext],
     settings: AppSettings,
     lifespan: Lifespan | None = None,
+    operating: Operating | None = None,
 ) -> Starlette:
     """The application that serves a schema, each operation with a context of its own.
 
@@ -81,15 +115,21 @@ def assemble(
     """
     graphiql = GraphiQL(ENDPOINT, bool(settings.tokens), Assets.load())
     stopping = asyncio.Event()
+    telemetry = Telemetry(tracer=settings.tracer)
+    auth = TokenAuth(settings.tokens)
     endpoint = Endpoint(
-        Operations(schema, make_context, settings.limits),
-        TokenAuth(settings.tokens),
+        Operations(schema, make_context, settings.limits, telemetry),
+        auth,
         graphiql,
         settings.limits,
         stopping,
     )
     rules = OriginRules(settings.on_loopback, settings.allowed_hosts, settings.allowed_origins)
-    middleware = [Middleware(Guard, rules, frozenset({LIVEZ}))]
+    open_paths = {LIVEZ, READYZ, *([METRICS] if settings.metrics == "open" else [])}
+    middleware = [
+        Middleware(RequestContext, telemetry),
+        Middleware(Guard, rules, frozenset(open_paths)),
+    ]
     if settings.allowed_origins:
         middleware.append(
             Middleware(
@@ -97,6 +137,7 @@ def assemble(
                 allow_origins=list(settings.allowed_origins),
                 allow_methods=["GET", "POST"],
                 allow_headers=["Authorization", "Content-Type", "Last-Event-ID"],
+                expose_headers=["X-Request-Id"],
             )
         )
     routes = [
@@ -106,9 +147,19 @@ def assemble(
         WebSocketRoute(ENDPOINT, endpoint.websocket),
         Route(f"{ASSETS_PATH}/{{version}}/{{name}}", graphiql.file),
     ]
+    telemetry.metrics.add([StreamFigures(endpoint.cohorts)])
+    if operating is not None:
+        telemetry.metrics.add(operating.collectors)
+        routes.append(Route(READYZ, operating.readiness.answer))
+        if settings.metrics != "off":
+            asked = None if settings.metrics == "open" else auth
+            page = MetricsPage(telemetry.metrics, asked, operating.refresh)
+            routes.append(Route(METRICS, page.answer))
     app = Starlette(routes=routes, middleware=middleware, lifespan=lifespan)
     # Whoever runs the application sets it before it waits for the requests that are being answered.
     app.state.stopping = stopping
+    app.state.draining = asyncio.Event() if operating is None else operating.draining
+    app.state.metrics = telemetry.metrics
     return app
 
 

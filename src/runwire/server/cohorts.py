@@ -21,6 +21,7 @@ from runwire.api.access import Principal
 from runwire.api.context import Covered
 from runwire.server.operations import Answer, Operations, StreamKey, error_of_fault
 from runwire.server.requests import GraphQLRequest
+from runwire.server.telemetry import Outcome
 
 MAX_BYTES = 1024 * 1024
 """What a cohort keeps at the most for members that have not taken it, beside the newest message."""
@@ -29,6 +30,23 @@ _KEPT = 16
 """How many messages a cohort keeps though everybody has taken them, so that others can join where they end."""
 
 Answers = AsyncGenerator[Answer, None]
+
+
+@dataclass(slots=True)
+class StreamCounts:
+    """What became of messages so far.
+
+    Attributes:
+        own: messages that were made for one subscriber.
+        shared: messages that a cohort had for its members, counted for each of them.
+        batches: what those were made of: executed and encoded once.
+        fallen_behind: how often a member fell behind its cohort, and went on alone.
+    """
+
+    own: int = 0
+    shared: int = 0
+    batches: int = 0
+    fallen_behind: int = 0
 
 
 class Cohorts:
@@ -43,42 +61,60 @@ class Cohorts:
         self._operations = operations
         self._max_bytes = max_bytes
         self._cohorts: dict[StreamKey, _Cohort] = {}
+        self.counts = StreamCounts()
 
     def __len__(self) -> int:
         """How many cohorts there are."""
         return len(self._cohorts)
 
+    @property
+    def members(self) -> int:
+        """How many subscribers are in cohorts."""
+        return sum(len(cohort) for cohort in self._cohorts.values())
+
+    @property
+    def lag(self) -> int:
+        """How many messages the member that is furthest behind has not taken yet."""
+        return max((cohort.lag for cohort in self._cohorts.values()), default=0)
+
     async def stream(
         self, request: GraphQLRequest, principal: Principal, resume_after: str | None = None
     ) -> Answers:
         """The results of an operation, as `Operations.stream` gives them."""
-        key, cursor = self._operations.stream_key(request, principal), resume_after
-        while True:
-            own = self._operations.stream(request, principal, resume_after=cursor)
-            member: _Member | None = None
-            try:
-                async for answer in own:
-                    yield answer
-                    if key is not None and answer.covered is not None:
-                        member = await self._join(key, own, answer.covered)
-                        if member is not None:
-                            break
-                else:
+        requested = self._operations.requested(request)
+        with self._operations.telemetry.operation(requested) as observed:
+            key, cursor = self._operations.stream_key(request, principal), resume_after
+            while True:
+                own = self._operations.stream(request, principal, resume_after=cursor)
+                member: _Member | None = None
+                try:
+                    async for answer in own:
+                        observed.answered(answer.payload, was_executed=answer.was_executed)
+                        self.counts.own += 1
+                        yield answer
+                        if key is not None and answer.covered is not None:
+                            member = await self._join(key, own, answer.covered)
+                            if member is not None:
+                                break
+                    else:
+                        return
+                finally:
+                    if member is None or member.cohort.source is not own:
+                        await own.aclose()
+                cohort = member.cohort
+                try:
+                    while (shared := await cohort.next(member)) is not None:
+                        if not shared.was_executed:
+                            observed.outcome = Outcome.FAILED
+                        yield shared
+                finally:
+                    if cohort.leave(member):
+                        self._forget(key, cohort)
+                        await cohort.stop()
+                if member.is_over:
                     return
-            finally:
-                if member is None or member.cohort.source is not own:
-                    await own.aclose()
-            cohort = member.cohort
-            try:
-                while (shared := await cohort.next(member)) is not None:
-                    yield shared
-            finally:
-                if cohort.leave(member):
-                    self._forget(key, cohort)
-                    await cohort.stop()
-            if member.is_over:
-                return
-            cursor = member.cursor
+                self.counts.fallen_behind += 1
+                cursor = member.cursor
 
     async def _join(self, key: StreamKey, own: Answers, covered: Covered) -> _Member | None:
         """Enters the cohort that has what follows, begun with one's own stream if need be; None to go on alone."""
@@ -91,7 +127,7 @@ class Cohorts:
                 return member
         if key in self._cohorts or not covered.caught_up:
             return None
-        begun = self._cohorts[key] = _Cohort(own, covered, self._max_bytes)
+        begun = self._cohorts[key] = _Cohort(own, covered, self._max_bytes, self.counts)
         begun.start(lambda: self._forget(key, begun))
         return begun.enter(covered)
 
@@ -124,10 +160,14 @@ class _Cohort:
         source: the stream.
         covered: how far it has come.
         max_bytes: what is kept at the most, beside the newest message.
+        counts: counts what it gives.
     """
 
-    def __init__(self, source: Answers, covered: Covered, max_bytes: int) -> None:
+    def __init__(
+        self, source: Answers, covered: Covered, max_bytes: int, counts: StreamCounts
+    ) -> None:
         self.source = source
+        self._counts = counts
         self._max_bytes = max_bytes
         self._members: set[_Member] = set()
         self._messages: deque[Answer] = deque()
@@ -135,8 +175,18 @@ class _Cohort:
         self._start_cursor: str | None = covered.cursor
         self._position = covered.position
         self._has_ended = self._has_stopped = False
-        self._changed = asyncio.Event()
+        self._waiting: list[asyncio.Future[None]] = []
         self._leading: asyncio.Task[None] | None = None
+
+    def __len__(self) -> int:
+        """How many members it has."""
+        return len(self._members)
+
+    @property
+    def lag(self) -> int:
+        """How many messages the member that is furthest behind has not taken yet."""
+        end = self._start + len(self._messages)
+        return max((end - member.number for member in self._members), default=0)
 
     def start(self, ended: Callable[[], object]) -> None:
         """Begins to read the stream; `ended` is called when it has ended."""
@@ -152,7 +202,7 @@ class _Cohort:
     async def reach(self, position: int) -> None:
         """Waits until it has come to a position, or has ended."""
         while self._position < position and not self._has_stopped:
-            await self._changed.wait()
+            await self._change()
 
     def enter(self, covered: Covered) -> _Member | None:
         """Has a subscriber take what follows; None where no message of the cohort begins there."""
@@ -183,7 +233,7 @@ class _Cohort:
             if self._has_stopped:
                 member.is_over = self._has_ended
                 return None
-            await self._changed.wait()
+            await self._change()
 
     async def _lead(self, ended: Callable[[], object]) -> None:
         try:
@@ -204,6 +254,8 @@ class _Cohort:
         if answer.covered is not None:
             self._position = answer.covered.position
         self._bytes += len(answer.encoded)
+        self._counts.batches += 1
+        self._counts.shared += len(self._members)
         taken = min(member.number for member in self._members) if self._members else 0
         while len(self._messages) > 1 and (
             self._bytes > self._max_bytes or (self._start < taken and len(self._messages) > _KEPT)
@@ -214,9 +266,17 @@ class _Cohort:
             self._start_cursor = None if gone.covered is None else gone.covered.cursor
         self._wake()
 
+    def _change(self) -> asyncio.Future[None]:
+        """Is done when something has changed. (To begin to wait for an event would take a lock each time.)"""
+        change = asyncio.get_running_loop().create_future()
+        self._waiting.append(change)
+        return change
+
     def _wake(self) -> None:
-        self._changed.set()
-        self._changed = asyncio.Event()
+        waiting, self._waiting = self._waiting, []
+        for change in waiting:
+            if not change.done():  # as it is when its member was cancelled
+                change.set_result(None)
 
     def _number_after(self, covered: Covered) -> int | None:
         """The number of the message that follows; None where no message ends there."""

@@ -25,7 +25,11 @@ from runwire.server.websocket.session import Session
 
 
 class Endpoint:
-    """Asks who it is, then has each transport do its part."""
+    """Asks who it is, then has each transport do its part.
+
+    Attributes:
+        cohorts: those who share streams.
+    """
 
     def __init__(
         self,
@@ -35,12 +39,13 @@ class Endpoint:
         limits: Limits,
         stopping: asyncio.Event,
     ) -> None:
-        self._cohorts = Cohorts(operations)
+        self.cohorts = Cohorts(operations)
+        self._metrics = operations.telemetry.metrics
         self._auth = auth
         self._graphiql = graphiql
         self._limits = limits
         self._streams = Slots(limits.connections)
-        self._http = HttpTransport(operations, self._cohorts, limits, self._streams, stopping)
+        self._http = HttpTransport(operations, self.cohorts, limits, self._streams, stopping)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers requests of HTTP of any method."""
@@ -65,6 +70,7 @@ class Endpoint:
         if not self._streams.take():
             await socket.send_denial_response(refuse(503, self._streams.message, "UNAVAILABLE"))
             return
+        self._metrics.connection_opened("websocket")
         try:
 
             def admit(payload: Payload) -> Principal:
@@ -74,6 +80,7 @@ class Endpoint:
                     return self._auth.principal_of_init(payload)
 
             protocol = Protocol(admit, self._limits.operations)
-            await Session(socket, protocol, self._cohorts, self._limits).run()
+            await Session(socket, protocol, self.cohorts, self._limits).run()
         finally:
+            self._metrics.connection_closed("websocket")
             self._streams.give_back()

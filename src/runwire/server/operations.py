@@ -10,16 +10,17 @@ from functools import cached_property
 from typing import Any, TypeAlias
 
 import strawberry
-from graphql import GraphQLError, OperationType, get_operation_ast
+from graphql import GraphQLError, OperationDefinitionNode, OperationType, get_operation_ast
 from strawberry.types.execution import PreExecutionError, StreamExecutionResult
 
 from runwire.api.access import Principal
 from runwire.api.context import Covered, OperationContext
 from runwire.api.errors import public_error
-from runwire.server.document_check import DocumentCheck, Documents
+from runwire.server.document_check import Document, DocumentCheck, Documents
 from runwire.server.encoding import encode_json, encode_variables
 from runwire.server.requests import GraphQLRequest
 from runwire.server.settings import Limits
+from runwire.server.telemetry import Telemetry
 
 StreamKey: TypeAlias = tuple[str, str | None, bytes, Principal]
 
@@ -49,6 +50,32 @@ class Answer:
         return encode_json(self.payload)
 
 
+@dataclass(frozen=True, slots=True)
+class RequestedOperation:
+    """What a request asks for: a document that parses, and the one operation of it, if it has that.
+
+    It is a `runwire.server.telemetry.Subject`.
+    """
+
+    document: Document | None
+    node: OperationDefinitionNode | None
+
+    @property
+    def name(self) -> str | None:
+        """Its name, if it has one."""
+        return None if self.node is None or self.node.name is None else self.node.name.value
+
+    @property
+    def type(self) -> str | None:
+        """query, mutation or subscription."""
+        return None if self.node is None else self.node.operation.value
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether its document was found to be valid; that is known once it was executed."""
+        return self.node is not None and self.document is not None and self.document.errors == []
+
+
 class Operations:
     """Executes operations of a schema, each with a context of its own, within limits.
 
@@ -56,6 +83,7 @@ class Operations:
         schema: the schema, which maps its errors itself (`runwire.api.errors.PublicErrors`).
         make_context: makes the context of one operation.
         limits: how much of a document is taken.
+        telemetry: what watches operations.
     """
 
     def __init__(
@@ -63,7 +91,9 @@ class Operations:
         schema: strawberry.Schema,
         make_context: Callable[[Principal], OperationContext],
         limits: Limits,
+        telemetry: Telemetry | None = None,
     ) -> None:
+        self.telemetry = telemetry or Telemetry()
         self._documents = documents = Documents(limits)
         self._schema = copy.copy(schema)
         self._schema.extensions = (*schema.extensions, lambda: DocumentCheck(documents))
@@ -103,8 +133,21 @@ class Operations:
 
     async def execute(self, request: GraphQLRequest, principal: Principal) -> Answer:
         """The result of a query or mutation."""
-        async with aclosing(self.stream(request, principal, ONE_ANSWER)) as answers:
-            return await anext(answers)
+        with self.telemetry.operation(self.requested(request)) as observed:
+            async with aclosing(self.stream(request, principal, ONE_ANSWER)) as answers:
+                answer = await anext(answers)
+            observed.answered(answer.payload, was_executed=answer.was_executed)
+            return answer
+
+    def requested(self, request: GraphQLRequest) -> RequestedOperation:
+        """Which operation a request asks for."""
+        try:
+            document = self._documents.read(request.query)
+        except GraphQLError:
+            return RequestedOperation(None, None)
+        return RequestedOperation(
+            document, get_operation_ast(document.parsed, request.operation_name)
+        )
 
     def stream_key(self, request: GraphQLRequest, principal: Principal) -> StreamKey | None:
         """What subscriptions have in common that give the same messages from the same cursor on.

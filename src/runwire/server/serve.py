@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import resource
 import signal
 import socket
-from collections.abc import Callable
+import ssl
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack, suppress
+from dataclasses import replace
 from types import FrameType
 from typing import cast
 
@@ -20,13 +24,15 @@ from runwire.api.access import Role
 from runwire.config import pydantic_problems
 from runwire.errors import ConfigProblem, InvalidConfigurationError
 from runwire.instance import Instance
-from runwire.instance.settings import AuthSettings, Settings
+from runwire.instance.settings import AuthSettings, ServerSettings, Settings
 from runwire.server.address import check_address, listen, url_of
 from runwire.server.app import create_app
 from runwire.server.auth import AcceptedToken
 from runwire.server.http.connection import http_protocol
-from runwire.server.origins import is_loopback
+from runwire.server.origins import OriginRules, is_loopback
 from runwire.server.settings import AppSettings, Limits
+from runwire.server.telemetry import Tracer
+from runwire.server.tls import TlsFiles, tls_context, tls_files
 from runwire.server.websocket.transport import socket_protocol
 from runwire.workspace import Workspace
 
@@ -34,7 +40,7 @@ TOKEN_VARIABLE = "RUNWIRE_TOKEN"  # noqa: S105 - its name, not its value
 
 MAX_DESCRIPTORS = 65_536
 
-_STOP_SECONDS = 3
+_LOOK_SECONDS = 0.1
 
 
 def serve(
@@ -45,8 +51,10 @@ def serve(
     *,
     token: str | None = None,
     ready: Callable[[str], None] | None = None,
+    tls: TlsFiles | None = None,
+    listeners: Sequence[socket.socket] = (),
 ) -> None:
-    """Serves an instance until SIGINT or SIGTERM, then stops within about five seconds.
+    """Serves an instance until SIGINT or SIGTERM, then stops as `server.shutdown_seconds` says.
 
     Args:
         instance: the instance; the caller disposes of it.
@@ -55,26 +63,63 @@ def serve(
         port: a port; 0 for any that is free.
         token: what callers may present, beside `auth.tokens`; by default what RUNWIRE_TOKEN or `auth.token` says.
         ready: is called with the server's URL, which has no path, once it answers.
+        tls: the certificate; by default what `server.tls` says.
+        listeners: listen already, the first of them on that host and port; closed in the end.
 
     Raises:
         OpenAddressError: the host is not loopback, and there is no token.
         AddressUnavailableError: the address cannot be listened on.
         InvalidConfigurationError: an allowed host or origin is none.
+        TlsInvalidError: the certificate or its key cannot be used.
         StorageUnavailableError: the storage cannot be repaired.
+    """
+    settings, encryption = checked_settings(instance, host, token=token, tls=tls)
+    with ExitStack() as stack:
+        if instance.settings.tracing.enabled:
+            settings = replace(settings, tracer=stack.enter_context(_tracing()))
+        app = create_app(instance, workspace, settings=settings)
+        sockets = [stack.enter_context(each) for each in listeners or [listen(host, port)]]
+        instance.storage.repair()
+        _raise_descriptor_limit()
+        _spare_collector()
+        url = url_of(host, sockets[0], "http" if encryption is None else "https")
+        chosen = instance.settings.server
+        config = _config(app, settings.limits, chosen.shutdown_seconds, encryption)
+        _Server(config, lambda: ready and ready(url), chosen.drain_seconds).run(sockets)
+
+
+def checked_settings(
+    instance: Instance, host: str, *, token: str | None = None, tls: TlsFiles | None = None
+) -> tuple[AppSettings, ssl.SSLContext | None]:
+    """What an instance is to be served with; nothing is opened.
+
+    Raises:
+        OpenAddressError: the host is not loopback, and there is no token.
+        InvalidConfigurationError: an allowed host or origin is none, or what traces is not installed.
+        TlsInvalidError: the certificate or its key cannot be used.
     """
     settings = _app_settings(instance.settings, host, token)
     check_address(host, demands_token=bool(settings.tokens))
     try:
-        app = create_app(instance, workspace, settings=settings)
+        OriginRules(settings.on_loopback, settings.allowed_hosts, settings.allowed_origins)
     except ValueError as error:
         problem = ConfigProblem(("server",), str(error), "value_error")
         raise InvalidConfigurationError("the configuration", [problem]) from None
-    with listen(host, port) as listener:
-        instance.storage.repair()
-        _raise_descriptor_limit()
-        _spare_collector()
-        url = url_of(host, listener)
-        _Server(_config(app, settings.limits), lambda: ready and ready(url)).run([listener])
+    if instance.settings.tracing.enabled:
+        _tracing()
+    files = tls_files(instance.settings.server.tls, instance.root_directory, tls)
+    return settings, None if files is None else tls_context(files)
+
+
+def _tracing() -> AbstractContextManager[Tracer]:
+    """What traces operations, not begun yet."""
+    try:
+        from runwire.server.tracing import exporting  # noqa: PLC0415 -- an extra, and slow to import
+    except ImportError:
+        message = "needs OpenTelemetry: pip install 'runwire[otel]', or set it to false"
+        problem = ConfigProblem(("tracing", "enabled"), message, "unsupported")
+        raise InvalidConfigurationError("the configuration", [problem]) from None
+    return exporting()
 
 
 def _raise_descriptor_limit() -> None:
@@ -121,6 +166,7 @@ def _app_settings(settings: Settings, host: str, token: str | None) -> AppSettin
         on_loopback=is_loopback(host),
         allowed_hosts=settings.server.allowed_hosts,
         allowed_origins=settings.server.allowed_origins,
+        metrics=settings.server.metrics,
     )
 
 
@@ -137,12 +183,17 @@ def _accepted_tokens(settings: Settings, token: str | None) -> tuple[AcceptedTok
     return named if token is None else (AcceptedToken.of(token), *named)
 
 
-def _config(app: Starlette, limits: Limits) -> uvicorn.Config:
+def _config(
+    app: Starlette,
+    limits: Limits,
+    shutdown_seconds: int = ServerSettings().shutdown_seconds,
+    encryption: ssl.SSLContext | None = None,
+) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="uvloop",
-        http=http_protocol(limits),
-        ws=socket_protocol(limits.stall_seconds),
+        http=http_protocol(limits, app.state.metrics),
+        ws=socket_protocol(limits.stall_seconds, app.state.metrics),
         ws_max_size=limits.message_bytes,
         ws_per_message_deflate=False,
         lifespan="on",
@@ -152,16 +203,26 @@ def _config(app: Starlette, limits: Limits) -> uvicorn.Config:
         server_header=False,
         # Longer than clients keep idle connections, so that none is closed as it is used again.
         timeout_keep_alive=60,
-        timeout_graceful_shutdown=_STOP_SECONDS,
+        timeout_graceful_shutdown=shutdown_seconds,
+        ssl_context_factory=None if encryption is None else lambda *_: encryption,
     )
 
 
 class _Server(uvicorn.Server):
-    """Tells when it answers, and ends normally when it is told to stop by a signal."""
+    """Tells when it answers, and ends normally when it is told to stop by a signal.
 
-    def __init__(self, config: uvicorn.Config, on_started: Callable[[], object]) -> None:
+    Args:
+        config: what it serves, and how.
+        on_started: is called when it answers.
+        drain_seconds: for how long it goes on as before, but says that it is not ready, when it is told to stop.
+    """
+
+    def __init__(
+        self, config: uvicorn.Config, on_started: Callable[[], object], drain_seconds: float = 0
+    ) -> None:
         super().__init__(config)
         self._on_started = on_started
+        self._drain_seconds = drain_seconds
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -169,8 +230,14 @@ class _Server(uvicorn.Server):
             self._on_started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        state = cast(Starlette, self.config.app).state
+        state.draining.set()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._drain_seconds):
+                while not self.force_exit:  # noqa: ASYNC110 - the handler of a signal sets it
+                    await asyncio.sleep(_LOOK_SECONDS)
         # Streams of events would be waited for: nothing else tells them.
-        cast(Starlette, self.config.app).state.stopping.set()
+        state.stopping.set()
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:

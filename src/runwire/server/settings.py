@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from runwire.server.auth import AcceptedToken
+from runwire.server.telemetry import Tracer
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,8 @@ class AppSettings:
         allowed_hosts: values of the Host header, with or without a port, that are answered as well.
         allowed_origins: origins of web pages, such as ``https://example.org``, that may call.
         limits: how much it takes.
+        metrics: who may see the metrics: nobody, who may read, or anybody.
+        tracer: what traces operations; None for nothing.
     """
 
     tokens: tuple[AcceptedToken, ...] = ()
@@ -61,3 +65,5 @@ class AppSettings:
     allowed_hosts: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
     limits: Limits = Limits()
+    metrics: Literal["off", "protected", "open"] = "protected"
+    tracer: Tracer | None = None

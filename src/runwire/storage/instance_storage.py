@@ -83,6 +83,11 @@ class InstanceStorage(ConfigurableClass):
         return True
 
     @property
+    def suits_several_servers(self) -> bool:
+        """Whether several processes that serve it do more than one; no, where they would wait for one another."""
+        return False
+
+    @property
     def runs_part(self) -> InstanceStorage:
         """The storage whose runs these are; itself, unless it joins several."""
         return self

@@ -7,6 +7,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from runwire.server.metrics import Metrics
 from runwire.server.settings import Limits
 from runwire.server.stalls import StallWatch
 
@@ -14,9 +15,9 @@ _TIMED_OUT = b"408 Request Timeout", b"the head of the request did not arrive in
 _TOO_LARGE = b"431 Request Header Fields Too Large", b"the head of the request is too large"
 
 
-def http_protocol(limits: Limits) -> type[asyncio.Protocol]:
+def http_protocol(limits: Limits, metrics: Metrics) -> type[asyncio.Protocol]:
     """The protocol of HTTP within limits."""
-    return type("HttpProtocol", (HttpProtocol,), {"limits": limits})
+    return type("HttpProtocol", (HttpProtocol,), {"limits": limits, "metrics": metrics})
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -24,20 +25,18 @@ class HttpProtocol(HttpToolsProtocol):
 
     Attributes:
         limits: how much, and for how long.
+        metrics: counts who is refused or dropped.
     """
 
     limits: Limits
+    metrics: Metrics
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._head_bytes = 0
         self._is_in_head = True
         self._head_timer: asyncio.TimerHandle | None = None
-        self._stall = StallWatch(
-            self.loop,
-            self.limits.stall_seconds,
-            lambda: self.transport.abort(),  # noqa: PLW0108 - there is no transport yet
-        )
+        self._stall = StallWatch(self.loop, self.limits.stall_seconds, self._drop)
 
     def connection_made(self, transport: Any) -> None:
         """Called when a client has connected."""
@@ -85,6 +84,10 @@ class HttpProtocol(HttpToolsProtocol):
         self._stall.end()
         super().connection_lost(exc)
 
+    def _drop(self) -> None:
+        self.metrics.stalled("http")
+        self.transport.abort()
+
     def _await_head(self) -> None:
         if self._head_timer is None:
             self._head_timer = self.loop.call_later(
@@ -104,6 +107,7 @@ class HttpProtocol(HttpToolsProtocol):
             # The answer to the request before is on its way: another would end up in it.
             self.transport.abort()
             return
+        self.metrics.refused(int(status[:3]))
         head = b"content-type: text/plain; charset=utf-8\r\nconnection: close\r\n"
         self.transport.write(
             b"HTTP/1.1 %b\r\n%bcontent-length: %d\r\n\r\n%b" % (status, head, len(reason), reason)

@@ -20,6 +20,7 @@ from runwire.server.requests import GraphQLRequest
 from runwire.server.settings import Limits
 from runwire.server.slots import Slots
 
+_TRANSPORT = "event_stream"
 _ONLY_QUERIES = "a GET executes queries only; send this operation by POST"
 
 
@@ -84,13 +85,18 @@ class HttpTransport:
     ) -> Response:
         if not self._streams.take():
             return refuse(503, self._streams.message, "UNAVAILABLE")
+        self._operations.telemetry.metrics.connection_opened(_TRANSPORT)
         return EventStream(
             self._cohorts.stream(asked, principal, resume_after),
             self._stopping,
             keep_alive_seconds=self._limits.keep_alive_seconds,
             lasting_seconds=principal.seconds_left,
-            on_end=self._streams.give_back,
+            on_end=self._end_stream,
         )
+
+    def _end_stream(self) -> None:
+        self._streams.give_back()
+        self._operations.telemetry.metrics.connection_closed(_TRANSPORT)
 
     async def _answer(
         self, asked: GraphQLRequest, principal: Principal, media_type: str

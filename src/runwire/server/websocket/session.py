@@ -10,6 +10,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from runwire.server.cohorts import Cohorts
 from runwire.server.encoding import encode_json
+from runwire.server.log_context import operation_id
 from runwire.server.operations import error_of_fault
 from runwire.server.settings import Limits
 from runwire.server.websocket.messages import SUBPROTOCOL
@@ -23,7 +24,7 @@ from runwire.server.websocket.protocol import (
     error_message,
     next_message,
 )
-from runwire.server.websocket.transport import EXTENSION
+from runwire.server.websocket.transport import EXTENSION, WriteText
 
 _BURST = 8
 """How many messages are sent before others may run, though nobody has to wait."""
@@ -39,7 +40,7 @@ class Session:
         self._protocol = protocol
         self._cohorts = cohorts
         self._init_seconds = limits.init_seconds
-        self._takes_parts = EXTENSION in socket.scope.get("extensions", {})
+        self._write: WriteText | None = socket.scope.get("extensions", {}).get(EXTENSION)
         self._sent = 0
         self._tasks: dict[Operation, asyncio.Task[None]] = {}
 
@@ -113,6 +114,7 @@ class Session:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _execute(self, operation: Operation) -> None:
+        operation_id.set(operation.id)
         try:
             final = await self._send_results(operation)
         except WebSocketDisconnect:
@@ -140,10 +142,13 @@ class Session:
     async def _send_parts(self, parts: tuple[bytes, ...]) -> None:
         if self._socket.application_state is not WebSocketState.CONNECTED:
             raise WebSocketDisconnect(1006)
-        if self._takes_parts:
-            await self._socket.send({"type": "websocket.send", "parts": parts})
-        else:
+        if self._write is None:
             await self._socket.send_text(b"".join(parts).decode())
+        else:
+            try:
+                await self._write(parts)
+            except OSError:
+                raise WebSocketDisconnect(1006) from None
         self._sent += 1
         if self._sent % _BURST == 0:
             # A send that need not wait does not let others run: a fast stream would have the loop to itself,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeAlias
 
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -12,10 +12,18 @@ from websockets.frames import Opcode
 from websockets.http11 import Request
 from websockets.protocol import State
 
+from runwire.server.metrics import Metrics
 from runwire.server.stalls import StallWatch
 
 EXTENSION = "runwire.websocket.parts"
-"""The ASGI extension by which a text may be sent in parts: `{"type": "websocket.send", "parts": [bytes, …]}`."""
+"""The ASGI extension by which a text may be sent in parts, past the layers in between: a `WriteText`."""
+
+WriteText: TypeAlias = Callable[[Sequence[bytes]], Awaitable[None]]
+"""Sends a text, in parts, to an accepted socket; waits while the client is behind.
+
+Raises:
+    OSError: the connection is gone, or closing.
+"""
 
 _NO_TEXT = 1007
 _STALLED = 1013
@@ -24,9 +32,10 @@ _ABORT_SECONDS = 2.0
 _LENGTH_7, _LENGTH_16 = 126, 1 << 16
 
 
-def socket_protocol(stall_seconds: float) -> type[asyncio.Protocol]:
+def socket_protocol(stall_seconds: float, metrics: Metrics) -> type[asyncio.Protocol]:
     """The protocol of websockets, for clients that may take nothing for so many seconds."""
-    return type("SocketProtocol", (SocketProtocol,), {"stall_seconds": stall_seconds})
+    own = {"stall_seconds": stall_seconds, "metrics": metrics}
+    return type("SocketProtocol", (SocketProtocol,), own)
 
 
 class SocketProtocol(WebSocketsSansIOProtocol):
@@ -34,9 +43,11 @@ class SocketProtocol(WebSocketsSansIOProtocol):
 
     Attributes:
         stall_seconds: how long nothing may leave for the client while something waits to.
+        metrics: counts who is dropped.
     """
 
     stall_seconds: float
+    metrics: Metrics
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -45,15 +56,13 @@ class SocketProtocol(WebSocketsSansIOProtocol):
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
         if self.response.status_code == 101:
-            self.scope["extensions"][EXTENSION] = {}
+            extensions: dict[str, Any] = self.scope["extensions"]
+            extensions[EXTENSION] = self.write_text
 
-    async def send(self, message: Any) -> None:
-        """Sends an event of ASGI, or a text in parts."""
-        parts = message.get("parts")
-        if parts is None:
-            await super().send(message)
-            return
-        await self.writable.wait()
+    async def write_text(self, parts: Sequence[bytes]) -> None:
+        """Sends a text; see `WriteText`."""
+        if not self.writable.is_set():
+            await self.writable.wait()
         if self.disconnected or self.close_sent or self.conn.state is not State.OPEN:
             raise ClientDisconnected
         self.transport.writelines(_text_frame(parts))
@@ -94,6 +103,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             self.transport.abort()
 
     def _close_stalled(self) -> None:
+        self.metrics.stalled("websocket")
         if not self.close_sent and self.conn.state is State.OPEN:
             reason = f"nothing was read for {self.stall_seconds:g} s"
             self.queue.put_nowait(

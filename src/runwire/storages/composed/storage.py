@@ -148,6 +148,11 @@ class ComposedStorage(InstanceStorage):
     def schedule_storage(self) -> ScheduleStorage:
         return self._schedules.schedule_storage
 
+    @property
+    def suits_several_servers(self) -> bool:
+        parts = (self._runs, self._event_logs, self._schedules)
+        return all(part.suits_several_servers for part in parts)
+
     def schema_revision(self) -> str | None:
         return self._runs.schema_revision()
 

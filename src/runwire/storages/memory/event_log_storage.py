@@ -22,8 +22,8 @@ from runwire.storage.event_log_storage import (
     LogHead,
 )
 from runwire.storage.instance_log import MAX_PAGE, InstanceEventKind
+from runwire.storage.instance_log_filter import matches
 from runwire.storage.run_storage import HeldRun
-from runwire.storages.instance_log_filter import matches
 from runwire.storages.memory.asset_index import MemoryAssetIndex, note_purge
 from runwire.storages.memory.heads import MemoryHeadsWatch
 from runwire.storages.memory.held_run import MemoryHeldRun

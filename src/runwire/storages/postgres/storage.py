@@ -164,6 +164,10 @@ class PostgresStorage(InstanceStorage):
     def schedule_storage(self) -> PostgresScheduleStorage:
         return self._schedule_storage
 
+    @property
+    def suits_several_servers(self) -> bool:
+        return True
+
     def schema_revision(self) -> str | None:
         with self._database.reading() as connection:
             return find_revision(connection)

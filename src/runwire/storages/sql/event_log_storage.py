@@ -99,16 +99,21 @@ class SqlEventLogStorage(EventLogStorage):
         filter: EventFilter | None = None,
     ) -> EventLogPage:
         limit = min(limit, MAX_PAGE)
-        statement = self._statements.records(
-            filter,
-            self.holds_text,
-            after=after,
-            before=before,
-            descending=descending,
-            limit=limit + 1,
-        )
+        wanted = _key(record)
+        if before is None and filter is None and not descending:
+            statement = self._statements.following
+            wanted |= {"after": after, "limit": limit + 1}
+        else:
+            statement = self._statements.records(
+                filter,
+                self.holds_text,
+                after=after,
+                before=before,
+                descending=descending,
+                limit=limit + 1,
+            )
         with self.run_connection(record) as connection:
-            rows = [] if connection is None else connection.execute(statement, _key(record)).all()
+            rows = [] if connection is None else connection.execute(statement, wanted).all()
         run_id = record.run_id
         if filter is None:
             _check_contiguous(run_id, rows, None if descending else after)

@@ -74,6 +74,13 @@ class LogStatements:
             .order_by(columns.position)
         )
         """Takes `key`."""
+        self.following = (
+            self._select_events()
+            .where(columns.position > bindparam("after"))
+            .order_by(columns.position)
+            .limit(bindparam("limit"))
+        )
+        """Events after a position, in order; takes `after` and `limit`. What `records` says of it, made once."""
         self._tells_of_steps = columns.event_type.in_(sorted(t.value for t in STEP_STATS_EVENTS))
         self.counted = (
             self._of(events, select(columns.event_type, columns.step_key))

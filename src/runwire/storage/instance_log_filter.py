@@ -1,4 +1,4 @@
-"""Whether an entry of the instance-wide log is wanted; for storages that filter in Python."""
+"""Whether an entry of the instance-wide log is wanted."""
 
 from __future__ import annotations
 
