@@ -65,6 +65,7 @@ texts = st.one_of(
     st.sampled_from(["", "HEAD", "etl", "here", "\ud800", "\x00", *RUNS, *INSTANTS]),
 )
 numbers = st.one_of(
+    st.integers(1, 5),
     st.integers(),
     st.sampled_from([0, 1, -1, 2**31 - 1, 2**31, 2**53, -(2**63), 2**63]),
     st.floats(allow_nan=False, allow_infinity=False),
@@ -81,6 +82,10 @@ text_nodes = st.one_of(st.text(max_size=8), st.sampled_from(["HEAD", "etl", *RUN
     lambda text: StringValueNode(value=text)
 )
 SCALARS: dict[str, Any] = {
+    "Int": st.one_of(st.integers(1, 5), st.integers(-(2**31), 2**31 - 1)).map(
+        lambda number: IntValueNode(value=str(number))
+    ),
+    "ID": text_nodes,
     "DateTime": st.sampled_from([*INSTANTS, "no", ""]).map(
         lambda text: StringValueNode(value=text)
     ),
@@ -121,7 +126,9 @@ def given_for(type: Any, depth: int = 0) -> st.SearchStrategy[Any]:
                 "Long": numbers,
                 "Float": numbers,
             }.get(str(type), texts)
-    return st.one_of(fitting, fitting, fitting, fitting, st.none(), anything)
+    return st.integers(0, 15).flatmap(
+        lambda chance: fitting if chance else st.one_of(st.none(), anything)
+    )
 
 
 def of_documents(*kinds: str) -> st.SearchStrategy[dict[str, Any]]:
