@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,6 +17,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Route, WebSocketRoute
 from strawberry.asgi import GraphQL
+from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from runwire.api.access import Principal
 from runwire.api.context import ApiContext
@@ -48,7 +50,9 @@ def main() -> None:
                 await feed.close()
             await asyncio.to_thread(lanes.close)
 
-        plain = Plain(schema)
+        interpreted = copy.copy(schema)
+        interpreted.execution_context_class = StrawberryGraphQLCoreExecutionContext
+        plain = Plain(interpreted)
         app = Starlette(
             routes=[Route("/graphql", plain, methods=["POST"]), WebSocketRoute("/graphql", plain)],
             lifespan=lifespan,

@@ -25,9 +25,11 @@ from benchmarks.programs import first_line, program, served
 from benchmarks.table import Row
 from runwire import clock
 from runwire.documents import load_document
+from runwire.instance import Instance
 from runwire.runs import Run
-from runwire.storages.sqlite import SqliteStorage
+from tests.postgres import PostgresServer
 
+FULL = os.environ.get("RUNWIRE_SCALE") == "full"
 EVENTS = 400
 PER_SECOND = 100
 PATIENCE_SECONDS = 90
@@ -40,13 +42,15 @@ MIN_COST_TO_PLAIN = 20.0
 
 WRITER = """
 import sys, time
+from pathlib import Path
 from runwire.events.entry import EventLogEntry
-from runwire.storages.sqlite import SqliteStorage
+from runwire.instance import Instance
 
-home, count, per_second, batch = sys.argv[1], *map(int, sys.argv[2:5])
-storage = SqliteStorage(home)
-records = [storage.get_run_record(run_id) for run_id in sys.argv[5:]]
+home, count, per_second, batch, silent = sys.argv[1], *map(int, sys.argv[2:6])
+storage = Instance.from_home(Path(home)).storage
+records = [storage.get_run_record(run_id) for run_id in sys.argv[6:]]
 sys.stdin.readline()
+time.sleep(silent)
 start = time.monotonic()
 for n in range(0, count, batch):
     time.sleep(max(0.0, start + n / per_second - time.monotonic()))
@@ -80,6 +84,8 @@ class Case:
         runs: how many runs there are; the clients are spread over them.
         batch: how many events are written at once.
         per_second: events written in a second, over all runs.
+        events: how many events (times `batch`) are written over all.
+        silent_seconds: how long nothing is written before.
         aim_ms: what the 99th percentile of latency is to be at the most; None without an aim.
     """
 
@@ -87,9 +93,13 @@ class Case:
     runs: int = 1
     batch: int = 1
     per_second: int = PER_SECOND
+    events: int = EVENTS
+    silent_seconds: int = 0
     aim_ms: float | None = None
 
     def __str__(self) -> str:
+        if self.silent_seconds:
+            return f"the first event after {self.silent_seconds} s of silence"
         runs = f", {self.runs} runs" if self.runs > 1 else ""
         rate = f"{self.per_second} events/s"
         batches = f" in batches of {self.batch}" if self.batch > 1 else ""
@@ -130,37 +140,52 @@ PLAIN_SUBSCRIBERS = 5
 """As many as the baseline can serve; what a delivery costs it does not depend on how many there are."""
 
 
+SILENCE = Case(1, events=1, silent_seconds=60 if FULL else 5, aim_ms=100)
+
+
 def run() -> list[Row]:
-    """Measures each case beside its floor."""
+    """Measures each case beside its floor, on SQLite, and those that tell most on PostgreSQL too."""
     rows = []
+    floors: dict[Case, Result] = {}
     for case in CASES:
-        measured, floor = asyncio.run(_both(case))
-        rows += _latency_rows(case, measured, floor)
-    measured, floor = asyncio.run(_both(BATCHES))
-    plain = asyncio.run(
-        _follow(Case(PLAIN_SUBSCRIBERS, batch=BATCH, per_second=20 * BATCH), is_plain=True)
-    )
-    return [*rows, *_cost_rows(BATCHES, measured, floor, plain)]
+        measured = asyncio.run(_follow(case))
+        floors[case] = asyncio.run(_broadcast(case, measured.size))
+        rows += _latency_rows(str(case), case, measured, floors[case])
+    measured = asyncio.run(_follow(BATCHES))
+    floor = asyncio.run(_broadcast(BATCHES, measured.size))
+    plain_case = Case(PLAIN_SUBSCRIBERS, batch=BATCH, per_second=20 * BATCH)
+    plain = asyncio.run(_follow(plain_case, is_plain=True))
+    rows += _cost_rows(BATCHES, measured, floor, plain)
+    server = PostgresServer()
+    try:
+        server.start()
+        for case in (*CASES[2:], SILENCE):
+            url = server.url(server.make_database())
+            measured = asyncio.run(_follow(case, url))
+            rows += _latency_rows(f"PostgreSQL, {case}", case, measured, floors.get(case))
+    finally:
+        server.close()
+    return rows
 
 
-async def _both(case: Case) -> tuple[Result, Result]:
-    measured = await _follow(case)
-    return measured, await _broadcast(case, measured.size)
-
-
-def _latency_rows(case: Case, measured: Result, floor: Result) -> list[Row]:
+def _latency_rows(name: str, case: Case, measured: Result, floor: Result | None) -> list[Row]:
+    if floor is None:
+        (latency,) = measured.latencies
+        aim = f"at most {case.aim_ms:g} ms"
+        met = case.aim_ms is not None and latency <= case.aim_ms
+        return [Row(name=f"write to client, {name}", measured=latency, unit="ms", aim=aim, met=met)]
     p50, floor_p50 = statistics.median(measured.latencies), statistics.median(floor.latencies)
     p99, floor_p99 = _percentile(measured.latencies, 99), _percentile(floor.latencies, 99)
     return [
         Row(
-            name=f"write to client, {case}: p50",
+            name=f"write to client, {name}: p50",
             measured=p50,
             unit="ms",
             floor=floor_p50,
             ratio=p50 / floor_p50,
         ),
         Row(
-            name=f"write to client, {case}: p99",
+            name=f"write to client, {name}: p99",
             measured=p99,
             unit="ms",
             floor=floor_p99,
@@ -198,27 +223,31 @@ def _percentile(values: list[float], percent: int) -> float:
     return statistics.quantiles(values, n=100)[percent - 1]
 
 
-async def _follow(case: Case, *, is_plain: bool = False) -> Result:
+async def _follow(case: Case, postgres_url: str | None = None, *, is_plain: bool = False) -> Result:
     with tempfile.TemporaryDirectory(prefix="runwire-bench-") as folder:
+        if postgres_url is not None:
+            setting = {"storage": {"postgres": {"postgres_url": postgres_url}}}
+            (Path(folder) / "runwire.yaml").write_text(json.dumps(setting))
         run_ids = _make_runs(folder, case.runs)
         with _plain(folder) if is_plain else _served(folder) as (pid, url):
-            tally = Tally(EVENTS * case.batch // case.runs, _stamps_of_batch)
+            tally = Tally(case.events * case.batch // case.runs, _stamps_of_batch)
             says = [
                 subscribing(load_document("FollowRun"), "FollowRun", runId=run_ids[n % case.runs])
                 for n in range(case.subscribers)
             ]
             # The acknowledgement, and the first, empty batch.
             listeners = await listen(url, SUBPROTOCOL, says, 2, tally)
-            writing = [str(EVENTS * case.batch), str(case.per_second), str(case.batch), *run_ids]
+            numbers = (case.events * case.batch, case.per_second, case.batch, case.silent_seconds)
+            writing = [*map(str, numbers), *run_ids]
             return await _measure(pid, listeners, tally, ["-c", WRITER, folder, *writing])
 
 
 def _make_runs(folder: str, count: int) -> list[str]:
-    storage = SqliteStorage(folder)
+    instance = Instance.from_home(Path(folder))
     runs = [Run(job_name="bench", managed=True) for _ in range(count)]
     for each in runs:
-        storage.run_storage.add_run(each, created_at=clock.timestamp())
-    storage.dispose()
+        instance.storage.run_storage.add_run(each, created_at=clock.timestamp())
+    instance.dispose()
     return [each.run_id for each in runs]
 
 

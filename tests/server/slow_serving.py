@@ -12,10 +12,11 @@ import strawberry
 from runwire.api.context import OperationContext
 from runwire.api.errors import PublicErrors
 from runwire.api.schema import RunwireSchema
+from runwire.instance.limits import Limits
 from runwire.server import serve
 from runwire.server.address import listen, url_of
 from runwire.server.app import assemble
-from runwire.server.settings import AppSettings, Limits
+from runwire.server.settings import AppSettings
 
 
 @strawberry.type
