@@ -38,7 +38,7 @@ check: $(INSTALLED) ## Lint, format, types, layers, and the published schema
 bench: $(INSTALLED) ## Run the benchmarks; RUNWIRE_SCALE=full goes to a million runs
 	$(BIN)/python -m benchmarks $(ARGS)
 
-torture: $(INSTALLED) ## Run the tests that kill, stall and race things, at full length
+torture: $(INSTALLED) ## Run the tests that kill, stall, race and fuzz things, at full length
 	RUNWIRE_TORTURE=full $(BIN)/python -m pytest -m torture tests $(ARGS)
 
 schema: $(INSTALLED) ## Write schema/ from the code

@@ -7,6 +7,7 @@ import hashlib
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,13 @@ import pytest
 import runwire
 from runwire import clock
 from runwire.api.access import Role
-from runwire.client import Outage, RunwireClient, TokenExpiredError
+from runwire.client import (
+    CursorExpiredError,
+    NotAuthorizedError,
+    Outage,
+    RunwireClient,
+    TokenExpiredError,
+)
 from runwire.instance import Instance
 from runwire.instance.limits import Limits
 from runwire.server.app import create_app
@@ -273,3 +280,35 @@ def test_a_stream_whose_token_expires_ends_where_there_is_no_other(
         tokens()
         with pytest.raises(TokenExpiredError, match="the token 'old' expired at"):
             client.list_runs()
+
+
+def test_a_token_that_is_not_known_and_one_that_is_missing_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens = Tokens(monkeypatch)
+    with Instance.ephemeral(tmp_path) as instance, guarded(instance, tokens) as url:
+        for token in ("other", None):
+            with runwire.connect(url, token) as client:
+                for ask in (client.list_runs, partial(next, client.follow("r1"))):
+                    with pytest.raises(NotAuthorizedError) as refused:
+                        ask()
+                    assert not isinstance(refused.value, TokenExpiredError)
+
+
+def test_a_cursor_whose_events_are_purged_tells_where_there_are_some(tmp_path: Path) -> None:
+    app_settings = AppSettings()
+    with (
+        Instance.ephemeral(tmp_path) as instance,
+        run_app(create_app(instance, EmptyWorkspace(), settings=app_settings), Limits()) as url,
+        runwire.connect(url) as client,
+    ):
+        run_id = client.create_run("outside", managed=True).run.run_id
+        begin = next(client.watch_events(["RUN_SUCCESS"], "HEAD")).end_cursor
+        client.report_events(run_id, [{"message": "done", "eventType": "RUN_SUCCESS"}])
+        end = next(client.watch_events(["RUN_SUCCESS"], begin))
+        assert [event.message for event in end.records] == ["done"]
+        instance.storage.event_log_storage.purge_instance_log(end.to_position)
+        with pytest.raises(CursorExpiredError) as expired:
+            next(client.watch_events(["RUN_SUCCESS"], begin))
+        on = next(client.watch_events(["RUN_SUCCESS"], expired.value.earliest_cursor))
+        assert (on.from_position, on.records) == (end.to_position, ())

@@ -122,9 +122,9 @@ class RunwireClient:
         After an outage it goes on after the newest cursor; a subscription without cursors begins anew. The other
         arguments are those of `follow_run`.
         """
-        given = variables or {}
-        place = PlainPlace(given.get("after"))
-        return self._follow(operation_name, given, place, on_outage, policy)
+        wanted = variables or {}
+        place = PlainPlace(wanted.get("after"))
+        return self._follow(operation_name, wanted, place, on_outage, policy)
 
     def list_code_locations(self) -> tuple[CodeLocation, ...]:
         """The code locations of the server, loaded or not, by name."""
