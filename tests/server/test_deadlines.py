@@ -49,7 +49,7 @@ async def test_a_query_over_a_websocket_has_its_deadline_too(serve_try: ServeTry
     server = serve_try(Limits(query_seconds=0.1))
     async with server.connect() as client:
         await greet(client)
-        await subscribe(client, "{ never }", "1")
+        await subscribe(client, "1", "{ never }")
         message = await hear(client)
         assert message["payload"] == {"data": None, "errors": [TIMEOUT]}
         assert (await hear(client))["type"] == "complete"
@@ -59,9 +59,9 @@ async def test_streams_have_no_deadline(serve_try: ServeTry) -> None:
     server = serve_try(Limits(query_seconds=0.05))
     async with server.connect() as client:
         await greet(client)
-        await subscribe(client, "subscription { forever }", "1")
+        await subscribe(client, "1", "subscription { forever }")
         await hear(client)
-        await subscribe(client, "{ never }", "2")
+        await subscribe(client, "2", "{ never }")
         assert (await hear(client))["id"] == "2"
         await hear(client)
         await say(client, {"type": "ping"})
@@ -83,7 +83,7 @@ async def test_a_mutation_over_a_websocket_is_finished_though_it_is_completed(
 ) -> None:
     async with server.connect() as client:
         await greet(client)
-        await subscribe(client, "mutation { touchTwice }", "1")
+        await subscribe(client, "1", "mutation { touchTwice }")
         assert told(server) == "touched once"
         await say(client, {"type": "complete", "id": "1"})
         await say(client, {"type": "ping"})
