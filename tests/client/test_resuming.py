@@ -24,10 +24,9 @@ from runwire.client import (
     TokenExpiredError,
 )
 from runwire.instance import Instance
-from runwire.instance.limits import Limits
 from runwire.server.app import create_app
 from runwire.server.auth import AcceptedToken
-from runwire.server.settings import AppSettings
+from runwire.server.settings import AppSettings, Limits
 from tests.end_to_end.conftest import STORAGES, Server, report, server
 from tests.server.conftest import run_app
 from tests.server.serving import EmptyWorkspace

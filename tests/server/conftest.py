@@ -23,11 +23,10 @@ from runwire.api.context import Covered, OperationContext
 from runwire.api.errors import PublicErrors
 from runwire.api.schema import RunwireSchema
 from runwire.errors import CursorInvalidError, StorageUnavailableError
-from runwire.instance.limits import Limits
 from runwire.server import serve
 from runwire.server.address import listen, url_of
 from runwire.server.app import assemble
-from runwire.server.settings import AppSettings
+from runwire.server.settings import AppSettings, Limits
 
 
 @dataclass(eq=False)
@@ -73,15 +72,6 @@ class Query:
         raise CursorInvalidError("'x' is not a cursor")
 
     @strawberry.field
-    async def never(self, info: TryInfo) -> str:
-        info.context.ended.put("begun")
-        try:
-            await asyncio.Event().wait()
-        finally:
-            info.context.ended.put("given up")
-        return "never"
-
-    @strawberry.field
     def surrogate(self, text: str = "") -> str:
         return text or "\udc80"
 
@@ -91,13 +81,6 @@ class Mutation:
     @strawberry.mutation
     def touch(self) -> str:
         return "touched"
-
-    @strawberry.mutation
-    async def touch_twice(self, info: TryInfo) -> str:
-        info.context.ended.put("touched once")
-        await asyncio.sleep(0.5)
-        info.context.ended.put("touched twice")
-        return "touched twice"
 
 
 @strawberry.type

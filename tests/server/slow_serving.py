@@ -12,11 +12,10 @@ import strawberry
 from runwire.api.context import OperationContext
 from runwire.api.errors import PublicErrors
 from runwire.api.schema import RunwireSchema
-from runwire.instance.limits import Limits
 from runwire.server import serve
 from runwire.server.address import listen, url_of
 from runwire.server.app import assemble
-from runwire.server.settings import AppSettings
+from runwire.server.settings import AppSettings, Limits
 
 
 @strawberry.type

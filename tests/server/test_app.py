@@ -18,10 +18,9 @@ from runwire.documents import load_document
 from runwire.events.cursor import Cursor, CursorScope
 from runwire.feed import RunFeed
 from runwire.instance import Instance
-from runwire.instance.limits import Limits
 from runwire.lanes import Lanes
 from runwire.server.app import create_app
-from runwire.server.settings import AppSettings
+from runwire.server.settings import AppSettings, Limits
 from tests.server.conftest import LiveServer, greet, hear, run_app, say, subscribe
 from tests.server.serving import EmptyWorkspace
 

@@ -19,10 +19,10 @@ from runwire.api.context import Covered, OperationContext
 from runwire.api.errors import PublicErrors
 from runwire.api.schema import RunwireSchema
 from runwire.errors import StorageUnavailableError
-from runwire.instance.limits import Limits
 from runwire.server.cohorts import Cohorts
 from runwire.server.operations import Answer, Operations
 from runwire.server.requests import GraphQLRequest
+from runwire.server.settings import Limits
 
 ANN, BOB = Principal("ann", True), Principal("bob", True)
 FOLLOW = "subscription F($after: String, $times: Int) { numbers(after: $after, times: $times) { since to items } }"

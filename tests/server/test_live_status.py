@@ -15,9 +15,8 @@ from websockets.asyncio.client import ClientConnection
 from runwire import clock
 from runwire.documents import load_document
 from runwire.instance import Instance
-from runwire.instance.limits import Limits
 from runwire.server.app import create_app
-from runwire.server.settings import AppSettings
+from runwire.server.settings import AppSettings, Limits
 from runwire.storage import DaemonHeartbeat
 from tests.api.conftest import FakeLocation, FakeWorkspace
 from tests.server.conftest import LiveServer, greet, hear, run_app, say, subscribe

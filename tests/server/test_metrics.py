@@ -18,14 +18,13 @@ from runwire.api.access import Role
 from runwire.daemons.required import DAEMON_TYPES
 from runwire.events.entry import EventLogEntry
 from runwire.instance import Instance
-from runwire.instance.limits import Limits
 from runwire.instance.settings import ServerSettings
 from runwire.lanes import TIME_BOUNDS, Lanes, LaneTimes
 from runwire.server.app import create_app
 from runwire.server.auth import AcceptedToken
 from runwire.server.figures import StorageFigures
 from runwire.server.metrics import Metrics
-from runwire.server.settings import AppSettings
+from runwire.server.settings import AppSettings, Limits
 from runwire.storage.run_storage import DaemonHeartbeat
 from tests.server.conftest import LiveServer, greet, hear, run_app, say, subscribe
 from tests.server.serving import EmptyWorkspace

@@ -14,12 +14,11 @@ import pytest
 from runwire.error_info import ErrorInfo
 from runwire.errors import CodeLocationNotFoundError, StorageUnavailableError
 from runwire.instance import Instance
-from runwire.instance.limits import Limits
 from runwire.lanes import Lanes
 from runwire.server.app import create_app
 from runwire.server.auth import AcceptedToken
 from runwire.server.readiness import Check, CheckStatus, Readiness
-from runwire.server.settings import AppSettings
+from runwire.server.settings import AppSettings, Limits
 from runwire.snapshots import RepositorySnapshot
 from runwire.storage import InstanceStorage
 from runwire.workspace import (

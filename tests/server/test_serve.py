@@ -20,7 +20,6 @@ from pydantic import SecretStr
 
 from runwire.errors import InvalidConfigurationError, StorageUnavailableError
 from runwire.instance import Instance
-from runwire.instance.limits import Limits
 from runwire.instance.settings import AuthSettings, ServerSettings, Settings
 from runwire.server import serve as serve_module
 from runwire.server.address import (
@@ -32,7 +31,7 @@ from runwire.server.address import (
 )
 from runwire.server.app import assemble
 from runwire.server.serve import configured_token, serve
-from runwire.server.settings import AppSettings
+from runwire.server.settings import AppSettings, Limits
 from tests.server.conftest import (
     SCHEMA,
     LiveServer,

@@ -10,10 +10,10 @@ from typing import Any, cast
 
 from starlette.websockets import WebSocket, WebSocketState
 
-from runwire.instance.limits import Limits
 from runwire.server.auth import ANYBODY
 from runwire.server.cohorts import Cohorts
 from runwire.server.operations import Operations
+from runwire.server.settings import Limits
 from runwire.server.websocket.protocol import Protocol
 from runwire.server.websocket.session import Session
 from tests.server.conftest import SCHEMA, TryContext

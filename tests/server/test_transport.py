@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from runwire.instance.limits import Limits
+from runwire.server.settings import Limits
 from runwire.server.websocket import transport
 from runwire.server.websocket.transport import SocketProtocol
 from tests.server.conftest import LiveServer, ServeTry, greet, hear, subscribe

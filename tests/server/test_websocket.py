@@ -10,7 +10,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from runwire.instance.limits import Limits
+from runwire.server.settings import Limits
 from tests.server.conftest import LiveServer, ServeTry, closed, greet, hear, say, subscribe
 
 

@@ -14,7 +14,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 
-from runwire.instance.limits import Limits
+from runwire.server.settings import Limits
 from tests.server.conftest import LiveServer, ServeTry, closed
 
 INIT = '{"type":"connection_init"}'

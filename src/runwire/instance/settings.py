@@ -31,7 +31,6 @@ from runwire.config import (
 from runwire.config.yaml_file import read_yaml, with_env
 from runwire.coordinator import RunCoordinator
 from runwire.errors import ConfigProblem, InvalidConfigurationError
-from runwire.instance.limits import Limits
 from runwire.instance.local_artifact_storage import LocalArtifactStorage
 from runwire.instance.retention import RetentionSettings
 from runwire.launcher import RunLauncher
@@ -119,7 +118,6 @@ class ServerSettings(_Strict):
     metrics: Annotated[Literal["off", "protected", "open"], BeforeValidator(_off)] = "protected"
     drain_seconds: WholeNumber = Field(default=0, ge=0, le=3600)
     shutdown_seconds: WholeNumber = Field(default=5, ge=1, le=3600)
-    limits: Section[Limits] = Limits()
     tls: TlsSettings | None = None
     worker_ports_from: WholeNumber | None = Field(default=None, ge=1, le=65535)
 

@@ -44,9 +44,6 @@ LIVEZ = "/livez"
 READYZ = "/readyz"
 METRICS = "/metrics"
 
-_SETTLE_SECONDS = 10.0
-"""How long what changes something may go on when the server stops."""
-
 Lifespan = Callable[[Any], AbstractAsyncContextManager[None]]
 
 
@@ -120,17 +117,13 @@ def assemble(
     stopping = asyncio.Event()
     telemetry = Telemetry(tracer=settings.tracer)
     auth = TokenAuth(settings.tokens)
-    operations = Operations(schema, make_context, settings.limits, telemetry)
-    endpoint = Endpoint(operations, auth, graphiql, settings.limits, stopping)
-
-    @contextlib.asynccontextmanager
-    async def whole_lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with contextlib.AsyncExitStack() as stack:
-            if lifespan is not None:
-                await stack.enter_async_context(lifespan(app))
-            yield
-            await operations.settle(_SETTLE_SECONDS)
-
+    endpoint = Endpoint(
+        Operations(schema, make_context, settings.limits, telemetry),
+        auth,
+        graphiql,
+        settings.limits,
+        stopping,
+    )
     rules = OriginRules(settings.on_loopback, settings.allowed_hosts, settings.allowed_origins)
     open_paths = {LIVEZ, READYZ, *([METRICS] if settings.metrics == "open" else [])}
     middleware = [
@@ -162,7 +155,7 @@ def assemble(
             asked = None if settings.metrics == "open" else auth
             page = MetricsPage(telemetry.metrics, asked, operating.refresh)
             routes.append(Route(METRICS, page.answer))
-    app = Starlette(routes=routes, middleware=middleware, lifespan=whole_lifespan)
+    app = Starlette(routes=routes, middleware=middleware, lifespan=lifespan)
     # Whoever runs the application sets it before it waits for the requests that are being answered.
     app.state.stopping = stopping
     app.state.draining = asyncio.Event() if operating is None else operating.draining

@@ -22,8 +22,8 @@ from strawberry.extensions import SchemaExtension
 from strawberry.schema.schema import validate_document
 from strawberry.types.execution import ExecutionContext
 
-from runwire.instance.limits import Limits
 from runwire.server.document_limits import DocumentLimits
+from runwire.server.settings import Limits
 
 _REMEMBERED = 256
 
@@ -77,9 +77,7 @@ class Documents:
 
     def __init__(self, limits: Limits) -> None:
         self.max_tokens = limits.tokens
-        self._limits = DocumentLimits(
-            limits.depth, limits.aliases, limits.directives, limits.root_fields, limits.rows
-        )
+        self._limits = DocumentLimits(limits.depth, limits.aliases, limits.rows)
         self._documents: OrderedDict[str, Document] = OrderedDict()
 
     def read(self, text: str) -> Document:

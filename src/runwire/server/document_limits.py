@@ -1,7 +1,7 @@
 """Limits on what a document asks for.
 
-All of it is folded bottom-up, each fragment once, so that measuring is linear in the document, however often its
-fragments are spread.
+Depth, aliases and rows are folded bottom-up, each fragment once, so that measuring is linear in the document,
+however often its fragments are spread.
 """
 
 from __future__ import annotations
@@ -30,33 +30,16 @@ _MAX_NESTING = 100
 
 
 class Measure(NamedTuple):
-    """What selections ask for.
+    """How deep selections nest, how many have an alias, and how many objects they may give at the most."""
 
-    Attributes:
-        depth: how deep they nest.
-        fields: how many fields there are at their top.
-        aliases: how many fields have an alias.
-        directives: how many directives stand at them.
-        rows: how many objects they may give at the most.
-    """
-
-    depth: int = 0
-    fields: int = 0
-    aliases: int = 0
-    directives: int = 0
-    rows: int = 0
+    depth: int
+    aliases: int
+    rows: int
 
 
-_NOTHING = Measure()
+_NOTHING = Measure(0, 0, 0)
 
-_PAGES = {
-    "assets": (25, 100),
-    "eventRecords": (100, 1000),
-    "events": (100, 1000),
-    "recentRuns": (5, 25),
-    "runs": (25, 100),
-    "steps": (1000, 1000),
-}
+_PAGES = {"events": (100, 1000), "steps": (1000, 1000), "runs": (25, 100), "recentRuns": (5, 25)}
 """How many objects a list field gives when it is not told, and at the most."""
 
 _LISTS = {
@@ -77,8 +60,6 @@ class DocumentLimits:
 
     depth: int
     aliases: int
-    directives: int
-    root_fields: int
     rows: int
 
     def check(self, document: DocumentNode) -> list[GraphQLError]:
@@ -95,15 +76,11 @@ class DocumentLimits:
         try:
             measure = fold.measure(operation.selection_set)
         except _TooDeepError:
-            measure = Measure(depth=_MANY)
+            measure = Measure(_MANY, 0, 0)
         if measure.depth > self.depth:
             return f"the operation nests deeper than {self.depth} levels; ask for less at once"
         if measure.aliases > self.aliases:
             return f"the operation has more than {self.aliases} aliases; ask for less at once"
-        if measure.directives > self.directives:
-            return f"the operation has more than {self.directives} directives; ask for less at once"
-        if measure.fields > self.root_fields:
-            return f"the operation selects more than {self.root_fields} fields at its root; send several operations"
         if measure.rows > self.rows:
             return (
                 f"the operation may give more than {self.rows} objects, lists within lists multiplied;"
@@ -136,28 +113,25 @@ class _Fold:
             raise _TooDeepError
         measures = [self._selection(node) for node in selections.selections]
         self._nesting -= 1
-        depth = max(measure.depth for measure in measures)
-        _, *sums = (min(sum(each), _MANY) for each in zip(*measures, strict=True))
-        return Measure(depth, *sums)
+        return Measure(
+            max(m.depth for m in measures),
+            min(sum(m.aliases for m in measures), _MANY),
+            min(sum(m.rows for m in measures), _MANY),
+        )
 
     def _selection(self, node: SelectionNode) -> Measure:
         match node:
             case FieldNode():
                 below = self.measure(node.selection_set)
                 rows = _times(node) * (below.rows + 1) if node.selection_set else 0
-                measure = below._replace(
-                    depth=below.depth + 1,
-                    fields=1,
-                    aliases=below.aliases + (node.alias is not None),
-                    rows=min(rows, _MANY),
-                )
+                aliases = below.aliases + (node.alias is not None)
+                return Measure(below.depth + 1, aliases, min(rows, _MANY))
             case InlineFragmentNode():
-                measure = self.measure(node.selection_set)
+                return self.measure(node.selection_set)
             case FragmentSpreadNode():
-                measure = self._fragment(node.name.value)
+                return self._fragment(node.name.value)
             case _:
                 raise TypeError(f"{type(node).__name__} is no selection")
-        return measure._replace(directives=measure.directives + len(node.directives or ()))
 
     def _fragment(self, name: str) -> Measure:
         if name not in self._measured:

@@ -10,7 +10,6 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from runwire.api.access import Principal
-from runwire.instance.limits import Limits
 from runwire.server.auth import TokenAuth, UnauthenticatedError
 from runwire.server.cohorts import Cohorts
 from runwire.server.http.negotiation import accepted, takes_html
@@ -18,6 +17,7 @@ from runwire.server.http.refusals import refuse, unauthenticated
 from runwire.server.http.respond import HttpTransport
 from runwire.server.ide.pages import GraphiQL
 from runwire.server.operations import Operations
+from runwire.server.settings import Limits
 from runwire.server.slots import Slots
 from runwire.server.websocket.messages import Payload
 from runwire.server.websocket.protocol import Protocol

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
@@ -17,10 +16,10 @@ from strawberry.types.execution import PreExecutionError, StreamExecutionResult
 from runwire.api.access import Principal
 from runwire.api.context import Covered, OperationContext
 from runwire.api.errors import public_error
-from runwire.instance.limits import Limits
 from runwire.server.document_check import Document, DocumentCheck, Documents
 from runwire.server.encoding import encode_json, encode_variables
 from runwire.server.requests import GraphQLRequest
+from runwire.server.settings import Limits
 from runwire.server.telemetry import Telemetry
 
 StreamKey: TypeAlias = tuple[str, str | None, bytes, Principal]
@@ -67,14 +66,9 @@ class RequestedOperation:
         return None if self.node is None or self.node.name is None else self.node.name.value
 
     @property
-    def kind(self) -> OperationType | None:
-        """What kind of operation it is; None when that cannot be told."""
-        return None if self.node is None else self.node.operation
-
-    @property
     def type(self) -> str | None:
         """query, mutation or subscription."""
-        return None if self.kind is None else self.kind.value
+        return None if self.node is None else self.node.operation.value
 
     @property
     def is_valid(self) -> bool:
@@ -104,8 +98,6 @@ class Operations:
         self._schema = copy.copy(schema)
         self._schema.extensions = (*schema.extensions, lambda: DocumentCheck(documents))
         self._make_context = make_context
-        self._query_seconds = limits.query_seconds
-        self._changing: set[asyncio.Task[Answer]] = set()
 
     async def stream(
         self,
@@ -122,20 +114,22 @@ class Operations:
             allowed: which operations are executed here.
             resume_after: the cursor that a resumable stream goes on from; None for what the request says.
         """
-        requested = self.requested(request)
-        problem = _problem(request, requested, allowed)
+        problem = self._problem(request, allowed)
         if problem is not None:
             yield Answer({"errors": [{"message": problem}]}, was_executed=False)
             return
-        match requested.kind:
-            case OperationType.QUERY:
-                yield await self._read(request, principal)
-            case OperationType.MUTATION:
-                yield await self._change(request, principal)
-            case _:
-                async with aclosing(self._execute(request, principal, resume_after)) as answers:
-                    async for answer in answers:
-                        yield answer
+        context = self._make_context(principal)
+        context.resume_after = resume_after
+        results = await self._schema.stream(
+            request.query,
+            variable_values=request.variables,
+            operation_name=request.operation_name,
+            context_value=context,
+        )
+        async with aclosing(results):
+            async for result in results:
+                covered, context.covered = context.covered, None
+                yield _answer(result, covered)
 
     async def execute(self, request: GraphQLRequest, principal: Principal) -> Answer:
         """The result of a query or mutation."""
@@ -155,87 +149,51 @@ class Operations:
             document, get_operation_ast(document.parsed, request.operation_name)
         )
 
-    async def settle(self, seconds: float) -> None:
-        """Waits, for so long, for what changes something and is under way, whoever waits for its answer."""
-        if self._changing:
-            await asyncio.wait(self._changing, timeout=seconds)
-
     def stream_key(self, request: GraphQLRequest, principal: Principal) -> StreamKey | None:
         """What subscriptions have in common that give the same messages from the same cursor on.
 
         None for what is no subscription, or cannot be executed.
         """
-        requested = self.requested(request)
-        if (
-            requested.document is None
-            or requested.node is None
-            or requested.kind is not OperationType.SUBSCRIPTION
-        ):
+        try:
+            document = self._documents.read(request.query)
+        except GraphQLError:
+            return None
+        operation = get_operation_ast(document.parsed, request.operation_name)
+        if operation is None or operation.operation is not OperationType.SUBSCRIPTION:
             return None
         given = dict(request.variables or {})
-        for name in requested.document.cursor_variables(requested.node):
+        for name in document.cursor_variables(operation):
             given.pop(name, None)
         return request.query, request.operation_name, encode_variables(given), principal
 
-    async def _read(self, request: GraphQLRequest, principal: Principal) -> Answer:
-        """The answer to a query, which is given up when it takes too long, or when nobody waits for it any more."""
-        deadline = asyncio.timeout(self._query_seconds)
+    def operation_type(self, request: GraphQLRequest) -> OperationType | None:
+        """What kind of operation is to be executed; None when that cannot be told."""
         try:
-            async with deadline:
-                return await self._answer(request, principal)
-        except TimeoutError:
-            if not deadline.expired():
-                raise
-        message = f"the query took longer than {self._query_seconds:g} s; ask for less at once"
-        error = {"message": message, "extensions": {"code": "TIMEOUT"}}
-        return Answer({"data": None, "errors": [error]})
+            document = self._documents.read(request.query)
+        except GraphQLError:
+            return None
+        operation = get_operation_ast(document.parsed, request.operation_name)
+        return None if operation is None else operation.operation
 
-    async def _change(self, request: GraphQLRequest, principal: Principal) -> Answer:
-        """The answer to a mutation, which is finished, whoever waits for it."""
-        changing = asyncio.create_task(self._answer(request, principal))
-        self._changing.add(changing)
-        changing.add_done_callback(self._changing.discard)
-        return await asyncio.shield(changing)
-
-    async def _answer(self, request: GraphQLRequest, principal: Principal) -> Answer:
-        async with aclosing(self._execute(request, principal)) as answers:
-            return await anext(answers)
-
-    async def _execute(
-        self, request: GraphQLRequest, principal: Principal, resume_after: str | None = None
-    ) -> AsyncGenerator[Answer, None]:
-        context = self._make_context(principal)
-        context.resume_after = resume_after
-        results = await self._schema.stream(
-            request.query,
-            variable_values=request.variables,
-            operation_name=request.operation_name,
-            context_value=context,
-        )
-        async with aclosing(results):
-            async for result in results:
-                covered, context.covered = context.covered, None
-                yield _answer(result, covered)
-
-
-def _problem(
-    request: GraphQLRequest, requested: RequestedOperation, allowed: frozenset[OperationType]
-) -> str | None:
-    """Why a document has no operation to execute here; one that does not parse is told of later."""
-    if requested.document is None:
+    def _problem(self, request: GraphQLRequest, allowed: frozenset[OperationType]) -> str | None:
+        """Why a document has no operation to execute here; one that does not parse is told of later."""
+        try:
+            document = self._documents.read(request.query)
+        except GraphQLError:
+            return None
+        operation = get_operation_ast(document.parsed, request.operation_name)
+        if operation is None:
+            return (
+                "the document has not exactly one operation; name one of them as operationName"
+                if request.operation_name is None
+                else f"the document has no operation {request.operation_name!r}"
+            )
+        if operation.operation not in allowed:
+            return (
+                "a subscription needs Accept: text/event-stream, or a websocket that speaks"
+                " graphql-transport-ws"
+            )
         return None
-    if requested.node is None:
-        return (
-            "the document has not exactly one operation; name one of them as operationName"
-            if request.operation_name is None
-            else f"the document has no operation {request.operation_name!r}"
-        )
-    if requested.kind not in allowed:
-        return (
-            "a subscription needs Accept: text/event-stream, or a websocket that speaks"
-            " graphql-transport-ws"
-        )
-    return None
 
 
 def error_of_fault(fault: Exception) -> dict[str, Any]:

@@ -24,14 +24,13 @@ from runwire.api.access import Role
 from runwire.config import pydantic_problems
 from runwire.errors import ConfigProblem, InvalidConfigurationError
 from runwire.instance import Instance
-from runwire.instance.limits import Limits
 from runwire.instance.settings import AuthSettings, ServerSettings, Settings
 from runwire.server.address import check_address, listen, url_of
 from runwire.server.app import create_app
 from runwire.server.auth import AcceptedToken
 from runwire.server.http.connection import http_protocol
 from runwire.server.origins import OriginRules, is_loopback
-from runwire.server.settings import AppSettings
+from runwire.server.settings import AppSettings, Limits
 from runwire.server.telemetry import Tracer
 from runwire.server.tls import TlsFiles, tls_context, tls_files
 from runwire.server.websocket.transport import socket_protocol
@@ -168,7 +167,6 @@ def _app_settings(settings: Settings, host: str, token: str | None) -> AppSettin
         allowed_hosts=settings.server.allowed_hosts,
         allowed_origins=settings.server.allowed_origins,
         metrics=settings.server.metrics,
-        limits=settings.server.limits,
     )
 
 

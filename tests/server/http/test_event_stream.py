@@ -13,10 +13,9 @@ import httpx
 import msgspec
 import pytest
 
-from runwire.instance.limits import Limits
 from runwire.server.app import assemble
 from runwire.server.auth import AcceptedToken
-from runwire.server.settings import AppSettings
+from runwire.server.settings import AppSettings, Limits
 from tests.server.conftest import SCHEMA, LiveServer, ServeTry, TryContext, run_app
 
 EVENT_STREAM = "text/event-stream"

@@ -10,8 +10,8 @@ from urllib.parse import urlencode
 import httpx
 import pytest
 
-from runwire.instance.limits import Limits
 from runwire.server.auth import AcceptedToken
+from runwire.server.settings import Limits
 from tests.server.conftest import LiveServer, ServeTry
 
 GRAPHQL_JSON = "application/graphql-response+json"

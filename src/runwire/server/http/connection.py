@@ -7,8 +7,8 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from runwire.instance.limits import Limits
 from runwire.server.metrics import Metrics
+from runwire.server.settings import Limits
 from runwire.server.stalls import StallWatch
 
 _TIMED_OUT = b"408 Request Timeout", b"the head of the request did not arrive in time"

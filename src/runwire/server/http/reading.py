@@ -10,10 +10,10 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from runwire.instance.limits import Limits
 from runwire.server.http.negotiation import is_json_body
 from runwire.server.http.refusals import refuse
 from runwire.server.requests import GraphQLRequest, MalformedError, decode_json
+from runwire.server.settings import Limits
 
 _CLOSE = {"Connection": "close"}
 """What is left of the body is not read, so the connection cannot be used again."""

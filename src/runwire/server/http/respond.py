@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, TypeVar
 
 from graphql import OperationType
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from runwire.api.access import Principal
-from runwire.instance.limits import Limits
 from runwire.server.cohorts import Cohorts
 from runwire.server.encoding import encode_json
 from runwire.server.http.event_stream import EventStream
@@ -20,14 +17,10 @@ from runwire.server.http.reading import RefusedError, read_request
 from runwire.server.http.refusals import refuse
 from runwire.server.operations import Operations, error_of_fault
 from runwire.server.requests import GraphQLRequest
+from runwire.server.settings import Limits
 from runwire.server.slots import Slots
 
 _TRANSPORT = "event_stream"
-_PATIENCE_SECONDS = 0.2
-"""After how long it is worth to look whether the client still waits."""
-
-T = TypeVar("T")
-
 _ONLY_QUERIES = "a GET executes queries only; send this operation by POST"
 
 
@@ -77,14 +70,14 @@ class HttpTransport:
             return Response(status_code=400)
         if media_type == EVENT_STREAM:
             return self._stream(asked, principal, request.headers.get("last-event-id") or None)
-        return await self._answer(request, asked, principal, media_type)
+        return await self._answer(asked, principal, media_type)
 
     def _check_safe(self, asked: GraphQLRequest, media_type: str) -> None:
         """Refuses by GET what changes something; what cannot be read is told of in the answer."""
         safe = {None, OperationType.QUERY}
         if media_type == EVENT_STREAM:
             safe.add(OperationType.SUBSCRIPTION)
-        if self._operations.requested(asked).kind not in safe:
+        if self._operations.operation_type(asked) not in safe:
             raise RefusedError(405, _ONLY_QUERIES, {"Allow": "POST"})
 
     def _stream(
@@ -106,42 +99,13 @@ class HttpTransport:
         self._operations.telemetry.metrics.connection_closed(_TRANSPORT)
 
     async def _answer(
-        self, request: Request, asked: GraphQLRequest, principal: Principal, media_type: str
+        self, asked: GraphQLRequest, principal: Principal, media_type: str
     ) -> Response:
         content_type = f"{media_type}; charset=utf-8"
         try:
-            answer = await _while_connected(request, self._operations.execute(asked, principal))
-        except ClientDisconnect:
-            return Response(status_code=400)
+            answer = await self._operations.execute(asked, principal)
         except Exception as fault:  # noqa: BLE001 - it is logged with its id
             errors = encode_json({"errors": [error_of_fault(fault)]})
             return Response(errors, 500, media_type=content_type)
         status = 400 if media_type == GRAPHQL_JSON and not answer.was_executed else 200
         return Response(answer.encoded, status, media_type=content_type)
-
-
-async def _while_connected(request: Request, execution: Coroutine[Any, Any, T]) -> T:
-    """What comes of an execution, which is cancelled when the client goes away before.
-
-    Raises:
-        ClientDisconnect: it did.
-    """
-    executing = asyncio.create_task(execution)
-    gone: asyncio.Task[None] | None = None
-    try:
-        await asyncio.wait({executing}, timeout=_PATIENCE_SECONDS)
-        if not executing.done():
-            gone = asyncio.create_task(_wait_for_the_end(request))
-            await asyncio.wait({executing, gone}, return_when=asyncio.FIRST_COMPLETED)
-            if not executing.done():
-                raise ClientDisconnect
-        return await executing
-    finally:
-        executing.cancel()
-        if gone is not None:
-            gone.cancel()
-
-
-async def _wait_for_the_end(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass

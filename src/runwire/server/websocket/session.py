@@ -8,11 +8,11 @@ from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from runwire.instance.limits import Limits
 from runwire.server.cohorts import Cohorts
 from runwire.server.encoding import encode_json
 from runwire.server.log_context import operation_id
 from runwire.server.operations import error_of_fault
+from runwire.server.settings import Limits
 from runwire.server.websocket.messages import SUBPROTOCOL
 from runwire.server.websocket.protocol import (
     Close,
