@@ -31,6 +31,7 @@ from runwire.config import (
 from runwire.config.yaml_file import read_yaml, with_env
 from runwire.coordinator import RunCoordinator
 from runwire.errors import ConfigProblem, InvalidConfigurationError
+from runwire.instance.limits import Limits
 from runwire.instance.local_artifact_storage import LocalArtifactStorage
 from runwire.instance.retention import RetentionSettings
 from runwire.launcher import RunLauncher
@@ -120,6 +121,7 @@ class ServerSettings(_Strict):
     shutdown_seconds: WholeNumber = Field(default=5, ge=1, le=3600)
     tls: TlsSettings | None = None
     worker_ports_from: WholeNumber | None = Field(default=None, ge=1, le=65535)
+    limits: Section[Limits] = Limits()
 
 
 def _check_token(token: SecretStr) -> SecretStr:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
@@ -16,6 +17,7 @@ from strawberry.types.execution import PreExecutionError, StreamExecutionResult
 from runwire.api.access import Principal
 from runwire.api.context import Covered, OperationContext
 from runwire.api.errors import public_error
+from runwire.deadline import Deadline, using_deadline
 from runwire.server.document_check import Document, DocumentCheck, Documents
 from runwire.server.encoding import encode_json, encode_variables
 from runwire.server.requests import GraphQLRequest
@@ -98,6 +100,8 @@ class Operations:
         self._schema = copy.copy(schema)
         self._schema.extensions = (*schema.extensions, lambda: DocumentCheck(documents))
         self._make_context = make_context
+        self._query_seconds = limits.query_seconds
+        self._finishing: set[asyncio.Task[StreamExecutionResult]] = set()
 
     async def stream(
         self,
@@ -126,10 +130,51 @@ class Operations:
             operation_name=request.operation_name,
             context_value=context,
         )
+        kind = self.operation_type(request)
+        if kind is OperationType.MUTATION:
+            yield await self._finish(results)
+            return
         async with aclosing(results):
+            if kind is OperationType.QUERY:
+                yield await self._in_time(results)
+                return
             async for result in results:
                 covered, context.covered = context.covered, None
                 yield _answer(result, covered)
+
+    async def _in_time(self, results: AsyncGenerator[StreamExecutionResult, None]) -> Answer:
+        """The answer to a query, which ends when its time is up or nobody waits for it any more."""
+        seconds, timer = self._query_seconds, asyncio.timeout(self._query_seconds)
+        try:
+            with using_deadline(Deadline(seconds)):
+                async with timer:
+                    return _answer(await anext(results), None)
+        except TimeoutError:
+            if not timer.expired():
+                raise
+            return _late(f"the query took longer than {seconds:g} s; ask for less at once")
+
+    async def _finish(self, results: AsyncGenerator[StreamExecutionResult, None]) -> Answer:
+        """The answer to a mutation, which goes on when its time is up or nobody waits for it any more."""
+        seconds, timer = self._query_seconds, asyncio.timeout(self._query_seconds)
+        task = asyncio.create_task(_only(results), name="mutation")
+        self._finishing.add(task)
+        task.add_done_callback(self._finished)
+        try:
+            async with timer:
+                return _answer(await asyncio.shield(task), None)
+        except TimeoutError:
+            if not timer.expired():
+                raise
+            return _late(
+                f"the mutation takes longer than {seconds:g} s; it goes on, so look what came of it before you"
+                " send it again"
+            )
+
+    def _finished(self, task: asyncio.Task[StreamExecutionResult]) -> None:
+        self._finishing.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever waits is told of it; when nobody does, it is looked at here
 
     async def execute(self, request: GraphQLRequest, principal: Principal) -> Answer:
         """The result of a query or mutation."""
@@ -199,6 +244,16 @@ class Operations:
 def error_of_fault(fault: Exception) -> dict[str, Any]:
     """What a caller sees of a fault outside of any resolver: its id in the log."""
     return dict(public_error(GraphQLError("", original_error=fault)).formatted)
+
+
+async def _only(results: AsyncGenerator[StreamExecutionResult, None]) -> StreamExecutionResult:
+    async with aclosing(results):
+        return await anext(results)
+
+
+def _late(message: str) -> Answer:
+    error = {"message": message, "extensions": {"code": "DEADLINE_EXCEEDED"}}
+    return Answer({"data": None, "errors": [error]})
 
 
 def _answer(result: StreamExecutionResult, covered: Covered | None) -> Answer:

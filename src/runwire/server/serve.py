@@ -166,6 +166,7 @@ def _app_settings(settings: Settings, host: str, token: str | None) -> AppSettin
         on_loopback=is_loopback(host),
         allowed_hosts=settings.server.allowed_hosts,
         allowed_origins=settings.server.allowed_origins,
+        limits=settings.server.limits,
         metrics=settings.server.metrics,
     )
 

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from runwire.api.access import Principal
 from runwire.server.cohorts import Cohorts
 from runwire.server.encoding import encode_json
+from runwire.server.http.connected import while_connected
 from runwire.server.http.event_stream import EventStream
 from runwire.server.http.negotiation import EVENT_STREAM, GRAPHQL_JSON, accepted, answer_type
 from runwire.server.http.reading import RefusedError, read_request
@@ -70,7 +71,7 @@ class HttpTransport:
             return Response(status_code=400)
         if media_type == EVENT_STREAM:
             return self._stream(asked, principal, request.headers.get("last-event-id") or None)
-        return await self._answer(asked, principal, media_type)
+        return await while_connected(request, self._answer(asked, principal, media_type))
 
     def _check_safe(self, asked: GraphQLRequest, media_type: str) -> None:
         """Refuses by GET what changes something; what cannot be read is told of in the answer."""
