@@ -31,6 +31,7 @@ from runwire.config import (
 from runwire.config.yaml_file import read_yaml, with_env
 from runwire.coordinator import RunCoordinator
 from runwire.errors import ConfigProblem, InvalidConfigurationError
+from runwire.instance.jwt_settings import JwtSettings
 from runwire.instance.limits import Limits
 from runwire.instance.local_artifact_storage import LocalArtifactStorage
 from runwire.instance.retention import RetentionSettings
@@ -154,10 +155,11 @@ class NamedTokenSettings(_Strict):
 
 
 class AuthSettings(_Strict):
-    """Who may call the server: whoever presents one of the tokens. Demanded off loopback."""
+    """Who may call the server: whoever presents one of the tokens, or one that `jwt` accepts. Demanded off loopback."""
 
     token: Token | None = None
     tokens: Section[tuple[NamedTokenSettings, ...]] = ()
+    jwt: JwtSettings | None = None
 
     @model_validator(mode="after")
     def _differ(self) -> AuthSettings:

@@ -60,7 +60,7 @@ class Endpoint:
             message = "operations are sent by POST, queries by GET as well"
             return refuse(405, message, headers={"Allow": "GET, POST"})
         try:
-            principal = self._auth.principal(request.headers.get("authorization"))
+            principal = await self._auth.principal(request.headers.get("authorization"))
         except UnauthenticatedError as error:
             return unauthenticated(error.problem)
         return await self._http.respond(request, principal)
@@ -73,14 +73,14 @@ class Endpoint:
         self._metrics.connection_opened("websocket")
         try:
 
-            def admit(payload: Payload) -> Principal:
+            async def admit(payload: Payload) -> Principal:
                 try:
-                    return self._auth.principal(socket.headers.get("authorization"))
+                    return await self._auth.principal(socket.headers.get("authorization"))
                 except UnauthenticatedError:
-                    return self._auth.principal_of_init(payload)
+                    return await self._auth.principal_of_init(payload)
 
-            protocol = Protocol(admit, self._limits.operations)
-            await Session(socket, protocol, self.cohorts, self._limits).run()
+            protocol = Protocol(self._limits.operations)
+            await Session(socket, protocol, admit, self.cohorts, self._limits).run()
         finally:
             self._metrics.connection_closed("websocket")
             self._streams.give_back()

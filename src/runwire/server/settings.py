@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from runwire.instance.limits import Limits
-from runwire.server.auth import AcceptedToken
+from runwire.server.auth import AcceptedToken, SignedTokens
 from runwire.server.telemetry import Tracer
 
 __all__ = ["AppSettings", "Limits"]
@@ -17,7 +17,8 @@ class AppSettings:
     """Whom the server answers, and its limits.
 
     Attributes:
-        tokens: those of which a caller must present one; without any anybody may call.
+        tokens: those of which a caller must present one; without any, and without `signed_tokens`, anybody may call.
+        signed_tokens: knows who presents one that an identity provider has signed.
         on_loopback: whether it listens on a loopback address, so that the Host header must name one.
         allowed_hosts: values of the Host header, with or without a port, that are answered as well.
         allowed_origins: origins of web pages, such as ``https://example.org``, that may call.
@@ -27,9 +28,15 @@ class AppSettings:
     """
 
     tokens: tuple[AcceptedToken, ...] = ()
+    signed_tokens: SignedTokens | None = None
     on_loopback: bool = True
     allowed_hosts: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
     metrics: Literal["off", "protected", "open"] = "protected"
     tracer: Tracer | None = None
+
+    @property
+    def demands_token(self) -> bool:
+        """Whether callers must present a token."""
+        return bool(self.tokens) or self.signed_tokens is not None
