@@ -22,7 +22,7 @@ from strawberry.extensions import SchemaExtension
 from strawberry.schema.schema import validate_document
 from strawberry.types.execution import ExecutionContext
 
-from runwire.server.document_limits import DocumentLimits
+from runwire.server.document_limits import DocumentLimits, cost_of
 from runwire.server.settings import Limits
 
 _REMEMBERED = 256
@@ -35,6 +35,14 @@ class Document:
     parsed: DocumentNode
     errors: list[GraphQLError] | None
     _cursor_variables: dict[str | None, frozenset[str]] = field(default_factory=dict)
+    _costs: dict[str | None, int] = field(default_factory=dict)
+
+    def cost(self, operation: OperationDefinitionNode) -> int:
+        """How many points an operation of it costs."""
+        name = None if operation.name is None else operation.name.value
+        if name not in self._costs:
+            self._costs[name] = cost_of(self.parsed, operation)
+        return self._costs[name]
 
     def cursor_variables(self, operation: OperationDefinitionNode) -> frozenset[str]:
         """The variables that say nothing but where a stream of this document starts: `after` of a root field."""
@@ -77,7 +85,9 @@ class Documents:
 
     def __init__(self, limits: Limits) -> None:
         self.max_tokens = limits.tokens
-        self._limits = DocumentLimits(limits.depth, limits.aliases, limits.rows)
+        self._limits = DocumentLimits(
+            limits.depth, limits.aliases, limits.rows, limits.directives, limits.root_fields
+        )
         self._documents: OrderedDict[str, Document] = OrderedDict()
 
     def read(self, text: str) -> Document:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +18,7 @@ from runwire.api.access import Principal
 from runwire.api.context import Covered, OperationContext
 from runwire.api.errors import public_error
 from runwire.deadline import Deadline, using_deadline
+from runwire.server.callers import Points, caller_of
 from runwire.server.document_check import Document, DocumentCheck, Documents
 from runwire.server.encoding import encode_json, encode_variables
 from runwire.server.requests import GraphQLRequest
@@ -40,11 +41,13 @@ class Answer:
         payload: `data` and `errors`, in the shape of the GraphQL specification.
         was_executed: False when the request was refused before anything was executed; then there is no `data`.
         covered: how far a resumable stream has come with it; None for what has no cursors.
+        retry_after_seconds: when to ask again, of what was refused because too much was asked for; else None.
     """
 
     payload: dict[str, Any]
     was_executed: bool = True
     covered: Covered | None = None
+    retry_after_seconds: int | None = None
 
     @cached_property
     def encoded(self) -> bytes:
@@ -100,6 +103,7 @@ class Operations:
         self._schema = copy.copy(schema)
         self._schema.extensions = (*schema.extensions, lambda: DocumentCheck(documents))
         self._make_context = make_context
+        self._points = Points(limits.points_per_minute)
         self._query_seconds = limits.query_seconds
         self._finishing: set[asyncio.Task[StreamExecutionResult]] = set()
 
@@ -178,11 +182,35 @@ class Operations:
 
     async def execute(self, request: GraphQLRequest, principal: Principal) -> Answer:
         """The result of a query or mutation."""
-        with self.telemetry.operation(self.requested(request)) as observed:
+        requested = self.requested(request)
+        with self.telemetry.operation(requested) as observed:
+            refusal = self.charge(requested, principal)
+            if refusal is not None:
+                observed.answered(refusal.payload, was_executed=False)
+                return refusal
             async with aclosing(self.stream(request, principal, ONE_ANSWER)) as answers:
                 answer = await anext(answers)
             observed.answered(answer.payload, was_executed=answer.was_executed)
             return answer
+
+    def charge(self, requested: RequestedOperation, principal: Principal) -> Answer | None:
+        """Takes the points of an operation from who asks; what to answer when there are too few."""
+        document, node = requested.document, requested.node
+        cost = 1 if document is None or node is None else document.cost(node)
+        shortage = self._points.spend(caller_of(principal), cost)
+        if shortage is None:
+            return None
+        seconds = shortage.retry_after_seconds
+        message = (
+            f"the operation costs {shortage.cost} points, and {shortage.left} are left;"
+            f" try again in {seconds} s, or ask for less"
+        )
+        extensions = {
+            "cost": shortage.cost,
+            "left": shortage.left,
+            "retryAfterSeconds": seconds,
+        }
+        return too_much(message, "RATE_LIMITED", seconds, extensions)
 
     def requested(self, request: GraphQLRequest) -> RequestedOperation:
         """Which operation a request asks for."""
@@ -239,6 +267,14 @@ class Operations:
                 " graphql-transport-ws"
             )
         return None
+
+
+def too_much(
+    message: str, code: str, retry_after_seconds: int, extensions: Mapping[str, int] = {}
+) -> Answer:
+    """The answer to who asks for too much, or too often."""
+    error = {"message": message, "extensions": {"code": code, **extensions}}
+    return Answer({"errors": [error]}, was_executed=False, retry_after_seconds=retry_after_seconds)
 
 
 def error_of_fault(fault: Exception) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from runwire.api.access import Principal
 from runwire.server.auth import UnauthenticatedError
+from runwire.server.callers import CrowdedError
 from runwire.server.cohorts import Cohorts
 from runwire.server.encoding import encode_json
 from runwire.server.log_context import operation_id
@@ -124,6 +125,8 @@ class Session:
             return self._protocol.admit(await self._admit(admission.payload))
         except UnauthenticatedError as error:
             return self._protocol.refuse(error.problem)
+        except CrowdedError as error:
+            return Close(4429, f"Too many connections: {error}")
 
     def _start(self, operation: Operation) -> None:
         task = asyncio.create_task(self._execute(operation), name=f"operation {operation.id}")
