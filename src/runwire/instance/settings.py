@@ -95,6 +95,11 @@ def _off(value: object) -> object:
     return "off" if value is False else value
 
 
+def _on_off(value: object) -> object:
+    """YAML reads an unquoted ``on`` as true, and ``off`` as false."""
+    return "on" if value is True else _off(value)
+
+
 class TlsSettings(_Strict):
     """What the server encrypts connections with: files as PEM. Without `key`, it is in the file of the certificate."""
 
@@ -110,6 +115,8 @@ class ServerSettings(_Strict):
     on; `allowed_origins` are origins of web pages, such as ``https://example.org``, that may call it.
     `metrics` says who may see `/metrics`: nobody, who may read, or anybody. Told to stop, it is not ready for
     `drain_seconds` before it stops to accept connections, then finishes answers for `shutdown_seconds` at most.
+    `documents` says whether documents are taken by id, and others refused; beside those of runwire, those in
+    `documents_folder` are known. `introspection` says who may ask for the schema: everybody, nobody, or admins.
     With several workers, each listens on a port of its own as well, `worker_ports_from` being the first one's.
     """
 
@@ -123,6 +130,9 @@ class ServerSettings(_Strict):
     tls: TlsSettings | None = None
     worker_ports_from: WholeNumber | None = Field(default=None, ge=1, le=65535)
     limits: Section[Limits] = Limits()
+    documents: Annotated[Literal["off", "prefer", "only"], BeforeValidator(_off)] = "off"
+    documents_folder: Path | None = None
+    introspection: Annotated[Literal["on", "off", "admin"], BeforeValidator(_on_off)] = "on"
 
 
 def _check_token(token: SecretStr) -> SecretStr:

@@ -118,7 +118,14 @@ def assemble(
     telemetry = Telemetry(tracer=settings.tracer)
     auth = TokenAuth(settings.tokens, settings.signed_tokens)
     endpoint = Endpoint(
-        Operations(schema, make_context, settings.limits, telemetry),
+        Operations(
+            schema,
+            make_context,
+            settings.limits,
+            telemetry,
+            settings.documents,
+            settings.introspection,
+        ),
         auth,
         graphiql,
         settings.limits,

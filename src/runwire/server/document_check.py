@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from graphql import (
     SKIP,
@@ -28,7 +29,7 @@ from runwire.server.settings import Limits
 _REMEMBERED = 256
 
 
-@dataclass(slots=True)
+@dataclass
 class Document:
     """A document that parses; what is wrong with it is None until it was validated."""
 
@@ -36,6 +37,13 @@ class Document:
     errors: list[GraphQLError] | None
     _cursor_variables: dict[str | None, frozenset[str]] = field(default_factory=dict)
     _costs: dict[str | None, int] = field(default_factory=dict)
+
+    @cached_property
+    def asks_for_schema(self) -> bool:
+        """Whether it has a field that tells of the schema, anywhere."""
+        finder = _SchemaFinder()
+        visit(self.parsed, finder)
+        return finder.found
 
     def cost(self, operation: OperationDefinitionNode) -> int:
         """How many points an operation of it costs."""
@@ -78,6 +86,15 @@ class _VariableCounter(Visitor):
 
     def enter_variable(self, node: VariableNode, *_: object) -> None:
         self.counts[node.name.value] += 1
+
+
+class _SchemaFinder(Visitor):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found = False
+
+    def enter_field(self, node: FieldNode, *_: object) -> None:
+        self.found = self.found or node.name.value in {"__schema", "__type"}
 
 
 class Documents:

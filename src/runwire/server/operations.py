@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import re
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import strawberry
 from graphql import GraphQLError, OperationDefinitionNode, OperationType, get_operation_ast
 from strawberry.types.execution import PreExecutionError, StreamExecutionResult
 
-from runwire.api.access import Principal
+from runwire.api.access import Principal, Role
 from runwire.api.context import Covered, OperationContext
 from runwire.api.errors import public_error
 from runwire.deadline import Deadline, using_deadline
@@ -22,8 +23,9 @@ from runwire.server.callers import Points, caller_of
 from runwire.server.document_check import Document, DocumentCheck, Documents
 from runwire.server.encoding import encode_json, encode_variables
 from runwire.server.requests import GraphQLRequest
-from runwire.server.settings import Limits
+from runwire.server.settings import Introspection, Limits
 from runwire.server.telemetry import Telemetry
+from runwire.server.trusted import TrustedDocuments
 
 StreamKey: TypeAlias = tuple[str, str | None, bytes, Principal]
 
@@ -89,6 +91,8 @@ class Operations:
         make_context: makes the context of one operation.
         limits: how much of a document is taken.
         telemetry: what watches operations.
+        trusted: the documents that are known.
+        introspection: who may ask for the schema; unless all may, errors suggest no names either.
     """
 
     def __init__(
@@ -97,7 +101,11 @@ class Operations:
         make_context: Callable[[Principal], OperationContext],
         limits: Limits,
         telemetry: Telemetry | None = None,
+        trusted: TrustedDocuments | None = None,
+        introspection: Introspection = "on",
     ) -> None:
+        self._trusted = trusted or TrustedDocuments()
+        self._introspection = introspection
         self.telemetry = telemetry or Telemetry()
         self._documents = documents = Documents(limits)
         self._schema = copy.copy(schema)
@@ -122,14 +130,22 @@ class Operations:
             allowed: which operations are executed here.
             resume_after: the cursor that a resumable stream goes on from; None for what the request says.
         """
+        try:
+            text = self._trusted.text_of(request)
+        except GraphQLError as error:
+            yield Answer({"errors": [error.formatted]}, was_executed=False)
+            return
         problem = self._problem(request, allowed)
         if problem is not None:
             yield Answer({"errors": [{"message": problem}]}, was_executed=False)
             return
+        if self._hides_schema(request, principal):
+            yield Answer({"errors": [_HIDDEN]}, was_executed=False)
+            return
         context = self._make_context(principal)
         context.resume_after = resume_after
         results = await self._schema.stream(
-            request.query,
+            text,
             variable_values=request.variables,
             operation_name=request.operation_name,
             context_value=context,
@@ -144,7 +160,7 @@ class Operations:
                 return
             async for result in results:
                 covered, context.covered = context.covered, None
-                yield _answer(result, covered)
+                yield self._told(_answer(result, covered))
 
     async def _in_time(self, results: AsyncGenerator[StreamExecutionResult, None]) -> Answer:
         """The answer to a query, which ends when its time is up or nobody waits for it any more."""
@@ -152,7 +168,7 @@ class Operations:
         try:
             with using_deadline(Deadline(seconds)):
                 async with timer:
-                    return _answer(await anext(results), None)
+                    return self._told(_answer(await anext(results), None))
         except TimeoutError:
             if not timer.expired():
                 raise
@@ -166,7 +182,7 @@ class Operations:
         task.add_done_callback(self._finished)
         try:
             async with timer:
-                return _answer(await asyncio.shield(task), None)
+                return self._told(_answer(await asyncio.shield(task), None))
         except TimeoutError:
             if not timer.expired():
                 raise
@@ -215,7 +231,7 @@ class Operations:
     def requested(self, request: GraphQLRequest) -> RequestedOperation:
         """Which operation a request asks for."""
         try:
-            document = self._documents.read(request.query)
+            document = self._read(request)
         except GraphQLError:
             return RequestedOperation(None, None)
         return RequestedOperation(
@@ -228,7 +244,7 @@ class Operations:
         None for what is no subscription, or cannot be executed.
         """
         try:
-            document = self._documents.read(request.query)
+            document = self._read(request)
         except GraphQLError:
             return None
         operation = get_operation_ast(document.parsed, request.operation_name)
@@ -237,21 +253,49 @@ class Operations:
         given = dict(request.variables or {})
         for name in document.cursor_variables(operation):
             given.pop(name, None)
-        return request.query, request.operation_name, encode_variables(given), principal
+        text = self._trusted.text_of(request)
+        return text, request.operation_name, encode_variables(given), principal
 
     def operation_type(self, request: GraphQLRequest) -> OperationType | None:
         """What kind of operation is to be executed; None when that cannot be told."""
         try:
-            document = self._documents.read(request.query)
+            document = self._read(request)
         except GraphQLError:
             return None
         operation = get_operation_ast(document.parsed, request.operation_name)
         return None if operation is None else operation.operation
 
+    def _read(self, request: GraphQLRequest) -> Document:
+        """The document of a request.
+
+        Raises:
+            GraphQLError: it is not taken, or does not parse.
+        """
+        return self._documents.read(self._trusted.text_of(request))
+
+    def _hides_schema(self, request: GraphQLRequest, principal: Principal) -> bool:
+        """Whether an operation asks for the schema, and may not."""
+        if self._introspection == "on" or (
+            self._introspection == "admin" and principal.role is Role.ADMIN
+        ):
+            return False
+        try:
+            return self._read(request).asks_for_schema
+        except GraphQLError:
+            return False
+
+    def _told(self, answer: Answer) -> Answer:
+        """An answer as it may be given: its errors suggest no names of a schema that is hidden."""
+        if self._introspection != "on":
+            for error in answer.payload.get("errors", ()):
+                if "path" not in error:
+                    error["message"] = _SUGGESTION.sub("", error["message"])
+        return answer
+
     def _problem(self, request: GraphQLRequest, allowed: frozenset[OperationType]) -> str | None:
         """Why a document has no operation to execute here; one that does not parse is told of later."""
         try:
-            document = self._documents.read(request.query)
+            document = self._read(request)
         except GraphQLError:
             return None
         operation = get_operation_ast(document.parsed, request.operation_name)
@@ -280,6 +324,14 @@ def too_much(
 def error_of_fault(fault: Exception) -> dict[str, Any]:
     """What a caller sees of a fault outside of any resolver: its id in the log."""
     return dict(public_error(GraphQLError("", original_error=fault)).formatted)
+
+
+_HIDDEN = {
+    "message": "the schema is not shown here: introspection is off",
+    "extensions": {"code": "INTROSPECTION_OFF"},
+}
+
+_SUGGESTION = re.compile(r" Did you mean .*?\?")
 
 
 async def _only(results: AsyncGenerator[StreamExecutionResult, None]) -> StreamExecutionResult:

@@ -35,6 +35,7 @@ from runwire.server.origins import OriginRules, is_loopback
 from runwire.server.settings import AppSettings, Limits
 from runwire.server.telemetry import Tracer
 from runwire.server.tls import TlsFiles, tls_context, tls_files
+from runwire.server.trusted import TrustedDocuments, documents_in, packaged_documents
 from runwire.server.websocket.transport import socket_protocol
 from runwire.workspace import Workspace
 
@@ -171,8 +172,28 @@ def _app_settings(settings: Settings, home: Path, host: str, token: str | None) 
         allowed_hosts=settings.server.allowed_hosts,
         allowed_origins=settings.server.allowed_origins,
         limits=settings.server.limits,
+        introspection=settings.server.introspection,
+        documents=_trusted(settings.server, home),
         metrics=settings.server.metrics,
     )
+
+
+def _trusted(settings: ServerSettings, home: Path) -> TrustedDocuments:
+    """The documents that are known.
+
+    Raises:
+        InvalidConfigurationError: the folder has none, or what it has are none.
+    """
+    if settings.documents == "off":
+        return TrustedDocuments()
+    texts = list(packaged_documents().values())
+    if settings.documents_folder is not None:
+        try:
+            texts += documents_in(home / settings.documents_folder).values()
+        except ValueError as error:
+            problem = ConfigProblem(("server", "documents_folder"), str(error), "value_error")
+            raise InvalidConfigurationError("the configuration", [problem]) from None
+    return TrustedDocuments(settings.documents, texts)
 
 
 def _accepted_tokens(settings: Settings, token: str | None) -> tuple[AcceptedToken, ...]:

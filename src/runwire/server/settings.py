@@ -8,8 +8,12 @@ from typing import Literal
 from runwire.instance.limits import Limits
 from runwire.server.auth import AcceptedToken, SignedTokens
 from runwire.server.telemetry import Tracer
+from runwire.server.trusted import TrustedDocuments
 
-__all__ = ["AppSettings", "Limits"]
+__all__ = ["AppSettings", "Introspection", "Limits"]
+
+Introspection = Literal["on", "off", "admin"]
+"""Who may ask for the schema: everybody, nobody, or who has the role ADMIN."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,8 @@ class AppSettings:
         limits: how much it takes.
         metrics: who may see the metrics: nobody, who may read, or anybody.
         tracer: what traces operations; None for nothing.
+        introspection: who may ask for the schema.
+        documents: which documents are known, and whether others are taken.
     """
 
     tokens: tuple[AcceptedToken, ...] = ()
@@ -35,6 +41,8 @@ class AppSettings:
     limits: Limits = field(default_factory=Limits)
     metrics: Literal["off", "protected", "open"] = "protected"
     tracer: Tracer | None = None
+    introspection: Introspection = "on"
+    documents: TrustedDocuments = field(default_factory=TrustedDocuments)
 
     @property
     def demands_token(self) -> bool:
