@@ -114,7 +114,7 @@ def test_secrets_are_not_in_the_effective_configuration_nor_in_errors(
     shown = effective_configuration(settings, components, written)
     assert "very-secret" not in str(shown)
     assert "hidden" not in str(shown)
-    assert shown["auth"] == {"token": "********", "tokens": []}
+    assert shown["auth"] == {"token": "********", "tokens": [], "jwt": None}
     assert shown["storage"]["config"]["base_dir"] == {"env": "BASE"}
     assert shown["server"]["port"] == 3333
     problems = problems_of(tmp_path, "auth: {token: short-secret}\n")

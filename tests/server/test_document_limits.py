@@ -8,7 +8,7 @@ from graphql import GraphQLError, get_introspection_query, parse, validate
 from runwire.api.schema import schema
 from runwire.documents import load_document, operation_names
 from runwire.server.document_check import Documents
-from runwire.server.document_limits import DocumentLimits
+from runwire.server.document_limits import DocumentLimits, cost_of
 from runwire.server.settings import Limits
 from tests.server.conftest import LiveServer, ServeTry, greet, hear, subscribe
 
@@ -64,6 +64,56 @@ def test_aliases_are_counted_as_often_as_their_fragment_is_spread(text: str) -> 
     assert problems(text, aliases=3) == []
     (problem,) = problems(text, aliases=2)
     assert problem.startswith("the operation has more than 2 aliases")
+
+
+def limited(text: str, **limits: int) -> list[str]:
+    whole = DocumentLimits(**{"depth": 15, "aliases": 50, "rows": 100_000, **limits})
+    return [error.message for error in whole.check(parse(text))]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{a @x @x @x}",
+        "query @x {a @x {b @x}}",
+        "{...F @x ... @x {a} b @x}  fragment F on X{c}",
+        "{...F ...F ...F} fragment F on X{a @x}",
+    ],
+)
+def test_directives_are_counted_wherever_they_stand(text: str) -> None:
+    assert limited(text, directives=3) == []
+    told = "the operation has more than 2 directives; ask for less at once"
+    assert limited(text, directives=2) == [told]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{a b c{d e f g}}",
+        "{...F ... on X{c}} fragment F on X{a b}",
+        "{...F ...F ...F} fragment F on X{a}",
+    ],
+)
+def test_the_fields_that_an_operation_begins_with_are_counted(text: str) -> None:
+    assert limited(text, root_fields=3) == []
+    told = "the operation begins with more than 2 fields; ask for less at once"
+    assert limited(text, root_fields=2) == [told]
+
+
+@pytest.mark.parametrize(
+    ("text", "cost"),
+    [
+        ("{viewer}", 1),
+        ("{viewer{name}}", 2),
+        ("{runs(first:10){runId}}", 11),
+        ("{runs(first:10){steps{key}}}", 10_011),
+        ("{...F ...F} fragment F on X{runs(first:10){runId}}", 21),
+        ("{a" * 200 + "}" * 200, 1),
+    ],
+)
+def test_an_operation_costs_what_it_may_give(text: str, cost: int) -> None:
+    document = parse(text)
+    assert cost_of(document, document.definitions[0]) == cost  # type: ignore[arg-type]
 
 
 def test_each_operation_counts_for_itself() -> None:

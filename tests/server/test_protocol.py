@@ -6,25 +6,33 @@ import json
 from typing import Any
 
 from runwire.api.access import Principal
-from runwire.server.auth import ANYBODY, UnauthenticatedError
+from runwire.server.auth import ANYBODY
 from runwire.server.requests import GraphQLRequest
-from runwire.server.websocket.protocol import Action, Close, Operation, Protocol, Reply, Stop
+from runwire.server.websocket.protocol import (
+    Action,
+    Admission,
+    Close,
+    Operation,
+    Protocol,
+    Reply,
+    Stop,
+)
 
 
 class Conversation:
     def __init__(self, max_operations: int = 10, *, admitted: bool = True) -> None:
         self.payloads: list[Any] = []
         self._principal = ANYBODY if admitted else None
-        self.protocol = Protocol(self._admit, max_operations)
-
-    def _admit(self, payload: Any) -> Any:
-        self.payloads.append(payload)
-        if self._principal is None:
-            raise UnauthenticatedError("the token 'x' expired")
-        return self._principal
+        self.protocol = Protocol(max_operations)
 
     def say(self, type: str, **members: Any) -> Action | None:
-        return self.protocol.receive_text(json.dumps({"type": type, **members}))
+        action = self.protocol.receive_text(json.dumps({"type": type, **members}))
+        if not isinstance(action, Admission):
+            return action
+        self.payloads.append(action.payload)
+        if self._principal is None:
+            return self.protocol.refuse("the token 'x' expired")
+        return self.protocol.admit(self._principal)
 
     def start(self, id: str = "1") -> Operation:
         action = self.say("subscribe", id=id, payload={"query": "{a}"})
@@ -120,8 +128,9 @@ def test_reasons_fit_into_a_close_frame_whatever_the_client_sent() -> None:
 
 def test_principals_are_those_of_the_init() -> None:
     ada = Principal("ada", True)
-    protocol = Protocol(lambda payload: ada, 1)
-    protocol.receive_text('{"type":"connection_init"}')
+    protocol = Protocol(1)
+    assert protocol.receive_text('{"type":"connection_init"}') == Admission(None)
+    protocol.admit(ada)
     action = protocol.receive_text('{"type":"subscribe","id":"1","payload":{"query":"{a}"}}')
     assert isinstance(action, Operation)
     assert action.principal is ada

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from starlette.websockets import WebSocket, WebSocketState
 
+from runwire.api.access import Principal
 from runwire.server.auth import ANYBODY
 from runwire.server.cohorts import Cohorts
 from runwire.server.operations import Operations
@@ -50,8 +51,12 @@ async def test_a_stream_that_always_has_more_lets_the_others_have_their_turn() -
     limits = Limits()
     operations = Operations(SCHEMA, lambda p: TryContext(p, [], ended), limits)
     socket = GreedySocket()
-    protocol = Protocol(lambda payload: ANYBODY, 10)
-    session = Session(cast(WebSocket, socket), protocol, Cohorts(operations), limits)
+
+    async def admit(_: object) -> Principal:
+        return ANYBODY
+
+    protocol = Protocol(10)
+    session = Session(cast(WebSocket, socket), protocol, admit, Cohorts(operations), limits)
     running = asyncio.create_task(session.run())
     socket.say(type="connection_init")
     query = "subscription { count(to: 500) }"

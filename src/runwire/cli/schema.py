@@ -112,6 +112,15 @@ def release(
     typer.echo(f"{__version__}: the schema and {len(files) - 1} documents")
 
 
+@schema_app.command()
+def documents() -> None:
+    """Print the ids by which documents are sent as `documentId`, each with the document's name."""
+    from runwire.server.trusted import document_id, packaged_documents  # noqa: PLC0415
+
+    for name, text in packaged_documents().items():
+        typer.echo(f"{document_id(text)} {name}")
+
+
 def _graphql() -> str:
     from runwire.api.schema import print_schema  # noqa: PLC0415
 

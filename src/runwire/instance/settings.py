@@ -31,6 +31,8 @@ from runwire.config import (
 from runwire.config.yaml_file import read_yaml, with_env
 from runwire.coordinator import RunCoordinator
 from runwire.errors import ConfigProblem, InvalidConfigurationError
+from runwire.instance.jwt_settings import JwtSettings
+from runwire.instance.limits import Limits
 from runwire.instance.local_artifact_storage import LocalArtifactStorage
 from runwire.instance.retention import RetentionSettings
 from runwire.launcher import RunLauncher
@@ -93,6 +95,11 @@ def _off(value: object) -> object:
     return "off" if value is False else value
 
 
+def _on_off(value: object) -> object:
+    """YAML reads an unquoted ``on`` as true, and ``off`` as false."""
+    return "on" if value is True else _off(value)
+
+
 class TlsSettings(_Strict):
     """What the server encrypts connections with: files as PEM. Without `key`, it is in the file of the certificate."""
 
@@ -108,6 +115,8 @@ class ServerSettings(_Strict):
     on; `allowed_origins` are origins of web pages, such as ``https://example.org``, that may call it.
     `metrics` says who may see `/metrics`: nobody, who may read, or anybody. Told to stop, it is not ready for
     `drain_seconds` before it stops to accept connections, then finishes answers for `shutdown_seconds` at most.
+    `documents` says whether documents are taken by id, and others refused; beside those of runwire, those in
+    `documents_folder` are known. `introspection` says who may ask for the schema: everybody, nobody, or admins.
     With several workers, each listens on a port of its own as well, `worker_ports_from` being the first one's.
     """
 
@@ -120,6 +129,10 @@ class ServerSettings(_Strict):
     shutdown_seconds: WholeNumber = Field(default=5, ge=1, le=3600)
     tls: TlsSettings | None = None
     worker_ports_from: WholeNumber | None = Field(default=None, ge=1, le=65535)
+    limits: Section[Limits] = Limits()
+    documents: Annotated[Literal["off", "prefer", "only"], BeforeValidator(_off)] = "off"
+    documents_folder: Path | None = None
+    introspection: Annotated[Literal["on", "off", "admin"], BeforeValidator(_on_off)] = "on"
 
 
 def _check_token(token: SecretStr) -> SecretStr:
@@ -152,10 +165,11 @@ class NamedTokenSettings(_Strict):
 
 
 class AuthSettings(_Strict):
-    """Who may call the server: whoever presents one of the tokens. Demanded off loopback."""
+    """Who may call the server: whoever presents one of the tokens, or one that `jwt` accepts. Demanded off loopback."""
 
     token: Token | None = None
     tokens: Section[tuple[NamedTokenSettings, ...]] = ()
+    jwt: JwtSettings | None = None
 
     @model_validator(mode="after")
     def _differ(self) -> AuthSettings:

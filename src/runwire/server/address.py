@@ -15,8 +15,8 @@ class OpenAddressError(InvalidError):
     def __init__(self, host: str) -> None:
         self.host = host
         super().__init__(
-            f"to listen on {host!r}, set RUNWIRE_TOKEN, auth.token or auth.tokens: beyond loopback callers must"
-            " present a token"
+            f"to listen on {host!r}, set RUNWIRE_TOKEN, auth.token, auth.tokens or auth.jwt: beyond loopback callers"
+            " must present a token"
         )
 
 

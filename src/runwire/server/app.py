@@ -113,12 +113,19 @@ def assemble(
     Raises:
         ValueError: an allowed host or origin of the settings is none.
     """
-    graphiql = GraphiQL(ENDPOINT, bool(settings.tokens), Assets.load())
+    graphiql = GraphiQL(ENDPOINT, settings.demands_token, Assets.load())
     stopping = asyncio.Event()
     telemetry = Telemetry(tracer=settings.tracer)
-    auth = TokenAuth(settings.tokens)
+    auth = TokenAuth(settings.tokens, settings.signed_tokens)
     endpoint = Endpoint(
-        Operations(schema, make_context, settings.limits, telemetry),
+        Operations(
+            schema,
+            make_context,
+            settings.limits,
+            telemetry,
+            settings.documents,
+            settings.introspection,
+        ),
         auth,
         graphiql,
         settings.limits,

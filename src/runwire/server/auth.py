@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from runwire import clock
 from runwire.api.access import Principal, Role
@@ -57,29 +57,44 @@ def digest_of(token: bytes) -> str:
     return hashlib.sha256(token).hexdigest()
 
 
+class SignedTokens(Protocol):
+    """Knows principals by tokens that say themselves whose they are."""
+
+    async def principal(self, token: str) -> Principal:
+        """Who presents a token.
+
+        Raises:
+            UnauthenticatedError: nobody whom we know.
+        """
+
+
 class TokenAuth:
     """Knows principals by their tokens.
 
     Args:
-        tokens: those that are accepted; without any everybody is.
+        tokens: those that are accepted.
+        signed: knows others; without it and without tokens everybody is accepted.
     """
 
-    def __init__(self, tokens: Iterable[AcceptedToken]) -> None:
+    def __init__(self, tokens: Iterable[AcceptedToken], signed: SignedTokens | None = None) -> None:
+        self._signed = signed
         # To look up a digest tells nothing of a token by the time that it takes.
         self._tokens = {token.sha256: token for token in tokens}
 
-    def principal(self, authorization: str | None) -> Principal:
+    async def principal(self, authorization: str | None) -> Principal:
         """Who presents an Authorization header.
 
         Raises:
             UnauthenticatedError: nobody whom we know, or whose token has expired.
         """
-        if not self._tokens:
+        if not self._tokens and self._signed is None:
             return ANYBODY
         scheme, _, credentials = (authorization or "").partition(" ")
         presented = credentials.strip().encode("utf-8", "surrogateescape")
         token = self._tokens.get(digest_of(presented)) if scheme.lower() == "bearer" else None
         if token is None:
+            if self._signed is not None and scheme.lower() == "bearer":
+                return await self._signed.principal(credentials.strip())
             raise UnauthenticatedError
         if token.expires_at is not None and token.expires_at <= clock.timestamp():
             when = clock.from_timestamp(token.expires_at).isoformat()
@@ -88,7 +103,7 @@ class TokenAuth:
             )
         return token.principal
 
-    def principal_of_init(self, payload: Mapping[str, Any] | None) -> Principal:
+    async def principal_of_init(self, payload: Mapping[str, Any] | None) -> Principal:
         """Who presents the payload of a websocket's `connection_init`: ``{"authorization": "Bearer …"}``.
 
         Raises:
@@ -96,5 +111,5 @@ class TokenAuth:
         """
         for key, value in (payload or {}).items():
             if key.lower() == "authorization" and isinstance(value, str):
-                return self.principal(value)
-        return self.principal(None)
+                return await self.principal(value)
+        return await self.principal(None)

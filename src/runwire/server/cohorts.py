@@ -13,14 +13,24 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from runwire.api.access import Principal
 from runwire.api.context import Covered
-from runwire.server.operations import Answer, Operations, StreamKey, error_of_fault
+from runwire.server.callers import CROWDED_SECONDS, CallerSlots, caller_of
+from runwire.server.operations import (
+    Answer,
+    Operations,
+    RequestedOperation,
+    StreamKey,
+    error_of_fault,
+    too_much,
+)
 from runwire.server.requests import GraphQLRequest
+from runwire.server.settings import Limits
+from runwire.server.slots import Slots
 from runwire.server.telemetry import Outcome
 
 MAX_BYTES = 1024 * 1024
@@ -54,10 +64,20 @@ class Cohorts:
 
     Args:
         operations: executes operations.
+        limits: how many subscriptions there may be.
         max_bytes: what a cohort keeps for members that are behind.
     """
 
-    def __init__(self, operations: Operations, *, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(
+        self,
+        operations: Operations,
+        limits: Limits | None = None,
+        *,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
+        limits = limits or Limits()
+        self._subscriptions = Slots(limits.subscriptions)
+        self._callers = CallerSlots(limits.subscriptions_per_caller)
         self._operations = operations
         self._max_bytes = max_bytes
         self._cohorts: dict[StreamKey, _Cohort] = {}
@@ -82,7 +102,15 @@ class Cohorts:
     ) -> Answers:
         """The results of an operation, as `Operations.stream` gives them."""
         requested = self._operations.requested(request)
-        with self._operations.telemetry.operation(requested) as observed:
+        with (
+            self._operations.telemetry.operation(requested) as observed,
+            self._slot(requested, principal) as problem,
+        ):
+            refusal = problem or self._operations.charge(requested, principal)
+            if refusal is not None:
+                observed.answered(refusal.payload, was_executed=False)
+                yield refusal
+                return
             key, cursor = self._operations.stream_key(request, principal), resume_after
             while True:
                 own = self._operations.stream(request, principal, resume_after=cursor)
@@ -116,6 +144,27 @@ class Cohorts:
                 self.counts.fallen_behind += 1
                 cursor = member.cursor
 
+    @contextmanager
+    def _slot(self, requested: RequestedOperation, principal: Principal) -> Iterator[Answer | None]:
+        """Has a subscription count among all, and among those of its caller; gives what to answer if it may not."""
+        if requested.type != "subscription":
+            yield None
+            return
+        caller = caller_of(principal)
+        if not self._callers.take(caller):
+            yield _crowded(f"at most {self._callers.limit} subscriptions of one caller run at once")
+            return
+        try:
+            if not self._subscriptions.take():
+                yield _crowded("as many subscriptions run as may at once")
+                return
+            try:
+                yield None
+            finally:
+                self._subscriptions.give_back()
+        finally:
+            self._callers.give_back(caller)
+
     async def _join(self, key: StreamKey, own: Answers, covered: Covered) -> _Member | None:
         """Enters the cohort that has what follows, begun with one's own stream if need be; None to go on alone."""
         cohort = self._cohorts.get(key)
@@ -134,6 +183,10 @@ class Cohorts:
     def _forget(self, key: StreamKey, cohort: _Cohort) -> None:
         if self._cohorts.get(key) is cohort:
             del self._cohorts[key]
+
+
+def _crowded(problem: str) -> Answer:
+    return too_much(f"{problem}; end one, or try later", "TOO_MANY_REQUESTS", CROWDED_SECONDS)
 
 
 @dataclass(slots=True, eq=False)

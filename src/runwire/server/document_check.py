@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from graphql import (
     SKIP,
@@ -22,19 +23,34 @@ from strawberry.extensions import SchemaExtension
 from strawberry.schema.schema import validate_document
 from strawberry.types.execution import ExecutionContext
 
-from runwire.server.document_limits import DocumentLimits
+from runwire.server.document_limits import DocumentLimits, cost_of
 from runwire.server.settings import Limits
 
 _REMEMBERED = 256
 
 
-@dataclass(slots=True)
+@dataclass
 class Document:
     """A document that parses; what is wrong with it is None until it was validated."""
 
     parsed: DocumentNode
     errors: list[GraphQLError] | None
     _cursor_variables: dict[str | None, frozenset[str]] = field(default_factory=dict)
+    _costs: dict[str | None, int] = field(default_factory=dict)
+
+    @cached_property
+    def asks_for_schema(self) -> bool:
+        """Whether it has a field that tells of the schema, anywhere."""
+        finder = _SchemaFinder()
+        visit(self.parsed, finder)
+        return finder.found
+
+    def cost(self, operation: OperationDefinitionNode) -> int:
+        """How many points an operation of it costs."""
+        name = None if operation.name is None else operation.name.value
+        if name not in self._costs:
+            self._costs[name] = cost_of(self.parsed, operation)
+        return self._costs[name]
 
     def cursor_variables(self, operation: OperationDefinitionNode) -> frozenset[str]:
         """The variables that say nothing but where a stream of this document starts: `after` of a root field."""
@@ -72,12 +88,23 @@ class _VariableCounter(Visitor):
         self.counts[node.name.value] += 1
 
 
+class _SchemaFinder(Visitor):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found = False
+
+    def enter_field(self, node: FieldNode, *_: object) -> None:
+        self.found = self.found or node.name.value in {"__schema", "__type"}
+
+
 class Documents:
     """The documents that came in last."""
 
     def __init__(self, limits: Limits) -> None:
         self.max_tokens = limits.tokens
-        self._limits = DocumentLimits(limits.depth, limits.aliases, limits.rows)
+        self._limits = DocumentLimits(
+            limits.depth, limits.aliases, limits.rows, limits.directives, limits.root_fields
+        )
         self._documents: OrderedDict[str, Document] = OrderedDict()
 
     def read(self, text: str) -> Document:

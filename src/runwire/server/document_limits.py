@@ -1,7 +1,7 @@
 """Limits on what a document asks for.
 
-Depth, aliases and rows are folded bottom-up, each fragment once, so that measuring is linear in the document,
-however often its fragments are spread.
+All of them are folded bottom-up, each fragment once, so that measuring is linear in the document, however often
+its fragments are spread.
 """
 
 from __future__ import annotations
@@ -30,14 +30,24 @@ _MAX_NESTING = 100
 
 
 class Measure(NamedTuple):
-    """How deep selections nest, how many have an alias, and how many objects they may give at the most."""
+    """What selections ask for.
 
-    depth: int
-    aliases: int
-    rows: int
+    Attributes:
+        depth: how deep they nest.
+        aliases: how many have an alias.
+        directives: how many directives stand in them.
+        fields: how many fields they begin with, those of fragments included.
+        rows: how many objects they may give at the most.
+    """
+
+    depth: int = 0
+    aliases: int = 0
+    directives: int = 0
+    fields: int = 0
+    rows: int = 0
 
 
-_NOTHING = Measure(0, 0, 0)
+_NOTHING = Measure()
 
 _PAGES = {"events": (100, 1000), "steps": (1000, 1000), "runs": (25, 100), "recentRuns": (5, 25)}
 """How many objects a list field gives when it is not told, and at the most."""
@@ -61,6 +71,8 @@ class DocumentLimits:
     depth: int
     aliases: int
     rows: int
+    directives: int = 50
+    root_fields: int = 50
 
     def check(self, document: DocumentNode) -> list[GraphQLError]:
         """One error for each operation that asks for too much."""
@@ -76,17 +88,29 @@ class DocumentLimits:
         try:
             measure = fold.measure(operation.selection_set)
         except _TooDeepError:
-            measure = Measure(_MANY, 0, 0)
+            measure = Measure(_MANY)
         if measure.depth > self.depth:
             return f"the operation nests deeper than {self.depth} levels; ask for less at once"
         if measure.aliases > self.aliases:
             return f"the operation has more than {self.aliases} aliases; ask for less at once"
+        if measure.directives + len(operation.directives or ()) > self.directives:
+            return f"the operation has more than {self.directives} directives; ask for less at once"
+        if measure.fields > self.root_fields:
+            return f"the operation begins with more than {self.root_fields} fields; ask for less at once"
         if measure.rows > self.rows:
             return (
                 f"the operation may give more than {self.rows} objects, lists within lists multiplied;"
                 " ask for smaller pages, or for less of each object"
             )
         return None
+
+
+def cost_of(document: DocumentNode, operation: OperationDefinitionNode) -> int:
+    """How many points an operation costs: one, and one for each object that it may give."""
+    try:
+        return 1 + _Fold(document).measure(operation.selection_set).rows
+    except _TooDeepError:
+        return 1  # it is refused
 
 
 class _TooDeepError(Exception):
@@ -116,16 +140,26 @@ class _Fold:
         return Measure(
             max(m.depth for m in measures),
             min(sum(m.aliases for m in measures), _MANY),
+            min(sum(m.directives for m in measures), _MANY),
+            min(sum(m.fields for m in measures), _MANY),
             min(sum(m.rows for m in measures), _MANY),
         )
 
     def _selection(self, node: SelectionNode) -> Measure:
+        measure = self._undirected(node)
+        own = len(node.directives or ())
+        return measure._replace(directives=min(measure.directives + own, _MANY))
+
+    def _undirected(self, node: SelectionNode) -> Measure:
+        """That of a selection without the directives that stand at it."""
         match node:
             case FieldNode():
                 below = self.measure(node.selection_set)
                 rows = _times(node) * (below.rows + 1) if node.selection_set else 0
                 aliases = below.aliases + (node.alias is not None)
-                return Measure(below.depth + 1, aliases, min(rows, _MANY))
+                return Measure(
+                    below.depth + 1, min(aliases, _MANY), below.directives, 1, min(rows, _MANY)
+                )
             case InlineFragmentNode():
                 return self.measure(node.selection_set)
             case FragmentSpreadNode():

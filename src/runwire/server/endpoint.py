@@ -11,6 +11,7 @@ from starlette.websockets import WebSocket
 
 from runwire.api.access import Principal
 from runwire.server.auth import TokenAuth, UnauthenticatedError
+from runwire.server.callers import CallerSlots, CrowdedError, caller_of, client_host
 from runwire.server.cohorts import Cohorts
 from runwire.server.http.negotiation import accepted, takes_html
 from runwire.server.http.refusals import refuse, unauthenticated
@@ -39,13 +40,16 @@ class Endpoint:
         limits: Limits,
         stopping: asyncio.Event,
     ) -> None:
-        self.cohorts = Cohorts(operations)
+        self.cohorts = Cohorts(operations, limits)
         self._metrics = operations.telemetry.metrics
         self._auth = auth
         self._graphiql = graphiql
         self._limits = limits
         self._streams = Slots(limits.connections)
-        self._http = HttpTransport(operations, self.cohorts, limits, self._streams, stopping)
+        self._callers = CallerSlots(limits.connections_per_caller)
+        self._http = HttpTransport(
+            operations, self.cohorts, limits, self._streams, self._callers, stopping
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers requests of HTTP of any method."""
@@ -54,33 +58,42 @@ class Endpoint:
 
     async def http(self, request: Request) -> Response:
         """POST and GET execute; a browser that opens the address is shown GraphiQL, without asking who it is."""
+        client_host.set(None if request.client is None else request.client.host)
         if request.method == "GET" and takes_html(accepted(request.headers)):
             return self._graphiql.page()
         if request.method not in {"GET", "POST"}:
             message = "operations are sent by POST, queries by GET as well"
             return refuse(405, message, headers={"Allow": "GET, POST"})
         try:
-            principal = self._auth.principal(request.headers.get("authorization"))
+            principal = await self._auth.principal(request.headers.get("authorization"))
         except UnauthenticatedError as error:
             return unauthenticated(error.problem)
         return await self._http.respond(request, principal)
 
     async def websocket(self, socket: WebSocket) -> None:
         """A websocket may present the token in its handshake or in connection_init."""
+        client_host.set(None if socket.client is None else socket.client.host)
         if not self._streams.take():
             await socket.send_denial_response(refuse(503, self._streams.message, "UNAVAILABLE"))
             return
         self._metrics.connection_opened("websocket")
+        caller: str | None = None
         try:
 
-            def admit(payload: Payload) -> Principal:
+            async def admit(payload: Payload) -> Principal:
+                nonlocal caller
                 try:
-                    return self._auth.principal(socket.headers.get("authorization"))
+                    principal = await self._auth.principal(socket.headers.get("authorization"))
                 except UnauthenticatedError:
-                    return self._auth.principal_of_init(payload)
+                    principal = await self._auth.principal_of_init(payload)
+                if not self._callers.take(caller_of(principal)):
+                    raise CrowdedError(self._callers.limit)
+                caller = caller_of(principal)
+                return principal
 
-            protocol = Protocol(admit, self._limits.operations)
-            await Session(socket, protocol, self.cohorts, self._limits).run()
+            protocol = Protocol(self._limits.operations)
+            await Session(socket, protocol, admit, self.cohorts, self._limits).run()
         finally:
             self._metrics.connection_closed("websocket")
             self._streams.give_back()
+            self._callers.give_back(caller)

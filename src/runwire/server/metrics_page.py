@@ -33,7 +33,7 @@ class MetricsPage:
         """Answers a request."""
         if self._auth is not None:
             try:
-                principal = self._auth.principal(request.headers.get("authorization"))
+                principal = await self._auth.principal(request.headers.get("authorization"))
             except UnauthenticatedError as error:
                 return unauthenticated(error.problem)
             if not principal.may(Permission.READ):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
-from collections.abc import AsyncGenerator, Callable
+import re
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,14 +15,17 @@ import strawberry
 from graphql import GraphQLError, OperationDefinitionNode, OperationType, get_operation_ast
 from strawberry.types.execution import PreExecutionError, StreamExecutionResult
 
-from runwire.api.access import Principal
+from runwire.api.access import Principal, Role
 from runwire.api.context import Covered, OperationContext
 from runwire.api.errors import public_error
+from runwire.deadline import Deadline, using_deadline
+from runwire.server.callers import Points, caller_of
 from runwire.server.document_check import Document, DocumentCheck, Documents
 from runwire.server.encoding import encode_json, encode_variables
 from runwire.server.requests import GraphQLRequest
-from runwire.server.settings import Limits
+from runwire.server.settings import Introspection, Limits
 from runwire.server.telemetry import Telemetry
+from runwire.server.trusted import TrustedDocuments
 
 StreamKey: TypeAlias = tuple[str, str | None, bytes, Principal]
 
@@ -38,11 +43,13 @@ class Answer:
         payload: `data` and `errors`, in the shape of the GraphQL specification.
         was_executed: False when the request was refused before anything was executed; then there is no `data`.
         covered: how far a resumable stream has come with it; None for what has no cursors.
+        retry_after_seconds: when to ask again, of what was refused because too much was asked for; else None.
     """
 
     payload: dict[str, Any]
     was_executed: bool = True
     covered: Covered | None = None
+    retry_after_seconds: int | None = None
 
     @cached_property
     def encoded(self) -> bytes:
@@ -84,6 +91,8 @@ class Operations:
         make_context: makes the context of one operation.
         limits: how much of a document is taken.
         telemetry: what watches operations.
+        trusted: the documents that are known.
+        introspection: who may ask for the schema; unless all may, errors suggest no names either.
     """
 
     def __init__(
@@ -92,12 +101,19 @@ class Operations:
         make_context: Callable[[Principal], OperationContext],
         limits: Limits,
         telemetry: Telemetry | None = None,
+        trusted: TrustedDocuments | None = None,
+        introspection: Introspection = "on",
     ) -> None:
+        self._trusted = trusted or TrustedDocuments()
+        self._introspection = introspection
         self.telemetry = telemetry or Telemetry()
         self._documents = documents = Documents(limits)
         self._schema = copy.copy(schema)
         self._schema.extensions = (*schema.extensions, lambda: DocumentCheck(documents))
         self._make_context = make_context
+        self._points = Points(limits.points_per_minute)
+        self._query_seconds = limits.query_seconds
+        self._finishing: set[asyncio.Task[StreamExecutionResult]] = set()
 
     async def stream(
         self,
@@ -114,35 +130,108 @@ class Operations:
             allowed: which operations are executed here.
             resume_after: the cursor that a resumable stream goes on from; None for what the request says.
         """
+        try:
+            text = self._trusted.text_of(request)
+        except GraphQLError as error:
+            yield Answer({"errors": [error.formatted]}, was_executed=False)
+            return
         problem = self._problem(request, allowed)
         if problem is not None:
             yield Answer({"errors": [{"message": problem}]}, was_executed=False)
             return
+        if self._hides_schema(request, principal):
+            yield Answer({"errors": [_HIDDEN]}, was_executed=False)
+            return
         context = self._make_context(principal)
         context.resume_after = resume_after
         results = await self._schema.stream(
-            request.query,
+            text,
             variable_values=request.variables,
             operation_name=request.operation_name,
             context_value=context,
         )
+        kind = self.operation_type(request)
+        if kind is OperationType.MUTATION:
+            yield await self._finish(results)
+            return
         async with aclosing(results):
+            if kind is OperationType.QUERY:
+                yield await self._in_time(results)
+                return
             async for result in results:
                 covered, context.covered = context.covered, None
-                yield _answer(result, covered)
+                yield self._told(_answer(result, covered))
+
+    async def _in_time(self, results: AsyncGenerator[StreamExecutionResult, None]) -> Answer:
+        """The answer to a query, which ends when its time is up or nobody waits for it any more."""
+        seconds, timer = self._query_seconds, asyncio.timeout(self._query_seconds)
+        try:
+            with using_deadline(Deadline(seconds)):
+                async with timer:
+                    return self._told(_answer(await anext(results), None))
+        except TimeoutError:
+            if not timer.expired():
+                raise
+            return _late(f"the query took longer than {seconds:g} s; ask for less at once")
+
+    async def _finish(self, results: AsyncGenerator[StreamExecutionResult, None]) -> Answer:
+        """The answer to a mutation, which goes on when its time is up or nobody waits for it any more."""
+        seconds, timer = self._query_seconds, asyncio.timeout(self._query_seconds)
+        task = asyncio.create_task(_only(results), name="mutation")
+        self._finishing.add(task)
+        task.add_done_callback(self._finished)
+        try:
+            async with timer:
+                return self._told(_answer(await asyncio.shield(task), None))
+        except TimeoutError:
+            if not timer.expired():
+                raise
+            return _late(
+                f"the mutation takes longer than {seconds:g} s; it goes on, so look what came of it before you"
+                " send it again"
+            )
+
+    def _finished(self, task: asyncio.Task[StreamExecutionResult]) -> None:
+        self._finishing.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever waits is told of it; when nobody does, it is looked at here
 
     async def execute(self, request: GraphQLRequest, principal: Principal) -> Answer:
         """The result of a query or mutation."""
-        with self.telemetry.operation(self.requested(request)) as observed:
+        requested = self.requested(request)
+        with self.telemetry.operation(requested) as observed:
+            refusal = self.charge(requested, principal)
+            if refusal is not None:
+                observed.answered(refusal.payload, was_executed=False)
+                return refusal
             async with aclosing(self.stream(request, principal, ONE_ANSWER)) as answers:
                 answer = await anext(answers)
             observed.answered(answer.payload, was_executed=answer.was_executed)
             return answer
 
+    def charge(self, requested: RequestedOperation, principal: Principal) -> Answer | None:
+        """Takes the points of an operation from who asks; what to answer when there are too few."""
+        document, node = requested.document, requested.node
+        cost = 1 if document is None or node is None else document.cost(node)
+        shortage = self._points.spend(caller_of(principal), cost)
+        if shortage is None:
+            return None
+        seconds = shortage.retry_after_seconds
+        message = (
+            f"the operation costs {shortage.cost} points, and {shortage.left} are left;"
+            f" try again in {seconds} s, or ask for less"
+        )
+        extensions = {
+            "cost": shortage.cost,
+            "left": shortage.left,
+            "retryAfterSeconds": seconds,
+        }
+        return too_much(message, "RATE_LIMITED", seconds, extensions)
+
     def requested(self, request: GraphQLRequest) -> RequestedOperation:
         """Which operation a request asks for."""
         try:
-            document = self._documents.read(request.query)
+            document = self._read(request)
         except GraphQLError:
             return RequestedOperation(None, None)
         return RequestedOperation(
@@ -155,7 +244,7 @@ class Operations:
         None for what is no subscription, or cannot be executed.
         """
         try:
-            document = self._documents.read(request.query)
+            document = self._read(request)
         except GraphQLError:
             return None
         operation = get_operation_ast(document.parsed, request.operation_name)
@@ -164,21 +253,49 @@ class Operations:
         given = dict(request.variables or {})
         for name in document.cursor_variables(operation):
             given.pop(name, None)
-        return request.query, request.operation_name, encode_variables(given), principal
+        text = self._trusted.text_of(request)
+        return text, request.operation_name, encode_variables(given), principal
 
     def operation_type(self, request: GraphQLRequest) -> OperationType | None:
         """What kind of operation is to be executed; None when that cannot be told."""
         try:
-            document = self._documents.read(request.query)
+            document = self._read(request)
         except GraphQLError:
             return None
         operation = get_operation_ast(document.parsed, request.operation_name)
         return None if operation is None else operation.operation
 
+    def _read(self, request: GraphQLRequest) -> Document:
+        """The document of a request.
+
+        Raises:
+            GraphQLError: it is not taken, or does not parse.
+        """
+        return self._documents.read(self._trusted.text_of(request))
+
+    def _hides_schema(self, request: GraphQLRequest, principal: Principal) -> bool:
+        """Whether an operation asks for the schema, and may not."""
+        if self._introspection == "on" or (
+            self._introspection == "admin" and principal.role is Role.ADMIN
+        ):
+            return False
+        try:
+            return self._read(request).asks_for_schema
+        except GraphQLError:
+            return False
+
+    def _told(self, answer: Answer) -> Answer:
+        """An answer as it may be given: its errors suggest no names of a schema that is hidden."""
+        if self._introspection != "on":
+            for error in answer.payload.get("errors", ()):
+                if "path" not in error:
+                    error["message"] = _SUGGESTION.sub("", error["message"])
+        return answer
+
     def _problem(self, request: GraphQLRequest, allowed: frozenset[OperationType]) -> str | None:
         """Why a document has no operation to execute here; one that does not parse is told of later."""
         try:
-            document = self._documents.read(request.query)
+            document = self._read(request)
         except GraphQLError:
             return None
         operation = get_operation_ast(document.parsed, request.operation_name)
@@ -196,9 +313,35 @@ class Operations:
         return None
 
 
+def too_much(
+    message: str, code: str, retry_after_seconds: int, extensions: Mapping[str, int] = {}
+) -> Answer:
+    """The answer to who asks for too much, or too often."""
+    error = {"message": message, "extensions": {"code": code, **extensions}}
+    return Answer({"errors": [error]}, was_executed=False, retry_after_seconds=retry_after_seconds)
+
+
 def error_of_fault(fault: Exception) -> dict[str, Any]:
     """What a caller sees of a fault outside of any resolver: its id in the log."""
     return dict(public_error(GraphQLError("", original_error=fault)).formatted)
+
+
+_HIDDEN = {
+    "message": "the schema is not shown here: introspection is off",
+    "extensions": {"code": "INTROSPECTION_OFF"},
+}
+
+_SUGGESTION = re.compile(r" Did you mean .*?\?")
+
+
+async def _only(results: AsyncGenerator[StreamExecutionResult, None]) -> StreamExecutionResult:
+    async with aclosing(results):
+        return await anext(results)
+
+
+def _late(message: str) -> Answer:
+    error = {"message": message, "extensions": {"code": "DEADLINE_EXCEEDED"}}
+    return Answer({"data": None, "errors": [error]})
 
 
 def _answer(result: StreamExecutionResult, covered: Covered | None) -> Answer:

@@ -11,12 +11,22 @@ T = TypeVar("T")
 
 
 class GraphQLRequest(msgspec.Struct, frozen=True, rename="camel"):
-    """What shall be executed. Unknown members are ignored, `extensions` are accepted and not used."""
+    """What shall be executed: `query`, or the document of `document_id`.
 
-    query: Annotated[str, msgspec.Meta(min_length=1)]
+    Unknown members are ignored, `extensions` are accepted and not used.
+    """
+
+    query: Annotated[str, msgspec.Meta(min_length=1)] = ""
     variables: dict[str, Any] | None = None
     operation_name: str | None = None
     extensions: dict[str, Any] | None = None
+    document_id: Annotated[str, msgspec.Meta(min_length=1, max_length=256)] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.query and self.document_id is None:
+            raise ValueError("Object missing required field `query`")
+        if self.query and self.document_id is not None:
+            raise ValueError("Object has both `query` and `documentId`; send one of them")
 
 
 class MalformedError(Exception):

@@ -12,6 +12,7 @@ import ssl
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import replace
+from pathlib import Path
 from types import FrameType
 from typing import cast
 
@@ -29,10 +30,12 @@ from runwire.server.address import check_address, listen, url_of
 from runwire.server.app import create_app
 from runwire.server.auth import AcceptedToken
 from runwire.server.http.connection import http_protocol
+from runwire.server.jwt_auth import JwtAuth
 from runwire.server.origins import OriginRules, is_loopback
 from runwire.server.settings import AppSettings, Limits
 from runwire.server.telemetry import Tracer
 from runwire.server.tls import TlsFiles, tls_context, tls_files
+from runwire.server.trusted import TrustedDocuments, documents_in, packaged_documents
 from runwire.server.websocket.transport import socket_protocol
 from runwire.workspace import Workspace
 
@@ -98,8 +101,8 @@ def checked_settings(
         InvalidConfigurationError: an allowed host or origin is none, or what traces is not installed.
         TlsInvalidError: the certificate or its key cannot be used.
     """
-    settings = _app_settings(instance.settings, host, token)
-    check_address(host, demands_token=bool(settings.tokens))
+    settings = _app_settings(instance.settings, instance.root_directory, host, token)
+    check_address(host, demands_token=settings.demands_token)
     try:
         OriginRules(settings.on_loopback, settings.allowed_hosts, settings.allowed_origins)
     except ValueError as error:
@@ -160,14 +163,37 @@ def _checked(token: str) -> str:
     return token
 
 
-def _app_settings(settings: Settings, host: str, token: str | None) -> AppSettings:
+def _app_settings(settings: Settings, home: Path, host: str, token: str | None) -> AppSettings:
+    jwt = settings.auth.jwt
     return AppSettings(
         tokens=_accepted_tokens(settings, token or configured_token(settings)),
+        signed_tokens=None if jwt is None else JwtAuth.of(jwt, home),
         on_loopback=is_loopback(host),
         allowed_hosts=settings.server.allowed_hosts,
         allowed_origins=settings.server.allowed_origins,
+        limits=settings.server.limits,
+        introspection=settings.server.introspection,
+        documents=_trusted(settings.server, home),
         metrics=settings.server.metrics,
     )
+
+
+def _trusted(settings: ServerSettings, home: Path) -> TrustedDocuments:
+    """The documents that are known.
+
+    Raises:
+        InvalidConfigurationError: the folder has none, or what it has are none.
+    """
+    if settings.documents == "off":
+        return TrustedDocuments()
+    texts = list(packaged_documents().values())
+    if settings.documents_folder is not None:
+        try:
+            texts += documents_in(home / settings.documents_folder).values()
+        except ValueError as error:
+            problem = ConfigProblem(("server", "documents_folder"), str(error), "value_error")
+            raise InvalidConfigurationError("the configuration", [problem]) from None
+    return TrustedDocuments(settings.documents, texts)
 
 
 def _accepted_tokens(settings: Settings, token: str | None) -> tuple[AcceptedToken, ...]:

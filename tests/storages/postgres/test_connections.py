@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from sqlalchemy import Connection, text
 
+from runwire.deadline import Deadline, using_deadline
 from runwire.errors import StorageUnavailableError
 from runwire.storages.postgres import PostgresStorage
 from runwire.storages.postgres.connections import Limits
@@ -121,3 +122,29 @@ def test_a_database_that_starts_is_waited_for(postgres_server: PostgresServer) -
     opening.join(60)
     launch(opened[0])
     opened[0].dispose()
+
+
+@pytest.mark.parametrize("way", ["reading", "walking"])
+def test_a_read_ends_when_nobody_waits_for_it_any_more(url: str, way: str) -> None:
+    storage = PostgresStorage(url)
+    try:
+        with (
+            using_deadline(Deadline(0.1)),
+            pytest.raises(StorageUnavailableError, match="a statement took longer"),
+            getattr(storage.run_storage, way)() as connection,
+        ):
+            connection.execute(text("SELECT pg_sleep(60)"))
+        with storage.run_storage.reading() as connection:
+            shown = connection.execute(text("SHOW statement_timeout")).scalar_one()
+        assert shown == "1min"
+    finally:
+        storage.dispose()
+
+
+def test_what_is_written_has_no_deadline(url: str) -> None:
+    storage = PostgresStorage(url)
+    try:
+        with using_deadline(Deadline(0.01)), storage.run_storage.writing() as connection:
+            connection.execute(text("SELECT pg_sleep(0.5)"))
+    finally:
+        storage.dispose()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from runwire.deadline import Deadline, using_deadline
 from runwire.storages.sqlite.connections import Writer, connect, connect_reader
 
 FULL, NORMAL = 2, 1
@@ -92,3 +93,14 @@ def test_nobody_makes_a_file_by_opening_it(tmp_path: Path) -> None:
     with pytest.raises(sqlite3.OperationalError):
         Writer(tmp_path / "none.db", 1.0)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_read_ends_when_nobody_waits_for_it_any_more(path: Path) -> None:
+    endless = "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n) SELECT max(n) FROM n"
+    with closing(connect_reader(path, 0.05)) as reader:
+        with (
+            using_deadline(Deadline(0.05)),
+            pytest.raises(sqlite3.OperationalError, match="interrupted"),
+        ):
+            reader.execute(endless).fetchone()
+        assert reader.execute("SELECT count(*) FROM numbers").fetchone() == (0,)

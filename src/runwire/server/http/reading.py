@@ -55,8 +55,8 @@ def _read_address(request: Request) -> GraphQLRequest:
     if request.headers.get("sec-fetch-site") in _FOREIGN_SITES and "origin" not in request.headers:
         raise RefusedError(403, "a page of another site may not send operations by GET")
     given = request.query_params
-    query = given.get("query")
-    if not query:
+    query, document_id = given.get("query") or "", given.get("documentId") or None
+    if not query and document_id is None:
         raise RefusedError(400, "name the operation in the address: ?query=…, or send it by POST")
     try:
         variables, extensions = (
@@ -67,7 +67,11 @@ def _read_address(request: Request) -> GraphQLRequest:
         raise RefusedError(
             400, f"variables and extensions of the address are JSON objects: {error}"
         ) from None
-    return GraphQLRequest(query, variables, given.get("operationName") or None, extensions)
+    try:
+        name = given.get("operationName") or None
+        return GraphQLRequest(query, variables, name, extensions, document_id)
+    except ValueError as error:
+        raise RefusedError(400, f"the address is no GraphQL request: {error}") from None
 
 
 async def _read_post(request: Request, limits: Limits) -> GraphQLRequest:

@@ -9,8 +9,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from runwire.api.access import Principal
+from runwire.server.callers import CROWDED_SECONDS, CallerSlots, CrowdedError, caller_of
 from runwire.server.cohorts import Cohorts
 from runwire.server.encoding import encode_json
+from runwire.server.http.connected import while_connected
 from runwire.server.http.event_stream import EventStream
 from runwire.server.http.negotiation import EVENT_STREAM, GRAPHQL_JSON, accepted, answer_type
 from runwire.server.http.reading import RefusedError, read_request
@@ -32,6 +34,7 @@ class HttpTransport:
         cohorts: executes what is streamed.
         limits: how much is taken.
         streams: how many clients may be streamed to.
+        callers: how many connections each caller may have.
         stopping: is set when the server stops.
     """
 
@@ -41,12 +44,14 @@ class HttpTransport:
         cohorts: Cohorts,
         limits: Limits,
         streams: Slots,
+        callers: CallerSlots,
         stopping: asyncio.Event,
     ) -> None:
         self._operations = operations
         self._cohorts = cohorts
         self._limits = limits
         self._streams = streams
+        self._callers = callers
         self._stopping = stopping
 
     async def respond(self, request: Request, principal: Principal) -> Response:
@@ -70,7 +75,7 @@ class HttpTransport:
             return Response(status_code=400)
         if media_type == EVENT_STREAM:
             return self._stream(asked, principal, request.headers.get("last-event-id") or None)
-        return await self._answer(asked, principal, media_type)
+        return await while_connected(request, self._answer(asked, principal, media_type))
 
     def _check_safe(self, asked: GraphQLRequest, media_type: str) -> None:
         """Refuses by GET what changes something; what cannot be read is told of in the answer."""
@@ -83,7 +88,12 @@ class HttpTransport:
     def _stream(
         self, asked: GraphQLRequest, principal: Principal, resume_after: str | None
     ) -> Response:
+        caller = caller_of(principal)
+        if not self._callers.take(caller):
+            headers = {"Retry-After": str(CROWDED_SECONDS)}
+            return refuse(429, str(CrowdedError(self._callers.limit)), "TOO_MANY_REQUESTS", headers)
         if not self._streams.take():
+            self._callers.give_back(caller)
             return refuse(503, self._streams.message, "UNAVAILABLE")
         self._operations.telemetry.metrics.connection_opened(_TRANSPORT)
         return EventStream(
@@ -91,10 +101,11 @@ class HttpTransport:
             self._stopping,
             keep_alive_seconds=self._limits.keep_alive_seconds,
             lasting_seconds=principal.seconds_left,
-            on_end=self._end_stream,
+            on_end=lambda: self._end_stream(caller),
         )
 
-    def _end_stream(self) -> None:
+    def _end_stream(self, caller: str | None) -> None:
+        self._callers.give_back(caller)
         self._streams.give_back()
         self._operations.telemetry.metrics.connection_closed(_TRANSPORT)
 
@@ -107,5 +118,8 @@ class HttpTransport:
         except Exception as fault:  # noqa: BLE001 - it is logged with its id
             errors = encode_json({"errors": [error_of_fault(fault)]})
             return Response(errors, 500, media_type=content_type)
+        if answer.retry_after_seconds is not None:
+            headers = {"Retry-After": str(answer.retry_after_seconds)}
+            return Response(answer.encoded, 429, headers, media_type=content_type)
         status = 400 if media_type == GRAPHQL_JSON and not answer.was_executed else 200
         return Response(answer.encoded, status, media_type=content_type)

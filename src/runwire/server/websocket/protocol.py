@@ -1,18 +1,16 @@
 """What graphql-transport-ws demands, without the socket: messages come in, actions come out.
 
-before connection_init   connection_init → acknowledged (or 4403); ping, pong; subscribe → 4401
+before connection_init   connection_init → asked who it is, then acknowledged (or 4403); ping, pong; subscribe → 4401
 acknowledged             subscribe → an operation, complete ends it; connection_init → 4429
 whatever cannot be read  4400
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from runwire.api.access import Principal
-from runwire.server.auth import UnauthenticatedError
 from runwire.server.encoding import encode_json
 from runwire.server.requests import GraphQLRequest, MalformedError
 from runwire.server.websocket.messages import (
@@ -33,6 +31,13 @@ class Reply:
     """Send this message."""
 
     message: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Find out who presents this payload, and tell `admit` or `refuse`."""
+
+    payload: Payload
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,19 +64,17 @@ class Close:
     reason: str
 
 
-Action: TypeAlias = Reply | Operation | Stop | Close
+Action: TypeAlias = Reply | Admission | Operation | Stop | Close
 
 
 class Protocol:
     """The state of one conversation.
 
     Args:
-        admit: who speaks, by the payload of connection_init, or UnauthenticatedError.
         max_operations: the most operations at once.
     """
 
-    def __init__(self, admit: Callable[[Payload], Principal], max_operations: int) -> None:
-        self._admit = admit
+    def __init__(self, max_operations: int) -> None:
         self._max_operations = max_operations
         self._principal: Principal | None = None
         self._operations: dict[str, Operation] = {}
@@ -109,6 +112,16 @@ class Protocol:
         """What to do about a binary frame."""
         return _close(4400, "messages of graphql-transport-ws are text")
 
+    def admit(self, principal: Principal) -> Action:
+        """What to do once it is known who speaks."""
+        self._principal = principal
+        return Reply({"type": "connection_ack"})
+
+    def refuse(self, problem: str | None) -> Action:
+        """What to do when nobody speaks whom we know."""
+        mend = 'send {"authorization": "Bearer <token>"} with connection_init'
+        return _close(4403, f"Forbidden: {problem or mend}")
+
     def end(self, operation: Operation) -> None:
         """Says that an operation has ended, so that its id may be used again."""
         if self._operations.get(operation.id) is operation:
@@ -117,12 +130,7 @@ class Protocol:
     def _init(self, payload: Payload) -> Action:
         if self._principal is not None:
             return _close(4429, "Too many initialisation requests")
-        try:
-            self._principal = self._admit(payload)
-        except UnauthenticatedError as error:
-            mend = 'send {"authorization": "Bearer <token>"} with connection_init'
-            return _close(4403, f"Forbidden: {error.problem or mend}")
-        return Reply({"type": "connection_ack"})
+        return Admission(payload)
 
     def _subscribe(self, message: Subscribe) -> Action:
         if self._principal is None:

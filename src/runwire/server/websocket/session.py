@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing, suppress
 from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
+from runwire.api.access import Principal
+from runwire.server.auth import UnauthenticatedError
+from runwire.server.callers import CrowdedError
 from runwire.server.cohorts import Cohorts
 from runwire.server.encoding import encode_json
 from runwire.server.log_context import operation_id
 from runwire.server.operations import error_of_fault
 from runwire.server.settings import Limits
-from runwire.server.websocket.messages import SUBPROTOCOL
+from runwire.server.websocket.messages import SUBPROTOCOL, Payload
 from runwire.server.websocket.protocol import (
+    Action,
+    Admission,
     Close,
     Operation,
     Protocol,
@@ -31,11 +37,25 @@ _BURST = 8
 
 
 class Session:
-    """Serves one socket until either side closes it."""
+    """Serves one socket until either side closes it.
+
+    Args:
+        socket: the socket.
+        protocol: what it speaks.
+        admit: who speaks, by the payload of connection_init; raises UnauthenticatedError.
+        cohorts: executes operations.
+        limits: how much is taken.
+    """
 
     def __init__(
-        self, socket: WebSocket, protocol: Protocol, cohorts: Cohorts, limits: Limits
+        self,
+        socket: WebSocket,
+        protocol: Protocol,
+        admit: Callable[[Payload], Awaitable[Principal]],
+        cohorts: Cohorts,
+        limits: Limits,
     ) -> None:
+        self._admit = admit
         self._socket = socket
         self._protocol = protocol
         self._cohorts = cohorts
@@ -82,6 +102,8 @@ class Session:
                 if text is None
                 else self._protocol.receive_text(text)
             )
+            if isinstance(action, Admission):
+                action = await self._ask(action)
             if not was_acknowledged and self._protocol.is_acknowledged:
                 left = self._protocol.seconds_left
                 until = None if left is None else loop.time() + left
@@ -94,8 +116,17 @@ class Session:
                     self._cancel(action.operation)
                 case Close():
                     return action
-                case None:
+                case _:
                     pass
+
+    async def _ask(self, admission: Admission) -> Action:
+        """Finds out who speaks."""
+        try:
+            return self._protocol.admit(await self._admit(admission.payload))
+        except UnauthenticatedError as error:
+            return self._protocol.refuse(error.problem)
+        except CrowdedError as error:
+            return Close(4429, f"Too many connections: {error}")
 
     def _start(self, operation: Operation) -> None:
         task = asyncio.create_task(self._execute(operation), name=f"operation {operation.id}")

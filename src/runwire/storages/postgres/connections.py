@@ -15,6 +15,7 @@ from psycopg.pq import TransactionStatus
 from sqlalchemy import URL, Connection, create_engine, event
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 
+from runwire.deadline import current_deadline
 from runwire.errors import StorageUnavailableError
 from runwire.interrupts import current_interrupts
 from runwire.storages.postgres.errors import (
@@ -40,6 +41,7 @@ _SETTINGS = "runwire_settings"
 """The attribute of a connection that has what is set for each statement."""
 _STEP_SECONDS = 0.05
 _MAX_STEP_SECONDS = 0.5
+_GRACE_SECONDS = 0.25
 IDLE_SECONDS = 1.0
 """After so long a connection is asked whether it still works before it is used."""
 
@@ -97,6 +99,8 @@ class Database:
             "statement_timeout": str(round(1000 * limits.statement_timeout_seconds)),
             "lock_timeout": str(round(1000 * limits.lock_timeout_seconds)),
         }
+        self._statement_seconds = limits.statement_timeout_seconds
+        self._timeouts = timeouts
         self._settings = _set_all(timeouts)
         self._walking_settings = _set_all(timeouts | _WALKING)
         self._begin = "BEGIN ISOLATION LEVEL READ COMMITTED" + "".join(
@@ -122,7 +126,7 @@ class Database:
 
     def reading(self) -> AbstractContextManager[Connection]:
         """A connection on which each statement is a transaction of its own, that writes nothing."""
-        return self._one_by_one(self._settings, repeatable_told)
+        return self._one_by_one(self._in_time(self._settings), repeatable_told)
 
     def walking(self) -> AbstractContextManager[Connection]:
         """As `reading`, for statements that go along indexes.
@@ -130,7 +134,7 @@ class Database:
         The planner guesses how many rows a condition leaves; where it guesses few, it reads and sorts them
         all, which costs more the more there are.
         """
-        return self._one_by_one(self._walking_settings, repeatable_told)
+        return self._one_by_one(self._in_time(self._walking_settings, _WALKING), repeatable_told)
 
     def writing_at_once(self) -> AbstractContextManager[Connection]:
         """A connection on which each statement is a transaction of its own, durable when it returns."""
@@ -161,6 +165,18 @@ class Database:
             except BaseException:
                 _roll_back(connection)
                 raise
+
+    def _in_time(self, settings: bytes, more: Mapping[str, str] = {}) -> bytes:
+        """Settings with which no statement outlives the deadline of who waits for it, if there is one.
+
+        Whoever waits tells of the deadline, which is why the database comes a little later.
+        """
+        deadline = current_deadline()
+        if deadline is None:
+            return settings
+        seconds = min(self._statement_seconds, deadline.seconds_left + _GRACE_SECONDS)
+        timeout = {"statement_timeout": str(round(1000 * seconds))}
+        return _set_all({**self._timeouts, **more, **timeout})
 
     @contextmanager
     def _one_by_one(

@@ -13,11 +13,15 @@ from typing import Any
 from sqlalchemy import Dialect, Engine, QueuePool, create_engine, make_url, select
 from sqlalchemy.util import LRUCache
 
+from runwire.deadline import current_deadline
 from runwire.storages.sqlite.errors import is_busy
 
 _IDLE_READERS = 2
 _STEP_SECONDS = 0.002
 _MAX_STEP_SECONDS = 0.005
+
+_STEPS = 20_000
+"""After so many instructions, some tenths of a millisecond, it is asked whether anybody waits."""
 
 _COMPILED: LRUCache[Any, Any] = LRUCache(500)
 """Compiled statements, shared by the engines of all event logs, which speak one dialect."""
@@ -41,6 +45,7 @@ def connect_reader(path: Path, patience_seconds: float) -> sqlite3.Connection:
     try:
         connection.create_function("runwire_holds", 2, _holds, deterministic=True)
         connection.execute("PRAGMA query_only = ON")
+        connection.set_progress_handler(_is_overdue, _STEPS)
     except BaseException:
         connection.close()
         raise
@@ -49,6 +54,12 @@ def connect_reader(path: Path, patience_seconds: float) -> sqlite3.Connection:
 
 def _holds(text: str, lowered: str) -> bool:
     return lowered in text.lower()
+
+
+def _is_overdue() -> bool:
+    """Whether nobody waits any more for the statement that runs in this thread, so that SQLite stops it."""
+    deadline = current_deadline()
+    return deadline is not None and deadline.is_over
 
 
 class Writer:
