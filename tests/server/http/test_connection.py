@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 import pytest
 
+from runwire.instance.limits import Limits
 from runwire.server.http.connection import HttpProtocol
-from runwire.server.settings import Limits
 from tests.server.conftest import LiveServer, ServeTry
 
 
