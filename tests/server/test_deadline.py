@@ -185,6 +185,14 @@ def test_a_mutation_is_finished_though_its_client_hangs_up(patient: LiveServer) 
     assert next_told() == "mutation finished False"
 
 
+def test_a_server_that_stops_finishes_its_mutations() -> None:
+    go.clear()
+    with serve(query_seconds=3600) as url:
+        hang_up_after(LiveServer(url, [], told), "mutation {write}", "mutation began")
+        threading.Timer(0.5, go.set).start()
+    assert told.get_nowait() == "mutation finished False"
+
+
 async def test_a_query_that_is_completed_frees_its_slot(patient: LiveServer) -> None:
     async with patient.connect() as socket:
         await greet(socket)

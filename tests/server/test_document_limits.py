@@ -3,10 +3,19 @@ from __future__ import annotations
 import time
 
 import pytest
-from graphql import GraphQLError, get_introspection_query, parse, validate
+from graphql import (
+    GraphQLError,
+    GraphQLObjectType,
+    get_introspection_query,
+    get_named_type,
+    is_leaf_type,
+    parse,
+    validate,
+)
 
 from runwire.api.schema import schema
 from runwire.documents import load_document, operation_names
+from runwire.server import document_limits
 from runwire.server.document_check import Documents
 from runwire.server.document_limits import DocumentLimits, cost_of
 from runwire.server.settings import Limits
@@ -22,6 +31,18 @@ INTROSPECTION = get_introspection_query(
 
 def problems(text: str, *, depth: int = 15, aliases: int = 50, rows: int = 100_000) -> list[str]:
     return [error.message for error in DocumentLimits(depth, aliases, rows).check(parse(text))]
+
+
+def test_each_list_that_is_paged_is_known_with_its_length() -> None:
+    """What is not there would count as one object, however long the page is."""
+    paged = {
+        name
+        for kind in schema._schema.type_map.values()
+        if isinstance(kind, GraphQLObjectType)
+        for name, field in kind.fields.items()
+        if "first" in field.args and not is_leaf_type(get_named_type(field.type))
+    }
+    assert paged == set(document_limits._PAGES)
 
 
 @pytest.mark.parametrize("name", operation_names())

@@ -44,6 +44,9 @@ LIVEZ = "/livez"
 READYZ = "/readyz"
 METRICS = "/metrics"
 
+_SETTLE_SECONDS = 10.0
+"""How long mutations that nobody waits for any more may go on when the server stops."""
+
 Lifespan = Callable[[Any], AbstractAsyncContextManager[None]]
 
 
@@ -117,20 +120,24 @@ def assemble(
     stopping = asyncio.Event()
     telemetry = Telemetry(tracer=settings.tracer)
     auth = TokenAuth(settings.tokens, settings.signed_tokens)
-    endpoint = Endpoint(
-        Operations(
-            schema,
-            make_context,
-            settings.limits,
-            telemetry,
-            settings.documents,
-            settings.introspection,
-        ),
-        auth,
-        graphiql,
+    operations = Operations(
+        schema,
+        make_context,
         settings.limits,
-        stopping,
+        telemetry,
+        settings.documents,
+        settings.introspection,
     )
+    endpoint = Endpoint(operations, auth, graphiql, settings.limits, stopping)
+
+    @contextlib.asynccontextmanager
+    async def settling(app: Starlette) -> AsyncIterator[None]:
+        async with contextlib.AsyncExitStack() as stack:
+            if lifespan is not None:
+                await stack.enter_async_context(lifespan(app))
+            yield
+            await operations.settle(_SETTLE_SECONDS)
+
     rules = OriginRules(settings.on_loopback, settings.allowed_hosts, settings.allowed_origins)
     open_paths = {LIVEZ, READYZ, *([METRICS] if settings.metrics == "open" else [])}
     middleware = [
@@ -162,7 +169,7 @@ def assemble(
             asked = None if settings.metrics == "open" else auth
             page = MetricsPage(telemetry.metrics, asked, operating.refresh)
             routes.append(Route(METRICS, page.answer))
-    app = Starlette(routes=routes, middleware=middleware, lifespan=lifespan)
+    app = Starlette(routes=routes, middleware=middleware, lifespan=settling)
     # Whoever runs the application sets it before it waits for the requests that are being answered.
     app.state.stopping = stopping
     app.state.draining = asyncio.Event() if operating is None else operating.draining

@@ -49,7 +49,14 @@ class Measure(NamedTuple):
 
 _NOTHING = Measure()
 
-_PAGES = {"events": (100, 1000), "steps": (1000, 1000), "runs": (25, 100), "recentRuns": (5, 25)}
+_PAGES = {
+    "assets": (50, 100),
+    "eventRecords": (100, 1000),
+    "events": (100, 1000),
+    "recentRuns": (5, 25),
+    "runs": (25, 100),
+    "steps": (1000, 1000),
+}
 """How many objects a list field gives when it is not told, and at the most."""
 
 _LISTS = {

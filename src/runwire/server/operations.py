@@ -196,6 +196,11 @@ class Operations:
         if not task.cancelled():
             task.exception()  # whoever waits is told of it; when nobody does, it is looked at here
 
+    async def settle(self, seconds: float) -> None:
+        """Waits, for so long, for the mutations that are under way, whoever waits for their answers."""
+        if self._finishing:
+            await asyncio.wait(self._finishing, timeout=seconds)
+
     async def execute(self, request: GraphQLRequest, principal: Principal) -> Answer:
         """The result of a query or mutation."""
         requested = self.requested(request)
