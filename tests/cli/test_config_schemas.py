@@ -85,6 +85,8 @@ def faults(schema: dict[str, Any], value: Any, whole: dict[str, Any], path: str 
                 | "maxLength"
                 | "minProperties"
                 | "maxProperties"
+                | "minItems"
+                | "maxItems"
             ):
                 found += _bound(keyword, said, value, path)
             case (
@@ -101,10 +103,14 @@ def faults(schema: dict[str, Any], value: Any, whole: dict[str, Any], path: str 
     return found
 
 
+_SIZED = {"Length": str, "Properties": dict, "Items": list}
+"""What the keywords that end so bound the size of."""
+
+
 def _bound(keyword: str, bound: float, value: Any, path: str) -> list[str]:
-    sized = isinstance(value, dict if keyword.endswith("Properties") else str)
-    if keyword.endswith(("Length", "Properties")):
-        if not sized:
+    of = next((kind for end, kind in _SIZED.items() if keyword.endswith(end)), None)
+    if of is not None:
+        if not isinstance(value, of):
             return []
         value, keyword = len(value), keyword[:3] + "imum"
     if isinstance(value, bool) or not isinstance(value, int | float):

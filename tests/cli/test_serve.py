@@ -313,7 +313,7 @@ def test_beyond_loopback_a_token_is_demanded(invoke: Invoke, tmp_path: Path) -> 
     result = invoke("serve", "--home", str(tmp_path), "--host", "0.0.0.0", "--port", "0")
     assert result.exit_code == 2
     assert result.stderr.startswith(
-        "error: to listen on '0.0.0.0', set RUNWIRE_TOKEN, auth.token or auth.tokens"
+        "error: to listen on '0.0.0.0', set RUNWIRE_TOKEN, auth.token, auth.tokens or auth.jwt"
     )
 
 

@@ -317,17 +317,18 @@ def test_an_interrupt_between_beginning_to_wait_and_waiting_ends_the_wait(
         await subscription.socket.receive()
         left.set()
 
-    begin = asyncio.run_coroutine_threadsafe
+    loop = connection._loop
+    schedule = loop.call_soon_threadsafe
 
-    def interrupted(*step: Any) -> Any:
-        begin(*step)
-        monkeypatch.setattr(asyncio, "run_coroutine_threadsafe", begin)
+    def interrupted(*call: Any) -> Any:
+        schedule(*call)
+        monkeypatch.setattr(loop, "call_soon_threadsafe", schedule)
         raise KeyboardInterrupt
 
     server.streams = [one_and_wait]
     items = connection.iterate(connection.subscribe(FOLLOW, "F", {"after": "c"}))
     assert next(items) == {"runEvents": {"n": 1}}
-    monkeypatch.setattr(asyncio, "run_coroutine_threadsafe", interrupted)
+    monkeypatch.setattr(loop, "call_soon_threadsafe", interrupted)
     with pytest.raises(KeyboardInterrupt):
         next(items)
     assert left.wait(30)

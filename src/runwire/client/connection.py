@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping
+from concurrent.futures import Future
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from gql import Client, GraphQLRequest
@@ -52,7 +53,7 @@ class Connection:
         """Closes what is open. Harmless when called twice."""
         if self._loop.is_closed():
             return
-        self._wait(self._close_all())
+        self._wait(self._close_all)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -61,19 +62,20 @@ class Connection:
         self, document: str, operation_name: str, variables: Mapping[str, Any]
     ) -> dict[str, Any]:
         """The ``data`` of the answer to a query or mutation."""
-        return self._wait(self._execute(_request(document, operation_name, variables)))
+        request = _request(document, operation_name, variables)
+        return self._wait(lambda: self._execute(request))
 
     def iterate(self, generator: AsyncGenerator[T, None]) -> Iterator[T]:
         """What an asynchronous generator gives, run on this connection's loop; closing either ends it."""
         steps = _Steps(generator)
         self._open.add(steps)
         try:
-            while (item := self._wait(steps.advance())) is not None:
+            while (item := self._wait(steps.advance)) is not None:
                 yield item[0]
         finally:
             self._open.discard(steps)
             if not self._loop.is_closed():
-                self._wait(steps.close())
+                self._wait(steps.close)
 
     async def subscribe(
         self, document: str, operation_name: str, variables: Mapping[str, Any]
@@ -99,15 +101,26 @@ class Connection:
         except (TransportError, TimeoutError) as error:
             raise subscription_error(error, self._url, headers) from None
 
-    def _wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
+    def _wait(self, begin: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """What comes of a coroutine, which is made on the loop: an interrupt may come anywhere before that."""
         if self._loop.is_closed():
-            coroutine.close()
             raise RuntimeError("this client is closed")
-        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        outcome: Future[T] = Future()
+        begun: list[asyncio.Task[T]] = []
+
+        def start() -> None:
+            begun.append(self._loop.create_task(begin()))
+            begun[0].add_done_callback(lambda task: _tell(outcome, task))
+
+        def cancel() -> None:
+            begun[0].cancel()
+
+        self._loop.call_soon_threadsafe(start)
         try:
-            return future.result()
+            return outcome.result()
         except BaseException:
-            future.cancel()
+            if not outcome.done():
+                self._loop.call_soon_threadsafe(cancel)
             raise
 
     async def _headers(self) -> dict[str, str]:
@@ -139,6 +152,16 @@ class Connection:
         await self._loop.shutdown_asyncgens()
         if self._http is not None:
             await self._http.close_async()  # type: ignore[no-untyped-call]
+
+
+def _tell(outcome: Future[T], task: asyncio.Task[T]) -> None:
+    """Hands on what came of a task."""
+    if task.cancelled():
+        outcome.cancel()
+    elif (error := task.exception()) is not None:
+        outcome.set_exception(error)
+    else:
+        outcome.set_result(task.result())
 
 
 class _Steps(Generic[T]):

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from runwire.config import PositiveSeconds, WholeNumber
 
-_Bytes = Annotated[WholeNumber, Field(ge=1024, le=1024**3)]
+_Bytes = Annotated[WholeNumber, Field(ge=1, le=1024**3)]
 _Count = Annotated[WholeNumber, Field(ge=1, le=1_000_000)]
 
 

@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from runwire.config import (
+    AlsoTakes,
     ConfigurableClass,
     ConfigurableClassData,
     PositiveSeconds,
@@ -100,6 +101,10 @@ def _on_off(value: object) -> object:
     return "on" if value is True else _off(value)
 
 
+_TAKES_OFF = AlsoTakes({"enum": [False]})
+_TAKES_ON_OFF = AlsoTakes({"enum": [True, False]})
+
+
 class TlsSettings(_Strict):
     """What the server encrypts connections with: files as PEM. Without `key`, it is in the file of the certificate."""
 
@@ -124,15 +129,21 @@ class ServerSettings(_Strict):
     port: WholeNumber = Field(default=3333, ge=0, le=65535)
     allowed_hosts: Section[tuple[str, ...]] = ()
     allowed_origins: Section[tuple[str, ...]] = ()
-    metrics: Annotated[Literal["off", "protected", "open"], BeforeValidator(_off)] = "protected"
+    metrics: Annotated[Literal["off", "protected", "open"], BeforeValidator(_off), _TAKES_OFF] = (
+        "protected"
+    )
     drain_seconds: WholeNumber = Field(default=0, ge=0, le=3600)
     shutdown_seconds: WholeNumber = Field(default=5, ge=1, le=3600)
     tls: TlsSettings | None = None
     worker_ports_from: WholeNumber | None = Field(default=None, ge=1, le=65535)
     limits: Section[Limits] = Limits()
-    documents: Annotated[Literal["off", "prefer", "only"], BeforeValidator(_off)] = "off"
+    documents: Annotated[Literal["off", "prefer", "only"], BeforeValidator(_off), _TAKES_OFF] = (
+        "off"
+    )
     documents_folder: Path | None = None
-    introspection: Annotated[Literal["on", "off", "admin"], BeforeValidator(_on_off)] = "on"
+    introspection: Annotated[
+        Literal["on", "off", "admin"], BeforeValidator(_on_off), _TAKES_ON_OFF
+    ] = "on"
 
 
 def _check_token(token: SecretStr) -> SecretStr:
