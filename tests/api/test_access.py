@@ -11,6 +11,7 @@ from graphql import (
     GraphQLEnumType,
     GraphQLField,
     GraphQLInputObjectType,
+    GraphQLInterfaceType,
     GraphQLList,
     GraphQLNonNull,
     GraphQLObjectType,
@@ -18,6 +19,7 @@ from graphql import (
     GraphQLUnionType,
     build_schema,
     get_named_type,
+    is_abstract_type,
     is_composite_type,
 )
 
@@ -187,3 +189,18 @@ def test_a_mutation_that_does_not_say_what_it_demands_is_a_mistake() -> None:
 
     with pytest.raises(TypeError, match="the mutation destroy does not say which permission"):
         declare_permissions(Empty, Free, Empty, frozenset())
+
+
+def test_nothing_that_is_streamed_tells_who_asks() -> None:
+    """Whoever has the same role is sent the same messages, so `Viewer` must not be within their reach."""
+    types, left = set[str](), ["Subscription"]
+    while left:
+        kind = PUBLISHED.type_map[left.pop()]
+        if kind.name not in types:
+            types.add(kind.name)
+            if isinstance(kind, GraphQLObjectType | GraphQLInterfaceType):
+                left += [get_named_type(field.type).name for field in kind.fields.values()]
+            if is_abstract_type(kind):
+                left += [each.name for each in PUBLISHED.get_possible_types(kind)]
+    assert "Run" in types
+    assert "Viewer" not in types

@@ -14,7 +14,7 @@ import pytest
 import strawberry
 from strawberry.types import Info
 
-from runwire.api.access import Principal
+from runwire.api.access import Principal, Role
 from runwire.api.context import Covered, OperationContext
 from runwire.api.errors import PublicErrors
 from runwire.api.schema import RunwireSchema
@@ -24,7 +24,8 @@ from runwire.server.operations import Answer, Operations
 from runwire.server.requests import GraphQLRequest
 from runwire.server.settings import Limits
 
-ANN, BOB = Principal("ann", True), Principal("bob", True)
+ANN, BOB = Principal("ann", True), Principal("bob", True, expires_at=1e12)
+VIEWER = Principal("ann", True, Role.VIEWER)
 FOLLOW = "subscription F($after: String, $times: Int) { numbers(after: $after, times: $times) { since to items } }"
 
 
@@ -212,10 +213,18 @@ async def test_who_comes_late_catches_up_alone_and_joins(log: Log, cohorts: Coho
     assert first.answers[-1] is second.answers[-1] is third.answers[-1]
 
 
+async def test_callers_of_one_role_share_a_cohort(log: Log, cohorts: Cohorts) -> None:
+    clients = Client(cohorts, ANN), Client(cohorts, BOB)
+    await until(lambda: log.open == 1)
+    log.append()
+    await all_at(1, *clients)
+    assert clients[0].answers[-1] is clients[1].answers[-1]
+
+
 @pytest.mark.parametrize(
     "other",
     [
-        {"principal": BOB},
+        {"principal": VIEWER},
         {"times": 2},
         {"query": FOLLOW.replace("since to", "to since")},
     ],

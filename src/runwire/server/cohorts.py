@@ -1,6 +1,6 @@
 """Streams that are executed once for all who ask for the same.
 
-Subscriptions with the same document, operation, variables without the cursor, and principal give the same
+Subscriptions with the same document, operation, variables without the cursor, and role give the same
 messages once they are at the same cursor. Such subscribers form a cohort: what follows is executed once, encoded
 once, and sent to each under its own operation id. A subscriber begins with a stream of its own, from wherever it
 wants; when that has caught up, its stream becomes the cohort's, or, where there is a cohort already, the

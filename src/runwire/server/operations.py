@@ -27,7 +27,7 @@ from runwire.server.settings import Introspection, Limits
 from runwire.server.telemetry import Telemetry
 from runwire.server.trusted import TrustedDocuments
 
-StreamKey: TypeAlias = tuple[str, str | None, bytes, Principal]
+StreamKey: TypeAlias = tuple[str, str | None, bytes, Role]
 
 ONE_ANSWER = frozenset({OperationType.QUERY, OperationType.MUTATION})
 """The operations that have exactly one answer."""
@@ -259,7 +259,7 @@ class Operations:
         for name in document.cursor_variables(operation):
             given.pop(name, None)
         text = self._trusted.text_of(request)
-        return text, request.operation_name, encode_variables(given), principal
+        return text, request.operation_name, encode_variables(given), principal.role
 
     def operation_type(self, request: GraphQLRequest) -> OperationType | None:
         """What kind of operation is to be executed; None when that cannot be told."""
