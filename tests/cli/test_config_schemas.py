@@ -103,7 +103,11 @@ def faults(schema: dict[str, Any], value: Any, whole: dict[str, Any], path: str 
     return found
 
 
-_SIZED: dict[str, type] = {"Length": str, "Properties": dict, "Items": list}
+_SIZED: dict[str, type[str | dict[Any, Any] | list[Any]]] = {
+    "Length": str,
+    "Properties": dict,
+    "Items": list,
+}
 """What the keywords that end so bound the size of."""
 
 
