@@ -45,7 +45,7 @@ from runwire.api.scalars import SCALARS
 @strawberry.type(
     description="The reads of the API. A thing that is not there is null; a refused argument or a fault is a"
     " GraphQL error whose `extensions.code` is INVALID_ARGUMENT, CURSOR_INVALID, CURSOR_EXPIRED, FORBIDDEN,"
-    " UNAVAILABLE, or INTERNAL with an `errorId` that the server's log carries."
+    " UNAVAILABLE, DEADLINE_EXCEEDED, RATE_LIMITED, or INTERNAL with an `errorId` that the server's log carries."
 )
 class Query(NodeQueries, InstanceQueries, RunQueries, EventQueries, AssetQueries, LocationQueries):
     """The reads of the API."""
