@@ -2,6 +2,26 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+from pathlib import Path
+
 from tests.postgres import pooled_url, pooler_port, postgres_server, postgres_url
 
 __all__ = ["pooled_url", "pooler_port", "postgres_server", "postgres_url"]
+
+_MEMORY = Path("/dev/shm")
+_NEEDED_BYTES = 4 * 1024**3
+
+
+def pytest_configure() -> None:
+    """Keeps what tests write in memory, where there is enough: thousands of them wait for disks otherwise.
+
+    A process that is killed loses nothing there either; what a loss of power costs no test could tell.
+    """
+    try:
+        is_large = shutil.disk_usage(_MEMORY).free >= _NEEDED_BYTES
+    except OSError:
+        return
+    if is_large and os.access(_MEMORY, os.W_OK):
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
