@@ -238,6 +238,25 @@ def test_a_worker_that_a_resume_has_started_and_that_is_gone_is_replaced(
     assert launcher.resumed == [(run_id, 2, 1), (run_id, 3, 2)]
 
 
+def test_a_worker_that_is_first_heard_from_while_it_is_looked_for_is_being_started(
+    storage: MemoryStorage, launcher: Any, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = run_in(storage, workspace, RunStatus.STARTED)
+    resume(storage, launcher, workspace, run_id)
+    launcher.health = WorkerStatus.NOT_FOUND
+    look = launcher.check_run_worker_health
+
+    def look_for_a_while(context: LaunchRunContext) -> Any:
+        found = look(context)
+        _worker_writes(storage, run_id)
+        return found
+
+    monkeypatch.setattr(launcher, "check_run_worker_health", look_for_a_while)
+    with pytest.raises(RunStateConflictError, match="attempt 1 is being started"):
+        resume(storage, launcher, workspace, run_id)
+    assert launcher.resumed == [(run_id, 2, 1)]
+
+
 def _outcomes(attempt: Callable[[], object], count: int) -> list[str]:
     """How many attempts at once end, by class name of the error."""
     together = Barrier(count)

@@ -126,10 +126,11 @@ def _check_not_just_resumed(
     handover = find_handover(storage, record)
     if handover is None or handover.event_type is not EventType.RUN_WORKER_LOST:
         return
+    # Asked before its health: one that was heard from has been there, one that is heard from later may come yet.
+    was_heard = was_heard_from(storage, record, handover)
     health = worker_health(launcher, context).status
     may_be_starting = handover.timestamp > too_old and (
-        health is WorkerStatus.UNKNOWN
-        or (health is not WorkerStatus.FAILED and not was_heard_from(storage, record, handover))
+        health is WorkerStatus.UNKNOWN or (health is not WorkerStatus.FAILED and not was_heard)
     )
     if health is WorkerStatus.RUNNING or may_be_starting:
         does = "running" if health is WorkerStatus.RUNNING else "being started"
