@@ -19,6 +19,7 @@ from runwire.api.access import Principal, Role
 from runwire.instance.jwt_settings import JwtSettings
 from runwire.server import jwks
 from runwire.server.auth import AcceptedToken, UnauthenticatedError
+from runwire.server.jwks import read_keys
 from runwire.server.jwt_auth import JwtAuth
 from tests.server.conftest import ServeTry, closed, greet, hear, say, subscribe
 from tests.server.issuer import AUDIENCE, ISSUER, Issuer, issuing
@@ -296,3 +297,8 @@ def test_signed_tokens_stand_beside_named_ones(issuer: Issuer, serve_try: ServeT
     for token, name in (("a-token-of-some-length", "token"), (issuer.sign(), "ada")):
         answer = server.post("{viewer}", headers={"authorization": f"Bearer {token}"})
         assert answer.json() == {"data": {"viewer": name}}
+
+
+def test_keys_of_no_kind_are_passed_over() -> None:
+    entries = [{"kid": "a", "kty": kind} for kind in (["RSA"], {"RSA": 1}, None, "oct")]
+    assert read_keys(json.dumps({"keys": entries}).encode()) == {}

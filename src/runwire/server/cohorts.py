@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from runwire.api.access import Principal
@@ -127,10 +127,12 @@ class Cohorts:
                     else:
                         return
                 finally:
-                    if member is None or member.cohort.source is not own:
+                    if member is None:
                         await own.aclose()
                 cohort = member.cohort
                 try:
+                    if cohort.source is not own:
+                        await own.aclose()
                     while (shared := await cohort.next(member)) is not None:
                         if not shared.was_executed:
                             observed.outcome = Outcome.FAILED
@@ -249,8 +251,8 @@ class _Cohort:
         """Ends without anybody left."""
         if self._leading is not None:
             self._leading.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._leading
+            # Whoever waits may be cancelled too, and must notice.
+            await asyncio.wait({self._leading})
 
     async def reach(self, position: int) -> None:
         """Waits until it has come to a position, or has ended."""

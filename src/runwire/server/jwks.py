@@ -117,7 +117,7 @@ def read_keys(data: bytes) -> dict[str, PyJWK]:
 def _is_public(entry: Mapping[str, Any]) -> bool:
     return (
         isinstance(entry.get("kid"), str)
-        and entry.get("kty") in {"RSA", "EC", "OKP"}
+        and entry.get("kty") in ("RSA", "EC", "OKP")
         and "d" not in entry
         and entry.get("use", "sig") == "sig"
     )

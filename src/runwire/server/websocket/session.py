@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import aclosing, suppress
 from typing import Any
 
@@ -87,10 +87,8 @@ class Session:
         until: float | None = loop.time() + self._init_seconds
         while True:
             was_acknowledged = self._protocol.is_acknowledged
-            try:
-                async with asyncio.timeout_at(until):
-                    frame = await self._socket.receive()
-            except TimeoutError:
+            frame = await self._receive(until)
+            if frame is None:
                 if was_acknowledged:
                     return Close(4403, "Forbidden: the token has expired")
                 return Close(4408, "Connection initialisation timeout")
@@ -127,6 +125,16 @@ class Session:
             return self._protocol.refuse(error.problem)
         except CrowdedError as error:
             return Close(4429, f"Too many connections: {error}")
+
+    async def _receive(self, until: float | None) -> MutableMapping[str, Any] | None:
+        """The next frame; None when the time is up, however many frames wait."""
+        if until is not None and asyncio.get_running_loop().time() >= until:
+            return None
+        try:
+            async with asyncio.timeout_at(until):
+                return await self._socket.receive()
+        except TimeoutError:
+            return None
 
     def _start(self, operation: Operation) -> None:
         task = asyncio.create_task(self._execute(operation), name=f"operation {operation.id}")

@@ -61,7 +61,8 @@ class SocketProtocol(WebSocketsSansIOProtocol):
 
     async def write_text(self, parts: Sequence[bytes]) -> None:
         """Sends a text; see `WriteText`."""
-        if not self.writable.is_set():
+        # Of several who waited, the first may have filled it again.
+        while not self.writable.is_set():
             await self.writable.wait()
         if self.disconnected or self.close_sent or self.conn.state is not State.OPEN:
             raise ClientDisconnected
