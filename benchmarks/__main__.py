@@ -10,7 +10,7 @@ import sqlite3
 
 from benchmarks.table import Row, render
 
-MODULES = ("storage", "scale", "streams", "server", "launch")
+MODULES = ("storage", "scale", "streams", "idle", "server", "denial", "launch", "queue", "ticks")
 """The modules of this package that have a function `run`, which returns rows."""
 
 

@@ -26,9 +26,13 @@ from runwire import (
     Out,
     Output,
     ResourceContext,
+    RunRequest,
+    ScheduleEvaluationContext,
+    SkipReason,
     job,
     op,
     resource,
+    schedule,
 )
 
 DATA = Path(__file__).parent / "data"
@@ -272,6 +276,26 @@ def clock_changes() -> None:
 def clock_changes_strict() -> None:
     """The same, but no change may exceed three hours. Samoa and Tokelau skipped a day: this fails."""
     _wire()
+
+
+# ------------------------------------------------------------------------------ the schedule
+
+
+@schedule("30 2 * * *", job=clock_changes, execution_timezone="Europe/Berlin")
+def a_year_each_night(context: ScheduleEvaluationContext) -> RunRequest | SkipReason:
+    """One year of the almanac each night, at a time that two nights a year have twice or not at all."""
+    night = context.scheduled_execution_time
+    if night.weekday() == _SUNDAY:
+        return SkipReason("the almanac rests on Sundays")
+    year = _YEARS[night.toordinal() % len(_YEARS)]
+    config = {"first_year": year, "last_year": year}
+    return RunRequest(
+        run_config={"ops": {"read_changes": {"config": config}}}, tags={"year": str(year)}
+    )
+
+
+_YEARS = range(2010, 2026)
+_SUNDAY = 6
 
 
 # ------------------------------------------------------------------------------------ words

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from runwire.config.configurable import ConfigurableClass
+from runwire.runs.queueing import QueueSettings
 from runwire.runs.run import RunRecord
 
 
@@ -19,10 +20,13 @@ class SubmitRunContext:
         launch: hands the run to the run launcher and returns it as it is then; raises
             RunStateConflictError when another was faster, LaunchFailedError when no worker could be
             started (the run is in FAILURE then).
+        enqueue: puts the run into the queue and returns it as it is then; raises RunStateConflictError when
+            another was faster.
     """
 
     record: RunRecord
     launch: Callable[[], RunRecord]
+    enqueue: Callable[[], RunRecord]
 
 
 class RunCoordinator(ConfigurableClass):
@@ -31,6 +35,11 @@ class RunCoordinator(ConfigurableClass):
     @abstractmethod
     def submit_run(self, context: SubmitRunContext) -> RunRecord:
         """Takes a run: launches it now or puts it into a queue. Returns the run as it is then."""
+
+    @property
+    def queue(self) -> QueueSettings | None:
+        """How the queue daemon takes runs from the queue; None when this coordinator puts none there."""
+        return None
 
     def dispose(self) -> None:
         """Frees what it holds. Harmless when called twice."""

@@ -9,8 +9,12 @@ arguments and write their own message, which says what went wrong and what would
     │   ├── JobNotFoundError
     │   ├── CodeLocationNotFoundError
     │   ├── SnapshotNotFoundError
+    │   ├── StepNotFoundError
+    │   ├── OutputNotFoundError
+    │   ├── ScheduleNotFoundError
     │   ├── TickSourceNotFoundError
-    │   └── TickNotFoundError
+    │   ├── TickNotFoundError
+    │   └── WebhookNotFoundError
     ├── ConflictError            the state of things does not allow it; nothing was changed
     │   ├── RunAlreadyExistsError
     │   ├── RunStateConflictError
@@ -19,9 +23,11 @@ arguments and write their own message, which says what went wrong and what would
     │   ├── JobAmbiguousError
     │   ├── TickSourceStoppedError
     │   ├── TickConflictError    a tick has changed since it was read
-    │   └── CursorConflictError  the cursor of a schedule or sensor has changed since it was read
+    │   ├── CursorConflictError  the cursor of a schedule or sensor has changed since it was read
+    │   └── WebhookConflictError what is kept about a webhook has changed since it was read
     ├── InvalidError             what was given is refused
     │   ├── InputInvalidError
+    │   │   └── ScheduleAmbiguousError   more than one schedule has the name
     │   ├── RunConfigInvalidError
     │   ├── CursorInvalidError
     │   ├── CursorExpiredError
@@ -51,6 +57,7 @@ Programming errors (a wrong call of an internal function) are plain TypeError, V
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -120,6 +127,51 @@ class SnapshotNotFoundError(NotFoundError):
         super().__init__(f"there is no snapshot {snapshot_id!r}")
 
 
+class StepNotFoundError(NotFoundError):
+    """A job has no steps of these keys; the message names the nearest that it has."""
+
+    def __init__(self, job_name: str, step_keys: Sequence[str], known: Iterable[str]) -> None:
+        self.step_keys = tuple(step_keys)
+        names = sorted(set(known))
+        near = {key: difflib.get_close_matches(key, names, 1) for key in self.step_keys}
+        told = ", ".join(
+            f"{key!r}" + (f" (did you mean {found[0]!r}?)" if found else "")
+            for key, found in near.items()
+        )
+        there = "" if all(near.values()) else f"; its steps are: {', '.join(names[:20])}"
+        super().__init__(f"job {job_name!r} has no step {told}{there}")
+
+
+class PoolNotFoundError(NotFoundError):
+    """No limit was set for a concurrency pool."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"no limit was set for a pool {name!r}; list pools to see what there is")
+
+
+class OutputNotFoundError(NotFoundError):
+    """An output that steps need was never stored, or is gone."""
+
+    def __init__(self, step_key: str, output_name: str, problem: str) -> None:
+        self.step_key = step_key
+        self.output_name = output_name
+        super().__init__(
+            f"output {output_name!r} of step {step_key!r} is needed, but {problem};"
+            f" choose step {step_key!r} as well"
+        )
+
+
+class ScheduleNotFoundError(NotFoundError):
+    """No loaded definition is a schedule of this name."""
+
+    def __init__(self, schedule_name: str, known: Iterable[str] = ()) -> None:
+        self.schedule_name = schedule_name
+        names = sorted(set(known))
+        hint = f"; there are: {', '.join(names[:20])}" if names else "; no schedule is loaded there"
+        super().__init__(f"there is no schedule {schedule_name!r}{hint}")
+
+
 class TickSourceNotFoundError(NotFoundError):
     """Nothing is kept about a schedule or sensor: it was never started, or is deleted."""
 
@@ -132,6 +184,14 @@ class TickNotFoundError(NotFoundError):
     def __init__(self, tick_id: int) -> None:
         self.tick_id = tick_id
         super().__init__(f"there is no tick {tick_id}; old ones may have been purged")
+
+
+class WebhookNotFoundError(NotFoundError):
+    def __init__(self, name: str, known: Iterable[str] = ()) -> None:
+        self.name = name
+        names = sorted(known)
+        hint = f"; there are: {', '.join(names[:20])}" if names else ""
+        super().__init__(f"there is no webhook {name!r}{hint}")
 
 
 # ---------------------------------------------------------------- conflicts
@@ -161,6 +221,15 @@ class RunStateConflictError(ConflictError):
         wanted = " or ".join(self.expected) if self.expected else "another status"
         needs = "" if status in self.expected else f", this needs {wanted}"
         super().__init__(f"run {run_id!r} is {status}{needs}" + (f"; {hint}" if hint else ""))
+
+
+class ConcurrencyLimitReachedError(ConflictError):
+    """As many runs are in progress as a limit allows, so that a run stays in the queue. `limit` tells it in words."""
+
+    def __init__(self, run_id: str, limit: str) -> None:
+        self.run_id = run_id
+        self.limit = limit
+        super().__init__(f"run {run_id!r} stays in the queue: {limit} is reached")
 
 
 class RunFinishedError(ConflictError):
@@ -224,6 +293,16 @@ class CursorConflictError(ConflictError):
         )
 
 
+class WebhookConflictError(ConflictError):
+    """Somebody has written what is kept about a webhook since it was read."""
+
+    def __init__(self, name: str, version: int, current: int) -> None:
+        self.name = name
+        super().__init__(
+            f"webhook {name!r} has version {current}, not {version}: it was written meanwhile; read it again"
+        )
+
+
 # ---------------------------------------------------------------- invalid
 
 
@@ -233,6 +312,18 @@ class InputInvalidError(InvalidError):
     def __init__(self, message: str, path: Sequence[str]) -> None:
         self.path = tuple(path)
         super().__init__(message)
+
+
+class ScheduleAmbiguousError(InputInvalidError):
+    """More than one schedule has the name. `candidates` are (location, repository) pairs."""
+
+    def __init__(self, schedule_name: str, candidates: Sequence[tuple[str, str]]) -> None:
+        self.candidates = tuple(candidates)
+        places = ", ".join(f"{location}/{repository}" for location, repository in candidates)
+        super().__init__(
+            f"schedule {schedule_name!r} is in {places}; name its repository or its code location as well",
+            ["schedule"],
+        )
 
 
 class ConfigProblem(NamedTuple):
@@ -374,6 +465,20 @@ class OutputHandleError(UserCodeError):
 
 class TypeCheckError(UserCodeError):
     """A value does not have the type that its input or output declares."""
+
+
+class TickEvaluationError(UserCodeError):
+    """The function of a schedule raised, or gave what it may not. `info` tells it, where it was told as data."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        user_exception: BaseException | None = None,
+        info: ErrorInfo | None = None,
+    ) -> None:
+        self.info = info
+        super().__init__(message, user_exception=user_exception)
 
 
 class DefinitionLoadError(UserCodeError):

@@ -30,10 +30,12 @@ class RunSteps(ABC):
         """Takes the step that goes next, by priority, of those whose sources are there.
 
         The caller must run it to its end. None when no step can start now: wait for one that runs, or, when
-        none does, the steps are complete.
+        none does, the steps are complete. A step that wants a slot of a concurrency pool is taken when it has one;
+        where only such steps are left, and none runs, this waits for a slot.
 
         Raises:
             RunInterrupted: the run is asked to stop. Start no more steps, and let this pass on.
+            StaleWorkerError, RunFinishedError, StorageUnavailableError: a slot cannot be taken.
         """
 
     @abstractmethod
@@ -56,11 +58,12 @@ class RunSteps(ABC):
         """
 
     @abstractmethod
-    def wait_for_process(self) -> str:
+    def wait_for_process(self) -> str | None:
         """Stores what the step processes tell until one of their steps has ended; returns that step.
 
         Each step that was given to `start_process` is returned once: after it succeeded, failed, or its
-        process died, which fails it.
+        process died, which fails it. None when it is time to ask again for slots that steps wait for: call
+        `start_next`.
 
         Raises:
             RunInterrupted: the run is asked to stop. Call `stop_processes`.

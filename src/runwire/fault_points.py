@@ -20,6 +20,10 @@ FAULT_POINTS: Final = (
     "launch.after_run_starting",
     "launch.after_worker_started",
     "resume.after_handover",
+    "reexecute.after_add",
+    "queue.before_claim",
+    "queue.after_claim",
+    "queue.after_launch",
     "code_server.before_fork",
     "code_server.after_fork",
     "fork_server.before_fork",
@@ -41,7 +45,30 @@ FAULT_POINTS: Final = (
     "daemon.after_lease",
     "terminate.after_canceling",
 )
-"""All points, by their names. A point that is reached by another name is a programming error."""
+"""All points of runs, by their names; those of ticks, of webhooks and of retries follow.
+
+A point that is reached by another name is a mistake.
+"""
+
+TICK_FAULT_POINTS: Final = (
+    "tick.after_tick_created",
+    "tick.before_requests_stored",
+    "tick.after_requests_stored",
+    "tick.after_run_created",
+    "tick.after_run_submitted",
+    "tick.before_tick_success",
+)
+
+WEBHOOK_FAULT_POINTS: Final = ("webhook.before_save", "webhook.after_save")
+"""Those of webhooks."""
+
+RETRY_FAULT_POINTS: Final = (
+    "retry.before_reexecute",
+    "retry.before_submit",
+    "retry.after_submit",
+    "retry.before_move",
+)
+"""Those of the retries of runs."""
 
 _wanted, _, _marker = os.environ.get(VARIABLE, "").partition(":")
 _is_off = False

@@ -3,8 +3,9 @@
 A lane is a small pool of threads for calls of one kind. On one SQLite file more threads are slower, so there
 are one or two readers and one writer; catch-up reads of streams have a lane of their own, so that they never
 starve queries. `watches` is for what waits for news of a storage in its thread, which costs less than asking from
-outside again and again. `calls` is for what may wait long on other processes, such as a code location; `loads`
-for what waits for user code to be loaded; `probes` for looking whether all is well, whatever waits elsewhere.
+outside again and again: one for the logs of runs, one for the instance-wide log. `calls` is for what may wait
+long on other processes, such as a code location; `loads` for what waits for user code to be loaded; `probes` for
+looking whether all is well, whatever waits elsewhere.
 
 What a lane calls runs in the context (`contextvars`) of who called, and is timed.
 """
@@ -12,6 +13,7 @@ What a lane calls runs in the context (`contextvars`) of who called, and is time
 from __future__ import annotations
 
 import asyncio
+import threading
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -31,7 +33,7 @@ class LaneSizes:
     readers: int = 2
     writers: int = 1
     catch_up: int = 1
-    watches: int = 1
+    watches: int = 2
     calls: int = 8
     loads: int = 2
     probes: int = 2
@@ -129,14 +131,18 @@ class _Lane:
         self.name = name
         self.pool = ThreadPoolExecutor(threads, thread_name_prefix=f"runwire-{name}")
         self.times = LaneTimes()
+        self._lock = threading.Lock()
 
     async def run(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         context, begun_at = copy_context(), perf_counter()
-        self.times.pending += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(
-                self.pool, lambda: context.run(fn, *args, **kwargs)
-            )
-        finally:
+        future = self.pool.submit(lambda: context.run(fn, *args, **kwargs))
+        with self._lock:
+            self.times.pending += 1
+        # A call that runs goes on when its caller leaves, and keeps its thread.
+        future.add_done_callback(lambda _: self._ended(begun_at))
+        return await asyncio.wrap_future(future)
+
+    def _ended(self, begun_at: float) -> None:
+        with self._lock:
             self.times.pending -= 1
             self.times.add(perf_counter() - begun_at)

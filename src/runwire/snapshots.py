@@ -80,11 +80,23 @@ class JobSnapshot(msgspec.Struct, frozen=True):
     tags: dict[str, str] = {}
 
 
+class ScheduleSnapshot(msgspec.Struct, frozen=True):
+    """A schedule: when it is due, and the job of its runs. `starts_running` is what its default status says."""
+
+    name: str
+    job_name: str
+    cron_schedule: str
+    timezone: str = "UTC"
+    starts_running: bool = False
+    description: str | None = None
+
+
 class RepositorySnapshot(msgspec.Struct, frozen=True):
-    """A named set of jobs, by name."""
+    """A named set of jobs and of schedules, each by name."""
 
     name: str
     jobs: tuple[JobSnapshot, ...]
+    schedules: tuple[ScheduleSnapshot, ...] = ()
 
 
 class CodeServerInfo(msgspec.Struct, frozen=True):

@@ -9,8 +9,9 @@ from enum import Enum
 from typing import Any
 
 from runwire.error_info import ErrorInfo
-from runwire.errors import JobAmbiguousError, JobNotFoundError
+from runwire.errors import JobAmbiguousError, JobNotFoundError, ScheduleNotFoundError
 from runwire.snapshots import CodeServerInfo, JobSnapshot, PlanSnapshot, RepositorySnapshot
+from runwire.ticks.evaluation import TickEvaluation
 
 
 class CodeLocationStatus(Enum):
@@ -146,6 +147,18 @@ class CodeLocation(ABC):
             JobNotFoundError: the location does not have the job.
             CodeLocationUnavailableError: the location is not loaded or does not answer.
         """
+
+    def evaluate_schedule(
+        self, repository_name: str, schedule_name: str, due_at: float
+    ) -> TickEvaluation:
+        """Calls the function of a schedule that is due at an instant in epoch seconds; changes nothing.
+
+        Raises:
+            TickEvaluationError: the function raised, or gave what it may not.
+            ScheduleNotFoundError: the location does not have the schedule.
+            CodeLocationUnavailableError: the location is not loaded or does not answer in time.
+        """
+        raise ScheduleNotFoundError(schedule_name)
 
     @abstractmethod
     def start_worker(self, request: WorkerRequest) -> int:

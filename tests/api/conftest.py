@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
+import msgspec
 import pytest
 from graphql import GraphQLSyntaxError, OperationType, get_operation_ast, parse
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
@@ -21,7 +22,7 @@ from runwire.api.access import Principal
 from runwire.api.context import ApiContext
 from runwire.api.schema import schema
 from runwire.config import ConfigurableClassData
-from runwire.control import NewRun
+from runwire.control import NewRun, TickRunner, schedules_of
 from runwire.error_info import ErrorInfo
 from runwire.errors import (
     CodeLocationNotFoundError,
@@ -44,6 +45,15 @@ from runwire.snapshots import (
     PlanSnapshot,
     PlanStepSnapshot,
     RepositorySnapshot,
+    ScheduleSnapshot,
+)
+from runwire.ticks import (
+    RunRequest,
+    Tick,
+    TickEvaluation,
+    TickSourceOrigin,
+    TickSourceStatus,
+    TickSourceType,
 )
 from runwire.workspace import (
     CheckRunHealthResult,
@@ -139,6 +149,8 @@ class FakeLocation(CodeLocation):
             ),
         )
         self.broken = False
+        self.evaluation: TickEvaluation | Exception = TickEvaluation()
+        self.evaluated: list[tuple[str, str, float]] = []
         self.tell: Callable[[CodeLocationState], None] = lambda _: None
 
     def change(self, **values: Any) -> None:
@@ -170,6 +182,19 @@ class FakeLocation(CodeLocation):
             problem = ConfigProblem(("bad",), "not expected", "extra_forbidden")
             raise RunConfigInvalidError(job_name, [problem])
         return plan_of(job_name)
+
+    def schedule(self, *schedules: ScheduleSnapshot) -> None:
+        """Has its first repository have schedules, and no others."""
+        first, *others = self._state.repositories
+        self.change(repositories=(msgspec.structs.replace(first, schedules=schedules), *others))
+
+    def evaluate_schedule(
+        self, repository_name: str, schedule_name: str, due_at: float
+    ) -> TickEvaluation:
+        self.evaluated.append((repository_name, schedule_name, due_at))
+        if isinstance(self.evaluation, Exception):
+            raise self.evaluation
+        return self.evaluation
 
     def start_worker(self, request: WorkerRequest) -> int:
         raise NotImplementedError
@@ -349,6 +374,36 @@ class Api:
     def log(self, run_id: str) -> list[EventLogRecord]:
         """The event log of a run."""
         return self.instance.storage.event_log_storage.get_records(self.record(run_id)).records
+
+    def schedule(self, name: str, **values: Any) -> TickSourceOrigin:
+        """A schedule of the job `etl` that is loaded beside those that are, and where it is."""
+        here = self.workspace.get_location("here")
+        (main,) = here.state.repositories
+        made = ScheduleSnapshot(name, **{"job_name": "etl", "cron_schedule": "0 2 * * *", **values})
+        here.schedule(*main.schedules, made)
+        return TickSourceOrigin(
+            source_type=TickSourceType.SCHEDULE,
+            location_name="here",
+            repository_name="main",
+            name=name,
+        )
+
+    def tick(self, name: str, due_at: float, *requests: RunRequest) -> Tick:
+        """A tick of a schedule, which is made and started if need be; its requests give runs."""
+        origin = next(
+            (each.origin for each in schedules_of(self.workspace.get_location("here").state)
+             if each.origin.name == name), None,
+        ) or self.schedule(name)  # fmt: skip
+        schedules = self.instance.storage.schedule_storage
+        schedules.set_tick_source_status(origin, TickSourceStatus.RUNNING, at=1.0)
+        self.workspace.get_location("here").evaluation = TickEvaluation(requests=requests)
+        runner = TickRunner(
+            self.instance.storage,
+            self.workspace,
+            lambda run_id: self.instance.submit_run(run_id, self.workspace),
+            lambda: due_at + 0.5,
+        )
+        return runner.run(origin, due_at)
 
     def store(self, run_id: str, *types: EventType | None, **values: Any) -> list[EventLogRecord]:
         """Stores an event of each type."""

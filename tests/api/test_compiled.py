@@ -14,10 +14,13 @@ from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from runwire.api import compiled
 from runwire.api.compiled import CompilingExecutor
+from runwire.api.context import ApiContext
 from runwire.api.events.types import EventRow
 from runwire.api.runs.subscriptions import RunEventBatch
 from runwire.api.schema import schema
+from runwire.errors import InputInvalidError
 from runwire.events import EventType
+from runwire.runs.run import RunRecord
 from tests.api.conftest import Api
 
 DIRECTIVES = """
@@ -41,14 +44,20 @@ STREAM = """
 """
 
 
+RUNS = """
+    { runs { edges { cursor node { runId stats { stepsPlanned } rootRun { jobName stats { id } } parentRun { id }
+        status } } } }
+"""
+
+
 @pytest.fixture
 def interpreted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The fields of event records that are executed by the algorithms."""
+    """The fields of event records, and of places in lists of runs, that are executed by the algorithms."""
     names: list[str] = []
     execute_field: Callable[..., Any] = StrawberryGraphQLCoreExecutionContext.execute_field
 
     def noting(self: Any, parent: Any, source: Any, details: Any, *rest: Any) -> Any:
-        if parent.name == "EventRecord":
+        if parent.name in ("EventRecord", "RunEdge"):
             names.append(details[0].node.name.value)
         return execute_field(self, parent, source, details, *rest)
 
@@ -122,6 +131,38 @@ async def test_what_directives_select_is_not_compiled(api: Api, yes: bool) -> No
     answer = await api.ask(DIRECTIVES, yes=yes, no=not yes)
     selected = {"level", "stepKey"} if yes else {"message", "timestamp"}
     assert set(answer["run"]["events"]["nodes"][0]) == {"position", *selected}
+
+
+async def test_what_is_loaded_is_filled_in_where_it_was_selected(
+    api: Api, interpreted: list[str]
+) -> None:
+    api.add_managed_run("r1")
+    api.add_run("r2", job_name="nightly", managed=True, root_run_id="r1", parent_run_id="r1")
+    edges = (await api.ask(RUNS))["runs"]["edges"]
+    assert interpreted == []
+    api.compares = True
+    assert (await api.ask(RUNS))["runs"]["edges"] == edges
+    again, first = [edge["node"] for edge in edges]
+    assert list(again) == ["runId", "stats", "rootRun", "parentRun", "status"]
+    assert again["rootRun"] == {"jobName": "nightly", "stats": first["rootRun"]["stats"]}
+    assert (again["parentRun"] is None, first["parentRun"]) == (False, None)
+
+
+async def test_what_cannot_be_loaded_is_told_in_its_place(
+    api: Api, interpreted: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api.add_managed_run("r1")
+
+    async def fail(_run: RunRecord, _context: ApiContext) -> None:
+        raise InputInvalidError("no such thing", ["x"])
+
+    run_type: Any = schema._schema.type_map["Run"]
+    declared = run_type.fields["parentRun"].extensions[compiled._DECLARED]
+    monkeypatch.setattr(declared, "load", fail)
+    result: Any = await api.execute(RUNS)
+    assert [error.path for error in result.errors] == [["runs", "edges", 0, "node", "parentRun"]]
+    assert result.data["runs"]["edges"][0]["node"]["parentRun"] is None
+    assert interpreted != []
 
 
 async def test_a_field_that_is_resolved_is_interpreted_and_what_is_below_compiled(

@@ -12,7 +12,10 @@ from runwire.api.access import Principal, Role
 from runwire.api.schema import print_schema
 from runwire.documents import load_document
 from runwire.events import EventType
+from runwire.instance.settings import Settings
+from runwire.snapshots import ScheduleSnapshot
 from tests.api.conftest import Api
+from tests.webhooks.receiver import SECRET
 
 Input = dict[str, Any]
 Way = Callable[[Api], Input]
@@ -55,6 +58,25 @@ def ended(api: Api) -> str:
     return "r1"
 
 
+def failed(api: Api) -> str:
+    """A run whose worker has failed, none of its steps done."""
+    api.instance.launch_run(made(api), api.workspace)
+    api.store("r1", EventType.RUN_START, EventType.RUN_FAILURE)
+    return "r1"
+
+
+def of_ambiguous_job(api: Api) -> str:
+    """A run of an external system that has ended, of a job that two code locations have."""
+    api.add_run("r1", job_name="both", managed=True)
+    api.store("r1", EventType.RUN_SUCCESS)
+    return "r1"
+
+
+def with_key_taken(api: Api, run_id: str) -> str:
+    api.create_run("r2", idempotency_key="k")
+    return run_id
+
+
 def with_job_gone(api: Api, run_id: str) -> str:
     del api.workspace.locations["here"]
     return run_id
@@ -73,6 +95,11 @@ def with_launcher_broken(api: Api, run_id: str) -> str:
 def with_launcher_away(api: Api, run_id: str) -> str:
     api.launcher.reachable = False
     return run_id
+
+
+def with_pool_limit(api: Api) -> Input:
+    api.instance.storage.pool_storage.set_pool_limit("db", 2)
+    return {"name": "db"}
 
 
 # ------------------------------------------------------------ what is asked
@@ -101,6 +128,7 @@ def making(wrap: Callable[[Input], Input]) -> dict[str, Way]:
             }
         ),
         "RunConfigInvalid": lambda api: wrap(new_run(runConfig={"bad": 1})),
+        "StepNotFound": lambda _: wrap(new_run(stepKeys=["lode"])),
         "RunAlreadyExists": lambda api: wrap(new_run(runId=made(api))),
         "InputInvalid": lambda api: wrap(new_run(tags=NO_KEY)),
         "Forbidden": lambda api: wrap(new_run()),
@@ -115,6 +143,11 @@ def of_run(**ways: Callable[[Api], str]) -> dict[str, Way]:
 
     found = {member: way(prepare) for member, prepare in ways.items()}
     return {"RunNotFound": lambda _: {"runId": "gone"}, **found}
+
+
+def again(prepare: Callable[[Api], str], **members: Any) -> Way:
+    """The re-execution of a run; of all steps, if nothing else is asked."""
+    return lambda api: {"runId": prepare(api), "scope": {"strategy": "ALL_STEPS"}, **members}
 
 
 def to_target(input: Input) -> Input:
@@ -144,7 +177,55 @@ def of_many(name: str) -> dict[str, Way]:
     }
 
 
+def with_webhook(api: Api) -> str:
+    """A webhook that is configured."""
+    webhook = {"name": "hook", "url": "https://example.org", "secret": SECRET}
+    api.instance.settings = Settings.model_validate({"webhooks": [webhook]})
+    return "hook"
+
+
+def of_webhook(name: str) -> dict[str, Way]:
+    return {
+        f"{name}Success": lambda api: {"name": with_webhook(api)},
+        "WebhookNotFound": lambda api: {"name": with_webhook(api) + "s"},
+        "Forbidden": lambda api: {"name": with_webhook(api)},
+    }
+
+
 LINE = [{"message": "hello"}]
+NIGHTLY = ScheduleSnapshot("nightly", "etl", "0 2 * * *")
+
+
+def scheduled(api: Api) -> Input:
+    """A schedule that is loaded."""
+    api.workspace.get_location("here").schedule(NIGHTLY)
+    return {"scheduleName": "nightly"}
+
+
+def twice_scheduled(api: Api) -> Input:
+    """The name of two schedules."""
+    api.workspace.get_location("there").schedule(NIGHTLY)
+    return scheduled(api)
+
+
+def schedule_not_loaded(api: Api) -> Input:
+    return {"scheduleName": "nightly", "locationName": with_location_failed(api, "here")}
+
+
+def of_schedule(**ways: Callable[[Api], Input]) -> dict[str, Way]:
+    """The ways to ask something of one schedule; each gives its selector."""
+
+    def way(prepare: Callable[[Api], Input]) -> Way:
+        return lambda api: {"schedule": prepare(api)}
+
+    all_ways = {
+        "ScheduleNotFound": lambda _: {"scheduleName": "gone"},
+        "InputInvalid": twice_scheduled,
+        "Forbidden": scheduled,
+        **ways,
+    }
+    return {member: way(prepare) for member, prepare in all_ways.items()}
+
 
 WAYS: Mapping[str, Mapping[str, Way]] = {
     "createRun": {"CreateRunSuccess": lambda _: new_run(), **making(dict)},
@@ -158,6 +239,21 @@ WAYS: Mapping[str, Mapping[str, Way]] = {
         LaunchFailed=lambda api: with_launcher_broken(api, started(api)),
         Forbidden=started,
     ),
+    "reexecuteRun": {
+        "ReexecuteRunSuccess": again(failed),
+        "RunNotFound": again(lambda _: "gone"),
+        "RunStateConflict": again(made),
+        "JobNotFound": again(lambda api: with_job_gone(api, failed(api))),
+        "JobAmbiguous": again(of_ambiguous_job),
+        "CodeLocationUnavailable": again(lambda api: with_location_failed(api, failed(api))),
+        "RunConfigInvalid": again(failed, runConfig={"bad": 1}),
+        "StepNotFound": again(failed, scope={"opSelection": ["*repot"]}),
+        "OutputNotFound": again(failed, scope={"stepKeys": ["report"]}),
+        "RunAlreadyExists": again(lambda api: with_key_taken(api, failed(api)), idempotencyKey="k"),
+        "LaunchFailed": again(lambda api: with_launcher_broken(api, failed(api))),
+        "InputInvalid": again(failed, tags=NO_KEY),
+        "Forbidden": again(failed),
+    },
     "terminateRun": of_run(
         TerminateRunSuccess=made,
         RunStateConflict=ended,
@@ -173,6 +269,16 @@ WAYS: Mapping[str, Mapping[str, Way]] = {
         "InputInvalid": lambda api: {"runId": made(api), "tags": NO_KEY},
         "Forbidden": lambda api: {"runId": made(api), "tags": []},
     },
+    "setPoolLimit": {
+        "SetPoolLimitSuccess": lambda _: {"name": "db", "limit": 2},
+        "InputInvalid": lambda _: {"name": "db", "limit": -1},
+        "Forbidden": lambda _: {"name": "db", "limit": 2},
+    },
+    "deletePoolLimit": {
+        "DeletePoolLimitSuccess": with_pool_limit,
+        "PoolNotFound": lambda _: {"name": "db"},
+        "Forbidden": lambda _: {"name": "db"},
+    },
     "reportEvents": {
         "ReportEventsSuccess": lambda api: {
             "runId": api.add_managed_run("r1").run_id,
@@ -186,10 +292,26 @@ WAYS: Mapping[str, Mapping[str, Way]] = {
         },
         "Forbidden": lambda _: {"runId": "gone", "events": LINE},
     },
+    "startSchedule": of_schedule(
+        StartScheduleSuccess=scheduled, CodeLocationUnavailable=schedule_not_loaded
+    ),
+    "stopSchedule": of_schedule(StopScheduleSuccess=scheduled),
+    "evaluateTick": {
+        member: lambda api, way=way: {"source": way(api)}  # type: ignore[misc]
+        for member, way in of_schedule(
+            EvaluateTickSuccess=scheduled, CodeLocationUnavailable=schedule_not_loaded
+        ).items()
+    },
     "reloadCodeLocation": {
         "ReloadCodeLocationSuccess": lambda _: {"name": "here"},
         "CodeLocationNotFound": lambda _: {"name": "gone"},
         "Forbidden": lambda _: {"name": "here"},
+    },
+    "pauseWebhook": of_webhook("PauseWebhook"),
+    "resumeWebhook": of_webhook("ResumeWebhook"),
+    "redeliverWebhook": {
+        **of_webhook("RedeliverWebhook"),
+        "InputInvalid": lambda api: {"name": with_webhook(api), "eventIds": []},
     },
 }
 

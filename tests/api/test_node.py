@@ -8,21 +8,30 @@ import pytest
 
 from runwire.api.node import FINDERS
 from runwire.api.nodes import global_id
+from runwire.api.opaque import pack
+from runwire.coordinators.queued import QueuedRunCoordinator
 from runwire.events import EventType
 from runwire.events.payloads import AssetEventData
+from runwire.instance.settings import Settings
+from runwire.runs.queueing import QueueSettings, TagLimit
 from tests.api.conftest import Api
+from tests.webhooks.receiver import SECRET
 
 NODE = "query($id: ID!) { node(id: $id) { __typename id } }"
 
 EVERYTHING = """
 query {
   viewer { __typename id }
-  instance { __typename id daemons { __typename id } }
+  instance { __typename id daemons { __typename id } queue { __typename id limits { __typename id } }
+    webhooks { __typename id } }
+  pool(name: "db") { __typename id }
   asset(key: ["sales"]) { __typename id }
   codeLocations {
     __typename id
     repositories { __typename id jobs { __typename id } }
   }
+  schedules { nodes { __typename id ticks { nodes { __typename id } } } }
+  waiting: run(runId: "waiting") { __typename id queue { __typename id } }
   run(runId: "failed") {
     __typename id
     origin { __typename id job { __typename id } }
@@ -49,11 +58,19 @@ def nodes_in(value: Any) -> dict[str, str]:
 
 
 async def test_every_object_with_an_id_is_found_by_it(api: Api) -> None:
+    queue = QueueSettings(tag_limits=(TagLimit(key="team", is_per_value=True, max=1),))
+    api.instance.run_coordinator = QueuedRunCoordinator(queue)
+    api.create_run("waiting", tags=(("team", "a"),))
+    api.store("waiting", EventType.RUN_ENQUEUED)
     api.create_run("failed")
     api.store("failed", EventType.RUN_STARTING, EventType.RUN_START)
     api.store("failed", EventType.STEP_START, step_key="load")
     api.store("failed", EventType.ASSET_MATERIALIZATION, data=AssetEventData(("sales",)))
     api.store("failed", EventType.RUN_FAILURE)
+    api.tick("nightly", 1_700_000_000.0)
+    webhook = {"name": "hook", "url": "https://example.org", "secret": SECRET}
+    api.instance.settings = Settings.model_validate({"webhooks": [webhook]})
+    api.instance.storage.pool_storage.set_pool_limit("db", 1)
     nodes = nodes_in(await api.ask(EVERYTHING))
     assert set(nodes.values()) == set(FINDERS)
     for key, type_name in nodes.items():
@@ -90,6 +107,20 @@ async def test_statistics_of_a_run_that_has_not_ended_are_found(api: Api) -> Non
         global_id("Viewer", "somebody else"),
         global_id("Instance", "another"),
         global_id("DaemonStatus", "QUEUE"),
+        global_id("RunQueue", "another"),
+        global_id("RunQueue", "ephemeral"),  # it does not queue
+        global_id("RunQueueState", "here"),
+        global_id("RunQueueState", "gone"),
+        global_id("ConcurrencyLimit", "INSTANCE", pack(None, None)),
+        global_id("ConcurrencyLimit", "KEY", pack("team", None)),
+        global_id("ConcurrencyLimit", "NONE", pack("team", None)),
+        global_id("ConcurrencyLimit", "KEY", "team"),
+        global_id("Schedule", "here", "main", "gone"),
+        global_id("Schedule", "gone", "main", "nightly"),
+        global_id("Tick", "1"),
+        global_id("Tick", "01"),
+        global_id("Tick", "9" * 5000),
+        global_id("Tick", "x"),
     ],
 )
 async def test_what_is_not_there_is_null(api: Api, key: str) -> None:

@@ -7,9 +7,14 @@ from typing import Any
 
 import pytest
 
-from runwire.api.nodes import global_id, parse_global_id
+from runwire.api.nodes import global_id, numbered_id, parse_global_id
 from runwire.api.opaque import pack, unpack
 from runwire.errors import InputInvalidError
+
+
+def test_a_number_is_packed_as_its_digits() -> None:
+    for number in (0, 7, 12345678901234567):
+        assert numbered_id(number, "Job", "ü", 'a"b') == global_id("Job", "ü", 'a"b', str(number))
 
 
 def test_parts_come_back_as_they_were_given() -> None:

@@ -19,6 +19,7 @@ from runwire.instance import Instance
 from runwire.storage import DaemonHeartbeat
 from runwire.testing.left_behind import pause
 from tests.cli.conftest import Invoke
+from tests.daemons.ticks_off import NO_TICKS
 
 PATIENCE = 60.0
 
@@ -28,6 +29,11 @@ daemons:
   heartbeat_tolerance_seconds: 2
   lease_seconds: 1
 """
+
+NEVER = "".join(
+    f"{daemon} is NOT_RUNNING: it never beat; start it with `runwire daemon`\n"
+    for daemon in ("MONITORING", "SCHEDULER")
+)
 
 Start = Callable[..., "Popen[str]"]
 
@@ -82,7 +88,8 @@ def check_liveness(home: Path) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-WORKING, STANDING_BY = "daemon    MONITORING: working", "daemon    MONITORING: standing by"
+WORKING, STANDING_BY = "daemon    SCHEDULER: working", "daemon    SCHEDULER: standing by"
+"""What is told last."""
 
 
 def test_a_stand_by_takes_over_from_one_that_was_killed(home: Path, start: Start) -> None:
@@ -108,14 +115,14 @@ def test_it_ends_in_order_and_the_liveness_check_tells(home: Path, start: Start)
     for _ in range(2):  # who looks makes nothing
         assert check_liveness(home) == (
             1,
-            "MONITORING is NOT_RUNNING: it never beat; start it with `runwire daemon`\n",
+            NEVER,
         )
         assert sorted(home.rglob("*")) == before
     Instance.from_home(home).dispose()
     code, said = check_liveness(home)
     assert (code, said) == (
         1,
-        "MONITORING is NOT_RUNNING: it never beat; start it with `runwire daemon`\n",
+        NEVER,
     )
     process = start()
     wait_for_line(process, WORKING)
@@ -139,8 +146,9 @@ def test_one_that_fell_silent_is_stale(home: Path, start: Start) -> None:
 def test_without_a_command_it_runs_them_and_says_where(home: Path, start: Start) -> None:
     process = start("daemon")
     assert process.stdout is not None
-    said = [process.stdout.readline().rstrip("\n") for _ in range(3)]
-    assert said == [f"runwire {__version__}", f"home      {home}", WORKING]
+    said = [process.stdout.readline().rstrip("\n") for _ in range(4)]
+    monitoring = "daemon    MONITORING: working"
+    assert said == [f"runwire {__version__}", f"home      {home}", monitoring, WORKING]
     process.send_signal(signal.SIGINT)
     assert process.wait(PATIENCE) == 0
 
@@ -160,7 +168,7 @@ def test_serve_runs_them_only_when_it_is_asked(
 
 
 def test_with_no_daemon_enabled_it_says_so_and_waits(home: Path, start: Start) -> None:
-    (home / "runwire.yaml").write_text("run_monitoring: {enabled: false}")
+    (home / "runwire.yaml").write_text(f"run_monitoring: {{enabled: false}}{NO_TICKS}")
     assert check_liveness(home) == (0, "every required daemon is live\n")
     process = start()
     wait_for_line(process, "runwire.yaml enables no daemon; Ctrl-C ends this process.")
@@ -179,6 +187,7 @@ def test_with_no_daemon_enabled_it_says_so_and_waits(home: Path, start: Start) -
 def test_errors_alone_do_not_fail_the_liveness_check(
     tmp_path: Path, invoke: Invoke, seconds_ago: float, code: int, said: str
 ) -> None:
+    (tmp_path / "runwire.yaml").write_text(NO_TICKS)
     now = clock.timestamp()
     with Instance.from_home(tmp_path) as instance:
         instance.add_daemon_heartbeat(

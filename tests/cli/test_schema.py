@@ -35,7 +35,12 @@ def test_export_to_a_folder_writes_the_json_schemas_beside_it(
     invoke: Invoke, tmp_path: Path
 ) -> None:
     assert invoke("schema", "export", "--output", str(tmp_path)).exit_code == 0
-    names = ["runwire.schema.json", "schema.graphql", "workspace.schema.json"]
+    names = [
+        "runwire.schema.json",
+        "schema.graphql",
+        "webhook-event.schema.json",
+        "workspace.schema.json",
+    ]
     assert sorted(file.name for file in tmp_path.iterdir()) == names
     assert invoke("schema", "check", str(tmp_path)).exit_code == 0
     (tmp_path / "workspace.schema.json").write_text("{}\n")

@@ -202,9 +202,33 @@ def test_a_run_that_nobody_launched_is_not_resumed(client: RunwireClient) -> Non
     assert (run.status, run.stats.resume_attempts) == (RunStatus.NOT_STARTED, 0)
 
 
+def test_a_failed_run_is_run_again(client: RunwireClient) -> None:
+    run_id = client.submit_run("bad").run.run_id
+    assert [batch.run.status for batch in client.follow_run(run_id)][-1] is RunStatus.FAILURE
+    again = client.reexecute_run(
+        run_id, from_failure=True, tags={"why": "again"}, idempotency_key=run_id
+    )
+    assert again.created
+    batches = list(client.follow_run(again.run.run_id))
+    events = [event for batch in batches for event in batch.records]
+    began = [event.step_key for event in events if event.event_type == "STEP_START"]
+    assert (began, batches[-1].run.status) == (["fail"], RunStatus.FAILURE)
+    repeated = client.reexecute_run(
+        run_id, from_failure=True, tags={"why": "again"}, idempotency_key=run_id
+    )
+    assert (repeated.created, repeated.run.run_id) == (False, again.run.run_id)
+
+
+def test_a_run_is_run_again_by_one_choice_of_steps(client: RunwireClient) -> None:
+    with pytest.raises(ValueError, match="one of from_failure, step_keys and op_selection"):
+        client.reexecute_run("r", from_failure=True, step_keys=["a"])
+    with pytest.raises(RunNotFoundError):
+        client.reexecute_run("r", op_selection=["a*"])
+
+
 def test_the_daemons_are_told(client: RunwireClient) -> None:
-    (daemon,) = client.list_daemons()
-    assert (daemon.daemon_type, daemon.required) == ("MONITORING", True)
+    told = [(daemon.daemon_type, daemon.required) for daemon in client.list_daemons()]
+    assert told == [("MONITORING", True), ("SCHEDULER", True)]
 
 
 def test_the_code_locations_are_told_once_they_are_loaded(client: RunwireClient) -> None:

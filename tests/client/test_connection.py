@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+from collections.abc import AsyncGenerator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
 
@@ -365,3 +367,91 @@ def test_a_slow_caller_slows_the_server(server: FakeServer, connection: Connecti
     assert not all_sent.wait(1.5)
     assert len(list(stream)) == total - 1
     assert all_sent.is_set()
+
+
+# ------------------------------------------------------------ several threads, and its own
+
+
+async def one_and_wait(subscription: Subscription) -> None:
+    await subscription.send({"n": 1})
+
+
+def test_a_stream_that_is_collected_as_garbage_on_the_loop_is_closed_there(
+    server: FakeServer, connection: Connection
+) -> None:
+    ended, collected = threading.Event(), threading.Event()
+
+    async def wait_for_the_end(subscription: Subscription) -> None:
+        await subscription.send({"n": 1})
+        await subscription.socket.receive()
+        ended.set()
+
+    server.streams = [wait_for_the_end]
+    server.answers = [json_response({"data": {"a": 1}})]
+    kept = [connection.iterate(connection.subscribe(FOLLOW, "F", {"after": "c"}))]
+    next(kept[0])
+
+    def collect() -> None:
+        kept.clear()
+        collected.set()
+
+    connection._loop.call_soon_threadsafe(collect)
+    assert collected.wait(30)
+    assert ended.wait(30)
+    assert execute(connection) == {"a": 1}
+
+
+def test_closing_the_connection_tells_those_who_wait(
+    server: FakeServer, connection: Connection
+) -> None:
+    asked = threading.Event()
+
+    class Never(web.Response):
+        async def prepare(self, request: web.BaseRequest) -> Any:
+            asked.set()
+            await asyncio.sleep(3600)
+
+    server.answers = [Never()]
+    server.streams = [one_and_wait]
+    stream = connection.iterate(connection.subscribe(FOLLOW, "F", {"after": "c"}))
+    next(stream)
+    with ThreadPoolExecutor(2) as pool:
+        told: list[Future[Any]] = [pool.submit(execute, connection), pool.submit(next, stream)]
+        assert asked.wait(30)
+        connection.close()
+        for each in told:
+            with pytest.raises(RuntimeError, match="this client is closed"):
+                each.result(30)
+
+
+def test_several_may_close_at_once() -> None:
+    for _ in range(30):
+        connection = Connection("http://127.0.0.1:9/graphql", None, timeout_seconds=10)
+        together = threading.Barrier(4)
+
+        def close(connection: Connection = connection, at: threading.Barrier = together) -> None:
+            at.wait(30)
+            connection.close()
+
+        closers = [threading.Thread(target=close, daemon=True) for _ in range(4)]
+        for each in closers:
+            each.start()
+        for each in closers:
+            each.join(30)
+            assert not each.is_alive()
+
+
+def test_a_callback_that_would_wait_for_itself_is_told(
+    server: FakeServer, connection: Connection
+) -> None:
+    async def asking() -> AsyncGenerator[None, None]:
+        execute(connection)
+        yield
+
+    async def closing() -> AsyncGenerator[None, None]:
+        connection.close()
+        yield
+
+    for generator in (asking, closing):
+        with pytest.raises(RuntimeError, match="a callback of this client may not use it"):
+            list(connection.iterate(generator()))

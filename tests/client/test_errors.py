@@ -13,10 +13,12 @@ from runwire.client import errors
 from runwire.client.errors import (
     CursorExpiredError,
     InputInvalidError,
+    OutputNotFoundError,
     RequestRefusedError,
     RunConfigInvalidError,
     RunConfigProblem,
     RunStateConflictError,
+    StepNotFoundError,
     refusal,
 )
 
@@ -38,7 +40,7 @@ def error_types() -> set[str]:
 
 def test_every_error_type_of_the_schema_has_a_class_of_its_own() -> None:
     found = {name: refusal({"__typename": name, "message": "no"}) for name in error_types()}
-    assert len(found) == 14
+    assert {"InputInvalid", "Forbidden", "RunNotFound"} <= found.keys()
     for name, error in found.items():
         assert type(error).__name__ == f"{name}Error"
         assert type(error) is getattr(errors, f"{name}Error")
@@ -66,6 +68,14 @@ def test_refusals_tell_what_their_types_add() -> None:
     config = refusal({"__typename": "RunConfigInvalid", "message": "no", "errors": [problem]})
     assert isinstance(config, RunConfigInvalidError)
     assert config.problems == (RunConfigProblem(("ops", "0"), "not expected", "extra_forbidden"),)
+    step = refusal({"__typename": "StepNotFound", "message": "no", "stepKeys": ["laod"]})
+    assert isinstance(step, StepNotFoundError)
+    assert step.step_keys == ("laod",)
+    output = refusal(
+        {"__typename": "OutputNotFound", "message": "no", "stepKey": "load", "outputName": "rows"}
+    )
+    assert isinstance(output, OutputNotFoundError)
+    assert (output.step_key, output.output_name) == ("load", "rows")
     invalid = refusal({"__typename": "InputInvalid", "message": "no", "path": ["input"]})
     assert isinstance(invalid, InputInvalidError)
     assert invalid.path == ("input",)

@@ -55,6 +55,9 @@ def batch(first: int, last: int, status: str = "STARTED", **changes: Any) -> dic
     }
 
 
+Connected = list[Mapping[str, Any] | Exception]
+
+
 class Script:
     """One list of payloads a connection; an exception among them ends it. Keeps the cursors asked for."""
 
@@ -63,16 +66,21 @@ class Script:
         self.cursors: list[str | None] = []
         self.outages: list[Outage] = []
         self.slept: list[float] = []
+        self.now = 0.0
 
     async def open_stream(self, after: str | None) -> AsyncGenerator[Mapping[str, Any], None]:
         self.cursors.append(after)
         for item in self.connections.pop(0):
             if isinstance(item, Exception):
                 raise item
+            if "seconds" in item:
+                self.now += item["seconds"]
+                continue
             yield item
 
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
+        self.now += seconds
 
     async def positions(
         self,
@@ -90,6 +98,7 @@ class Script:
             self.outages.append,
             renews_token=renews_token,
             sleep=self.sleep,
+            now=lambda: self.now,
         )
         async for item in stream:
             self.received += [record.position for record in item.records]
@@ -110,6 +119,29 @@ async def test_a_dropped_connection_resumes_after_the_last_cursor() -> None:
     assert script.cursors == [None, "c3", "c3", "c3", "c5"]
     assert [outage.attempt for outage in script.outages] == [1, 2, 3, 1]
     assert script.slept == [outage.delay_seconds for outage in script.outages]
+
+
+async def test_a_server_that_greets_and_goes_is_asked_less_and_less_often() -> None:
+    greeting: Connected = [batch(4, 3), LOST]
+    script = Script([batch(1, 3), LOST], *[greeting] * 6, [batch(4, 4, "SUCCESS")])
+    assert await script.positions() == [1, 2, 3, 4]
+    assert [outage.attempt for outage in script.outages] == [1, 2, 3, 4, 5, 6, 7]
+
+
+async def test_a_server_that_greets_and_goes_is_given_up_at_last() -> None:
+    greeting: Connected = [batch(4, 3), LOST]
+    script = Script([batch(1, 3), LOST], *[greeting] * 1000)
+    policy = ReconnectPolicy(1.0, 5.0, give_up_after_seconds=60.0)
+    with pytest.raises(ServerUnreachableError, match="the connection broke"):
+        await script.positions(policy=policy)
+    assert 60 < script.now < 70
+
+
+async def test_an_idle_connection_that_lasted_is_no_part_of_an_earlier_outage() -> None:
+    idle: Connected = [batch(4, 3), {"seconds": 60.0}, LOST]
+    script = Script([batch(1, 3), LOST], *[idle] * 100, [batch(4, 4, "SUCCESS")])
+    assert await script.positions() == [1, 2, 3, 4]
+    assert {outage.attempt for outage in script.outages} == {1}
 
 
 async def test_a_token_that_expires_is_an_outage_where_it_is_renewed() -> None:

@@ -13,6 +13,7 @@ from runwire.errors import (
 )
 from runwire.launcher import LaunchRunContext, ResumeRunContext, RunLauncher
 from runwire.snapshots import JobSnapshot, PlanSnapshot, PlanStepSnapshot, RepositorySnapshot
+from runwire.ticks.evaluation import TickEvaluation
 from runwire.workspace import (
     CheckRunHealthResult,
     CodeLocation,
@@ -30,6 +31,10 @@ def job(name: str) -> JobSnapshot:
     return JobSnapshot(name, (), plan, {}, {}, tags={"team": "a", "kind": "etl"})
 
 
+def _asks_for_nothing(_schedule_name: str) -> TickEvaluation:
+    return TickEvaluation()
+
+
 class FakeLocation(CodeLocation):
     """Has jobs, and no workers; `becomes` is the status that loading ends in."""
 
@@ -40,6 +45,8 @@ class FakeLocation(CodeLocation):
         self.load(main=jobs)
         self.becomes = CodeLocationStatus.LOADED
         self.waits: list[float | None] = []
+        self.evaluated: list[tuple[str, float]] = []
+        self.evaluate: Callable[[str], TickEvaluation] = _asks_for_nothing
 
     def load(self, **repositories: Sequence[str]) -> None:
         """Has these repositories and jobs from now on, and no others."""
@@ -76,6 +83,12 @@ class FakeLocation(CodeLocation):
                 job_name, [ConfigProblem(("bad",), "no", "extra_forbidden")]
             )
         return job(job_name).plan
+
+    def evaluate_schedule(
+        self, repository_name: str, schedule_name: str, due_at: float
+    ) -> TickEvaluation:
+        self.evaluated.append((schedule_name, due_at))
+        return self.evaluate(schedule_name)
 
     def start_worker(self, request: WorkerRequest) -> int:
         raise NotImplementedError

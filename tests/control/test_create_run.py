@@ -127,3 +127,16 @@ def test_a_job_of_a_location_that_is_being_loaded_is_waited_for(
     assert created
     assert record.run.location_name == "here"
     assert location.waits == [10.0]
+
+
+def test_a_key_of_the_system_is_none_that_a_user_can_give(
+    storage: MemoryStorage, workspace: Workspace
+) -> None:
+    key = "runwire/tick/nightly/1"
+    made, _ = create_run(storage, workspace, NewRun(job=ETL), system_key=key)
+    again, created = create_run(storage, workspace, NewRun(job=ETL), system_key=key)
+    assert (again, created) == (made, False)
+    with pytest.raises(InputInvalidError, match="begin with runwire/ are the system's") as refused:
+        create_run(storage, workspace, NewRun(job=ETL, idempotency_key=key))
+    assert refused.value.path == ("idempotencyKey",)
+    assert storage.run_storage.get_runs_count() == 1

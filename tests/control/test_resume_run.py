@@ -120,7 +120,7 @@ def test_a_run_in_another_status_is_not_resumed(
     with pytest.raises(RunStateConflictError) as refused:
         resume(storage, launcher, workspace, run_id, attempt)
     assert refused.value.expected == ("STARTING", "STARTED", "CANCELING")
-    hint = "it has ended; submit its job again"
+    hint = "it has ended; reexecuteRun runs it again"
     assert str(refused.value).endswith(hint) is (status in TERMINAL_STATUSES)
     assert (storage.get_run_record(run_id), events_of(storage, run_id)) == (before, events)
     assert (launcher.checked, launcher.stopped, launcher.resumed) == ([], [], [])
@@ -329,7 +329,7 @@ def test_a_run_that_ends_while_it_is_to_be_resumed_stays_so(
         return store(*args, **options)
 
     monkeypatch.setattr(storage, "store_events", end_then_store)
-    with pytest.raises(RunStateConflictError, match="submit its job again"):
+    with pytest.raises(RunStateConflictError, match="reexecuteRun runs it again"):
         resume(storage, launcher, workspace, run_id, attempt)
     assert types_of(storage, run_id) == [T.RUN_STARTING, T.RUN_START, T.RUN_SUCCESS]
     assert (launcher.stopped, launcher.resumed) == ([], [])

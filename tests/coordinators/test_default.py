@@ -31,7 +31,7 @@ def test_a_submitted_run_is_launched_at_once() -> None:
         calls.append("launch")
         return launched
 
-    context = SubmitRunContext(_record(RunStatus.NOT_STARTED), launch)
+    context = SubmitRunContext(_record(RunStatus.NOT_STARTED), launch, launch)
     assert DefaultRunCoordinator().submit_run(context) is launched
     assert calls == ["launch"]
 
@@ -40,7 +40,7 @@ def test_a_launch_that_fails_is_told_to_who_submitted() -> None:
     def launch() -> RunRecord:
         raise LaunchFailedError("run", "no memory")
 
-    context = SubmitRunContext(_record(RunStatus.NOT_STARTED), launch)
+    context = SubmitRunContext(_record(RunStatus.NOT_STARTED), launch, launch)
     with pytest.raises(LaunchFailedError, match="no memory"):
         DefaultRunCoordinator().submit_run(context)
 

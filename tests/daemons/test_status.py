@@ -12,11 +12,13 @@ from runwire.daemons.status import DaemonState, DaemonStatus, daemon_statuses
 from runwire.error_info import ErrorInfo
 from runwire.instance import Instance
 from runwire.storage import DaemonHeartbeat
+from tests.daemons.ticks_off import NO_TICKS
 
 
 @pytest.fixture
 def instance(tmp_path: Path) -> Iterator[Instance]:
     """With a tolerance of 15 s, stuck after 60 s."""
+    (tmp_path / "runwire.yaml").write_text(NO_TICKS)
     with Instance.from_home(tmp_path) as instance:
         yield instance
 
@@ -88,7 +90,7 @@ def test_stand_bys_are_those_that_live(instance: Instance) -> None:
 
 
 def test_one_that_is_not_required_has_no_health_unless_it_beats(tmp_path: Path) -> None:
-    (tmp_path / "runwire.yaml").write_text("run_monitoring: {enabled: false}")
+    (tmp_path / "runwire.yaml").write_text(f"run_monitoring: {{enabled: false}}{NO_TICKS}")
     with Instance.from_home(tmp_path) as instance:
         assert daemon_statuses(instance, now=1000.0) == []
         beat(instance)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from runwire import AssetMaterialization, Failure, Output
-from runwire.definitions import JobDefinition, load_file
+from runwire.definitions import JobDefinition, ScheduleEvaluationContext, load_file
+from runwire.ticks import TickEvaluation
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -134,6 +137,24 @@ def test_the_strict_job_fails_over_the_day_that_samoa_skipped(
         _study(example, Context(), by_region["pacific"], **limit)
     for region in set(STUDIED) - {"pacific"}:
         assert _study(example, Context(), by_region[region], **limit).region == region
+
+
+def test_the_schedule_studies_another_year_each_night_but_sunday(example: ModuleType) -> None:
+    def asked(day: int) -> TickEvaluation:
+        night = datetime(2026, 11, day, 2, 30, tzinfo=ZoneInfo("Europe/Berlin"))
+        found: TickEvaluation = example.a_year_each_night.evaluate(
+            ScheduleEvaluationContext(night, "a_year_each_night")
+        )
+        return found
+
+    assert asked(22).skip_reason == "the almanac rests on Sundays"
+    years = []
+    for day in (23, 24):
+        (request,) = asked(day).requests
+        config = request.run_config["ops"]["read_changes"]["config"]
+        assert config["first_year"] == config["last_year"] == int(request.tags["year"])
+        years.append(config["first_year"])
+    assert years[1] == 2010 + (years[0] - 2010 + 1) % 16
 
 
 def test_years_without_changes_are_a_failure(example: ModuleType) -> None:

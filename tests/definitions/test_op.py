@@ -418,7 +418,18 @@ REFUSED = {
         """,
         (
             "op 'load': tag 'runwire/mine' is the system's; of runwire/ you may set"
-            " runwire/max_runtime_seconds, runwire/priority"
+            " runwire/max_retries, runwire/max_runtime_seconds, runwire/priority,"
+            " runwire/retry_on_asset_or_op_failure, runwire/retry_strategy"
+        ),
+    ),
+    "a pool that cannot be one": (
+        """
+        @op(pool="our db")  # HERE
+        def load(): ...
+        """,
+        (
+            "op 'load': pool is 'our db'; give 1 to 128 of the letters a-z, A-Z, digits, _, ., / and -,"
+            " beginning with a letter, digit or _"
         ),
     ),
     "a priority that is no number": (

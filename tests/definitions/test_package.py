@@ -20,6 +20,7 @@ def test_everything_for_users_is_there() -> None:
         "AssetKey",
         "AssetMaterialization",
         "DEFAULT_OUTPUT",
+        "DefaultScheduleStatus",
         "ExecutorDefinition",
         "Failure",
         "In",
@@ -28,6 +29,10 @@ def test_everything_for_users_is_there() -> None:
         "Out",
         "Output",
         "ResourceContext",
+        "RunRequest",
+        "ScheduleDefinition",
+        "ScheduleEvaluationContext",
+        "SkipReason",
         "__version__",
         "connect",
         "in_process_executor",
@@ -36,5 +41,6 @@ def test_everything_for_users_is_there() -> None:
         "op",
         "repository",
         "resource",
+        "schedule",
     ]
     assert all(hasattr(runwire, name) for name in runwire.__all__)

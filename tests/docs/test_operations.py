@@ -30,6 +30,11 @@ def test_the_table_has_every_metric_and_no_other(tmp_path: Path) -> None:
         "runwire_runs",
         "runwire_daemon_heartbeat_age_seconds",
         "runwire_daemon_healthy",
+        "runwire_webhook_delivered_total",
+        "runwire_webhook_failures_total",
+        "runwire_webhook_lag",
+        "runwire_webhook_dead_letters",
+        "runwire_webhook_running",
     }
     assert shown == names | told_by_storage
     assert f"up to {MAX_RUNS:,} each" in PAGE

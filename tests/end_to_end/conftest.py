@@ -15,7 +15,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 from websockets.exceptions import WebSocketException
@@ -46,6 +46,15 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+class Endpoint(Protocol):
+    """Where clients go: one server, or several in turn."""
+
+    @property
+    def url(self) -> str: ...
+
+    def execute(self, query: str, **variables: Any) -> dict[str, Any]: ...
 
 
 @dataclass
@@ -153,7 +162,7 @@ FOLLOW = """subscription ($runId: ID!, $after: String) {
 }"""
 
 
-def report(server: Server, run_id: str, events: list[dict[str, Any]], key: str) -> list[int]:
+def report(server: Endpoint, run_id: str, events: list[dict[str, Any]], key: str) -> list[int]:
     """Reports until it is acknowledged, through kills and restarts: the key makes that safe."""
     end = time.monotonic() + PATIENCE_SECONDS
     while True:
@@ -173,7 +182,7 @@ class Subscriber(threading.Thread):
     """Follows a run as a client does that resumes by its last cursor, and remembers all that it got."""
 
     def __init__(
-        self, server: Server, run_id: str, drop_at: tuple[int, ...] = (), query: str = FOLLOW
+        self, server: Endpoint, run_id: str, drop_at: tuple[int, ...] = (), query: str = FOLLOW
     ) -> None:
         super().__init__(daemon=True)
         self.query = query

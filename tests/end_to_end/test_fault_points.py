@@ -32,6 +32,10 @@ run_monitoring: {{max_resume_run_attempts: {attempts}, poll_interval_seconds: 0.
 daemons: {{heartbeat_interval_seconds: 0.2, lease_seconds: 1}}
 """
 
+QUEUE = """
+run_coordinator: {module: runwire.coordinators.queued, class: QueuedRunCoordinator}
+"""
+
 JOBS = """
 import time
 from pathlib import Path
@@ -195,7 +199,8 @@ def place(tmp_path: Path) -> Iterator[Callable[..., Place]]:
     made: list[Place] = []
 
     def make(point: str, *, attempts: int = 3) -> Place:
-        (tmp_path / "runwire.yaml").write_text(YAML.format(attempts=attempts))
+        queue = QUEUE if point.startswith("queue.") else ""
+        (tmp_path / "runwire.yaml").write_text(YAML.format(attempts=attempts) + queue)
         (tmp_path / "jobs.py").write_text(JOBS)
         mark, marker = str(uuid.uuid4()), tmp_path / "died"
         environ = {VARIABLE: f"{point}:{marker}", MARK: mark}
@@ -222,6 +227,30 @@ def lose_a_worker(place: Place) -> None:
     place.wait_for_step("wait")
     place.kill_worker()
     (place.home / "go on").touch()
+
+
+def run_again(place: Place) -> None:
+    """Runs a run again until that is answered, by one key; the new run is the one that is tried."""
+    place.submit("in_process")
+    place.wait_for_end()
+    (place.home / "notes").unlink()
+    query = """mutation ($input: ReexecuteRunInput!) {
+      reexecuteRun(input: $input) { __typename ... on ReexecuteRunSuccess { run { runId } } }
+    }"""
+    wanted = {
+        "runId": place.run_id,
+        "scope": {"strategy": "ALL_STEPS"},
+        "idempotencyKey": place.key + "again",
+    }
+
+    def is_answered() -> bool:
+        data = place.ask(query, input=wanted)
+        if data is None or data["reexecuteRun"]["__typename"] == "CodeLocationUnavailable":
+            return False
+        place.run_id = data["reexecuteRun"]["run"]["runId"]
+        return True
+
+    wait_until(is_answered, "an answer to the re-execution")
 
 
 def lose_an_adopted_worker(place: Place) -> None:
@@ -261,6 +290,10 @@ CASES = {
     "launch.after_run_starting": Case(run("in_process")),
     "launch.after_worker_started": Case(run("in_process")),
     "resume.after_handover": Case(lose_a_worker),
+    "reexecute.after_add": Case(run_again),
+    "queue.before_claim": Case(run("in_process")),
+    "queue.after_claim": Case(run("in_process")),
+    "queue.after_launch": Case(run("in_process")),
     "code_server.before_fork": Case(run("in_process")),
     "code_server.after_fork": Case(run("in_process")),
     "fork_server.before_fork": Case(run("in_process")),
@@ -318,6 +351,11 @@ def test_the_run_ends_once_whoever_dies(point: str, place: Callable[..., Place])
         died = tried.home / "storage" / tried.run_id / "worker.1.lock"
         assert not json.loads(died.read_text())["ended"], "it was not the worker that died"
         assert record.resume_attempts == (point != "worker.after_run_end")
+    if point.startswith("queue."):
+        begun = [e for e in events if e.event_type is EventType.RUN_START and e.applied]
+        assert len(begun) == 1
+        launches = [e for e in events if e.event_type is EventType.RUN_STARTING]
+        assert len(launches) == (2 if point == "queue.after_claim" else 1)
     if record.status is S.SUCCESS:
         assert len(successes) == 3
     parts = list((tried.home / "storage").rglob("*.part"))

@@ -16,16 +16,20 @@ import pytest
 from websockets.sync.client import ClientConnection, connect
 
 from runwire.testing.left_behind import pause
+from tests.daemons.ticks_off import NO_TICKS
 from tests.end_to_end.conftest import PATIENCE_SECONDS, Server
 
 pytestmark = pytest.mark.timeout(6 * PATIENCE_SECONDS)
 
-YAML = """
+YAML = (
+    """
 daemons:
   heartbeat_interval_seconds: 0.2
   heartbeat_tolerance_seconds: 3
   lease_seconds: 2
 """
+    + NO_TICKS
+)
 
 HEARTBEATS = """subscription {
   daemonHeartbeats {

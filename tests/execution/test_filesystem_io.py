@@ -15,9 +15,9 @@ import pytest
 from runwire.errors import InputLoadError, OutputHandleError
 from runwire.events.metadata import MetadataEntry, TextMetadata
 from runwire.execution import FilesystemIOManager, InputContext, OutputContext
-from runwire.execution.filesystem_io import file_name
 from runwire.execution.user_log import UserLog
 from runwire.instance import LocalArtifactStorage
+from runwire.instance.output_files import file_name
 from runwire.storages.memory import MemoryStorage
 from tests.execution.runs import launched_run, run_log
 
@@ -52,6 +52,7 @@ def input_of(log: UserLog, step_key: str = "load", output_name: str = "rows") ->
         op_name="clean",
         input_name="raw",
         type_name="Any",
+        upstream_run_id="r",
         upstream_step_key=step_key,
         upstream_output_name=output_name,
         log=log,

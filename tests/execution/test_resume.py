@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 
+from runwire.control import FinishedSteps, finished_steps
 from runwire.definitions import Failure, JobDefinition, Out, Output, job, op, resource
 from runwire.events.entry import EventLogEntry, EventLogRecord
 from runwire.events.payloads import HandledOutputData, StepErrorSource, StepFailureData
 from runwire.events.types import EventType
 from runwire.execution import Interrupts, execute_run
-from runwire.execution.progress import FinishedSteps
-from runwire.execution.resume import finished_steps
 from runwire.executors import InProcessExecutor
 from runwire.runs.run import RunRecord
 from runwire.runs.status import RunStatus

@@ -205,14 +205,14 @@ def processes(log: Log, playing: Playing) -> Iterator[StepProcesses]:
 def test_a_step_is_told_of_from_the_start_of_its_process_to_its_end(
     processes: StepProcesses, playing: Playing, log: Log
 ) -> None:
-    processes.start("a", [("load", "rows", 3)], 2)
+    processes.start("a", [("load", "rows", "r", 3)], 2)
     step = playing.steps["a"]
     step.tell(
         event(EventType.STEP_START, "a"), line("a", "hi"), handled("a", "x"), handled("a", "y")
     )
     step.tell(success("a"))
     assert processes.wait() == EndedStep("a", frozenset({"x", "y"}))
-    assert (step.given, playing.attempts["a"]) == ([("load", "rows", 3)], 2)
+    assert (step.given, playing.attempts["a"]) == ([("load", "rows", "r", 3)], 2)
     assert step.answers() == 2
     starting, started = log.entries[:2]
     assert (starting.event_type, starting.message) == (
@@ -389,7 +389,7 @@ def test_steps_are_returned_as_they_end(processes: StepProcesses, playing: Playi
     for step_key in "abc":
         processes.start(step_key, [])
     playing.steps["b"].succeed()
-    assert processes.wait().step_key == "b"
+    assert processes.wait() == EndedStep("b", frozenset())
     playing.steps["c"].succeed("x")
     playing.steps["a"].exit(2)
     assert {processes.wait(), processes.wait()} == {
@@ -446,7 +446,7 @@ def test_nothing_is_left_open(processes: StepProcesses, playing: Playing) -> Non
     for step_key in ("a", "b"):
         processes.start(step_key, [])
     playing.steps["a"].succeed()
-    assert processes.wait().step_key == "a"
+    assert processes.wait() == EndedStep("a", frozenset())
     processes.kill()
     processes.kill()
     assert len(list(Path("/proc/self/fd").iterdir())) == before - 1  # that of the selector

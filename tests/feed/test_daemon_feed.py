@@ -19,6 +19,7 @@ from runwire.errors import StorageDamagedError, StorageUnavailableError, Unavail
 from runwire.feed import DaemonFeed
 from runwire.instance import Instance
 from runwire.lanes import Lanes
+from runwire.schedulers.daemon import DaemonScheduler
 from runwire.storage import DaemonHeartbeat
 
 
@@ -230,6 +231,7 @@ async def test_a_feed_that_is_not_running_refuses(instance: Instance, lanes: Lan
 
 async def test_what_a_daemon_writes_is_told(instance: Instance, lanes: Lanes) -> None:
     """Nothing between the storage and the stream is made up."""
+    instance.scheduler = DaemonScheduler(None)
     storage = instance.storage.run_storage
     feed = DaemonFeed(instance, lanes, poll_seconds=0.001)
     await feed.start()

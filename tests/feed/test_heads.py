@@ -19,24 +19,28 @@ class FakeWatch(HeadsWatch):
     def __init__(self, calls: list[str]) -> None:
         self.calls = calls
         self.fails: list[Exception] = []
+        self.watched: set[str] = set()
 
     def watch(self, run_id: str) -> None:
         self.calls.append(f"watch {run_id}")
+        self.watched.add(run_id)
 
     def unwatch(self, run_id: str) -> None:
         self.calls.append(f"unwatch {run_id}")
+        self.watched.remove(run_id)
 
     def poll(self) -> dict[str, LogHead]:
         self.calls.append("poll")
         if self.fails:
             raise self.fails.pop()
-        return {"r1": LogHead(1, None)}
+        return dict.fromkeys(self.watched, LogHead(1, None))
 
     def poll_instance_log(self) -> int | None:
         raise NotImplementedError
 
     def close(self) -> None:
         self.calls.append("close")
+        self.watched.clear()
 
 
 class Fixture:
@@ -105,3 +109,22 @@ async def test_a_poll_that_fails_begins_anew(
     assert await heads.reports.get() == {"r1": LogHead(1, None)}
     once = ["open", "watch r1", "poll"]
     assert heads.calls[:7] == [*once, "close", *once]
+
+
+async def test_a_head_of_a_log_that_is_not_watched_any_more_is_not_told(
+    heads: Fixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else what is watched in its place would seem to reach as far."""
+    loop = asyncio.get_running_loop()
+
+    def poll(_watch: FakeWatch) -> dict[str, LogHead]:
+        monkeypatch.undo()
+        asyncio.run_coroutine_threadsafe(replace(), loop).result()
+        return {"r1": LogHead(9, None)}
+
+    async def replace() -> None:
+        heads.poll.watch("r1", "log2")
+
+    monkeypatch.setattr(FakeWatch, "poll", poll)
+    heads.poll.watch("r1", "log1")
+    assert await heads.reports.get() == {"r1": LogHead(1, None)}

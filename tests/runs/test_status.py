@@ -85,7 +85,9 @@ def test_actions_follow_the_status() -> None:
     )
     assert actions_in(RunStatus.MANAGED) == (RunAction.TERMINATE, RunAction.REPORT_EVENTS)
     assert actions_in(RunStatus.STARTED) == (RunAction.RESUME, RunAction.TERMINATE)
-    assert actions_in(RunStatus.SUCCESS) == (RunAction.DELETE,)
+    assert actions_in(RunStatus.SUCCESS) == (RunAction.REEXECUTE, RunAction.DELETE)
+    failed = (RunAction.REEXECUTE, RunAction.REEXECUTE_FROM_FAILURE, RunAction.DELETE)
+    assert actions_in(RunStatus.FAILURE) == actions_in(RunStatus.CANCELED) == failed
     assert set(ALLOWED_STATUSES) == set(RunAction)
 
 

@@ -275,6 +275,22 @@ async def test_a_cohort_goes_on_without_the_one_who_began_it(log: Log, cohorts: 
     assert len(cohorts) == 0
 
 
+async def test_nothing_is_kept_of_those_who_come_and_go_while_nothing_happens(
+    log: Log, cohorts: Cohorts
+) -> None:
+    first = Client(cohorts)
+    await until(lambda: log.open == 1 and bool(first.answers))
+    for _ in range(200):
+        client = Client(cohorts)
+        await until(lambda: cohorts.members == 2)
+        await asyncio.sleep(0)
+        await client.leave()
+    (cohort,) = cohorts._cohorts.values()
+    assert len(cohort._waiting) < 50
+    log.append()
+    await all_at(1, first)
+
+
 async def test_everybody_leaves_at_once(log: Log, cohorts: Cohorts) -> None:
     clients = [Client(cohorts) for _ in range(5)]
     await until(lambda: log.open == 1)

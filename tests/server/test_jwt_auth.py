@@ -6,6 +6,7 @@ import asyncio
 import base64
 import hmac
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -157,6 +158,17 @@ async def test_no_other_algorithm_signs(issuer: Issuer) -> None:
     assert (await auth.principal(issuer.sign())).name == "ada"
 
 
+async def test_a_key_signs_by_the_algorithm_that_it_is_published_for(issuer: Issuer) -> None:
+    keys = json.loads(issuer.published())
+    keys["keys"][0]["alg"] = "RS512"
+    issuer.body = json.dumps(keys).encode()
+    auth = auth_of(issuer, algorithms=["RS256", "RS512", "PS512"])
+    assert (await auth.principal(issuer.sign(algorithm="RS512"))).name == "ada"
+    for algorithm in ("RS256", "PS512"):
+        told = await refusal(auth, issuer.sign(algorithm=algorithm))
+        assert told == "the key of the token is for RS512"
+
+
 async def test_keys_of_elliptic_curves_sign(issuer: Issuer) -> None:
     issuer.add_ec("two")
     assert (await auth_of(issuer).principal(issuer.sign("two", algorithm="ES256"))).name == "ada"
@@ -248,6 +260,24 @@ async def test_an_issuer_that_never_answered_well_is_told(
     assert issuer.fetches == 1
 
 
+async def test_an_issuer_that_never_comes_to_an_end_is_not_waited_for() -> None:
+    goes_on = threading.Event()
+
+    def fetch() -> bytes:
+        goes_on.wait(60)
+        return b'{"keys": []}'
+
+    keys = jwks.KeySet(fetch, refetch_seconds=30, wait_seconds=0.1)
+    try:
+        async with asyncio.timeout(30):
+            for _ in range(2):
+                with pytest.raises(jwks.KeysUnavailableError):
+                    await keys.find("one")
+        assert not goes_on.is_set()
+    finally:
+        goes_on.set()
+
+
 def test_keys_that_are_secret_or_unknown_are_left_out(issuer: Issuer) -> None:
     (entry,) = json.loads(issuer.published())["keys"]
     others: list[Any] = [
@@ -289,6 +319,21 @@ async def test_a_signed_token_opens_every_transport_until_it_expires(
         await say(socket, {"type": "connection_init", "payload": expired})
         told = "Forbidden: the token has expired; ask for a new one"
         assert await closed(socket) == (4403, told)
+
+
+@pytest.mark.parametrize("exp", [10**400, float("inf")], ids=["huge", "infinite"])
+async def test_a_token_that_expires_beyond_all_time_is_refused(
+    issuer: Issuer, serve_try: ServeTry, exp: float
+) -> None:
+    server = serve_try(signed_tokens=auth_of(issuer))
+    presented = {"authorization": f"Bearer {issuer.sign(exp=exp)}"}
+    answer = await asyncio.to_thread(server.post, "{viewer}", headers=presented)
+    assert answer.status_code == 401
+    async with server.connect() as socket:
+        await say(socket, {"type": "connection_init", "payload": presented})
+        code, reason = await closed(socket)
+        assert code == 4403
+        assert (reason or "").startswith("Forbidden")
 
 
 def test_signed_tokens_stand_beside_named_ones(issuer: Issuer, serve_try: ServeTry) -> None:

@@ -17,8 +17,10 @@ from runwire.testing.heads_watch import HeadsWatchConformance
 from runwire.testing.instance_log import InstanceLogConformance
 from runwire.testing.instance_storage import InstanceStorageConformance
 from runwire.testing.log_watch import LogWatchConformance
+from runwire.testing.pool_storage import PoolStorageConformance
 from runwire.testing.schedule_storage import ScheduleStorageConformance
 from runwire.testing.tick_list import TickListConformance
+from runwire.testing.webhook_storage import WebhookStorageConformance
 
 PAIRS = {
     "consolidated and sharded": ("consolidated", "sharded"),
@@ -90,6 +92,12 @@ class TestWatches(_InTwo, LogWatchConformance):
     pass
 
 
+class TestPools(_InThree, PoolStorageConformance):
+    @pytest.fixture
+    def another(self, opened: Callable[[], InstanceStorage]) -> InstanceStorage:
+        return opened()
+
+
 class TestSchedules(_InThree, ScheduleStorageConformance):
     @pytest.fixture
     def another(self, opened: Callable[[], InstanceStorage]) -> InstanceStorage:
@@ -98,6 +106,12 @@ class TestSchedules(_InThree, ScheduleStorageConformance):
 
 class TestTickList(_InThree, TickListConformance):
     pass
+
+
+class TestWebhooks(_InThree, WebhookStorageConformance):
+    @pytest.fixture
+    def another(self, opened: Callable[[], InstanceStorage]) -> InstanceStorage:
+        return opened()
 
 
 class TestInstance(_InTwo, InstanceStorageConformance):

@@ -16,11 +16,13 @@ from runwire.testing.heads_watch import HeadsWatchConformance
 from runwire.testing.instance_log import InstanceLogConformance
 from runwire.testing.instance_storage import InstanceStorageConformance
 from runwire.testing.log_watch import LogWatchConformance
+from runwire.testing.pool_storage import PoolStorageConformance
 from runwire.testing.run_groups import RunGroupConformance
 from runwire.testing.run_list import RunListConformance
 from runwire.testing.run_storage import RunStorageConformance
 from runwire.testing.schedule_storage import ScheduleStorageConformance
 from runwire.testing.tick_list import TickListConformance
+from runwire.testing.webhook_storage import WebhookStorageConformance
 
 
 class _InOneFile:
@@ -75,6 +77,14 @@ class TestWatches(_InOneFile, LogWatchConformance):
     pass
 
 
+class TestPools(_InOneFile, PoolStorageConformance):
+    @pytest.fixture
+    def another(self, tmp_path: Path) -> Iterator[InstanceStorage]:
+        storage = SqliteStorage(tmp_path, layout="consolidated")
+        yield storage
+        storage.dispose()
+
+
 class TestSchedules(_InOneFile, ScheduleStorageConformance):
     @pytest.fixture
     def another(self, tmp_path: Path) -> Iterator[InstanceStorage]:
@@ -85,6 +95,14 @@ class TestSchedules(_InOneFile, ScheduleStorageConformance):
 
 class TestTickList(_InOneFile, TickListConformance):
     pass
+
+
+class TestWebhooks(_InOneFile, WebhookStorageConformance):
+    @pytest.fixture
+    def another(self, tmp_path: Path) -> Iterator[InstanceStorage]:
+        storage = SqliteStorage(tmp_path, layout="consolidated")
+        yield storage
+        storage.dispose()
 
 
 class TestInstance(_InOneFile, InstanceStorageConformance):

@@ -15,11 +15,13 @@ from runwire.testing.heads_watch import HeadsWatchConformance
 from runwire.testing.instance_log import InstanceLogConformance
 from runwire.testing.instance_storage import InstanceStorageConformance
 from runwire.testing.log_watch import LogWatchConformance
+from runwire.testing.pool_storage import PoolStorageConformance
 from runwire.testing.run_groups import RunGroupConformance
 from runwire.testing.run_list import RunListConformance
 from runwire.testing.run_storage import RunStorageConformance
 from runwire.testing.schedule_storage import ScheduleStorageConformance
 from runwire.testing.tick_list import TickListConformance
+from runwire.testing.webhook_storage import WebhookStorageConformance
 
 
 class _InMemory:
@@ -62,11 +64,19 @@ class TestWatches(_InMemory, LogWatchConformance):
     pass
 
 
+class TestPools(_InMemory, PoolStorageConformance):
+    pass
+
+
 class TestSchedules(_InMemory, ScheduleStorageConformance):
     pass
 
 
 class TestTickList(_InMemory, TickListConformance):
+    pass
+
+
+class TestWebhooks(_InMemory, WebhookStorageConformance):
     pass
 
 

@@ -14,11 +14,13 @@ from runwire.testing.heads_watch import HeadsWatchConformance
 from runwire.testing.instance_log import InstanceLogConformance
 from runwire.testing.instance_storage import InstanceStorageConformance
 from runwire.testing.log_watch import LogWatchConformance
+from runwire.testing.pool_storage import PoolStorageConformance
 from runwire.testing.run_groups import RunGroupConformance
 from runwire.testing.run_list import RunListConformance
 from runwire.testing.run_storage import RunStorageConformance
 from runwire.testing.schedule_storage import ScheduleStorageConformance
 from runwire.testing.tick_list import TickListConformance
+from runwire.testing.webhook_storage import WebhookStorageConformance
 
 
 class _BehindPooler:
@@ -61,6 +63,14 @@ class TestWatches(_BehindPooler, LogWatchConformance):
     pass
 
 
+class TestPools(_BehindPooler, PoolStorageConformance):
+    @pytest.fixture
+    def another(self, pooled_url: str) -> Iterator[InstanceStorage]:
+        storage = PostgresStorage(pooled_url)
+        yield storage
+        storage.dispose()
+
+
 class TestSchedules(_BehindPooler, ScheduleStorageConformance):
     @pytest.fixture
     def another(self, pooled_url: str) -> Iterator[InstanceStorage]:
@@ -71,6 +81,14 @@ class TestSchedules(_BehindPooler, ScheduleStorageConformance):
 
 class TestTickList(_BehindPooler, TickListConformance):
     pass
+
+
+class TestWebhooks(_BehindPooler, WebhookStorageConformance):
+    @pytest.fixture
+    def another(self, pooled_url: str) -> Iterator[InstanceStorage]:
+        storage = PostgresStorage(pooled_url)
+        yield storage
+        storage.dispose()
 
 
 class TestInstance(_BehindPooler, InstanceStorageConformance):

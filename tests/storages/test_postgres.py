@@ -15,11 +15,13 @@ from runwire.testing.heads_watch import HeadsWatchConformance
 from runwire.testing.instance_log import InstanceLogConformance
 from runwire.testing.instance_storage import InstanceStorageConformance
 from runwire.testing.log_watch import LogWatchConformance
+from runwire.testing.pool_storage import PoolStorageConformance
 from runwire.testing.run_groups import RunGroupConformance
 from runwire.testing.run_list import RunListConformance
 from runwire.testing.run_storage import RunStorageConformance
 from runwire.testing.schedule_storage import ScheduleStorageConformance
 from runwire.testing.tick_list import TickListConformance
+from runwire.testing.webhook_storage import WebhookStorageConformance
 
 
 class _InPostgres:
@@ -74,6 +76,14 @@ class TestWatches(_InPostgres, LogWatchConformance):
     pass
 
 
+class TestPools(_InPostgres, PoolStorageConformance):
+    @pytest.fixture
+    def another(self, postgres_url: str) -> Iterator[InstanceStorage]:
+        storage = PostgresStorage(postgres_url)
+        yield storage
+        storage.dispose()
+
+
 class TestSchedules(_InPostgres, ScheduleStorageConformance):
     @pytest.fixture
     def another(self, postgres_url: str) -> Iterator[InstanceStorage]:
@@ -84,6 +94,14 @@ class TestSchedules(_InPostgres, ScheduleStorageConformance):
 
 class TestTickList(_InPostgres, TickListConformance):
     pass
+
+
+class TestWebhooks(_InPostgres, WebhookStorageConformance):
+    @pytest.fixture
+    def another(self, postgres_url: str) -> Iterator[InstanceStorage]:
+        storage = PostgresStorage(postgres_url)
+        yield storage
+        storage.dispose()
 
 
 class TestInstance(_InPostgres, InstanceStorageConformance):

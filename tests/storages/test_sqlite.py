@@ -15,11 +15,13 @@ from runwire.testing.heads_watch import HeadsWatchConformance
 from runwire.testing.instance_log import InstanceLogConformance
 from runwire.testing.instance_storage import InstanceStorageConformance
 from runwire.testing.log_watch import LogWatchConformance
+from runwire.testing.pool_storage import PoolStorageConformance
 from runwire.testing.run_groups import RunGroupConformance
 from runwire.testing.run_list import RunListConformance
 from runwire.testing.run_storage import RunStorageConformance
 from runwire.testing.schedule_storage import ScheduleStorageConformance
 from runwire.testing.tick_list import TickListConformance
+from runwire.testing.webhook_storage import WebhookStorageConformance
 
 
 class _InFiles:
@@ -66,6 +68,14 @@ class TestWatches(_InFiles, LogWatchConformance):
     pass
 
 
+class TestPools(_InFiles, PoolStorageConformance):
+    @pytest.fixture
+    def another(self, tmp_path: Path) -> Iterator[InstanceStorage]:
+        storage = SqliteStorage(tmp_path)
+        yield storage
+        storage.dispose()
+
+
 class TestSchedules(_InFiles, ScheduleStorageConformance):
     @pytest.fixture
     def another(self, tmp_path: Path) -> Iterator[InstanceStorage]:
@@ -76,6 +86,14 @@ class TestSchedules(_InFiles, ScheduleStorageConformance):
 
 class TestTickList(_InFiles, TickListConformance):
     pass
+
+
+class TestWebhooks(_InFiles, WebhookStorageConformance):
+    @pytest.fixture
+    def another(self, tmp_path: Path) -> Iterator[InstanceStorage]:
+        storage = SqliteStorage(tmp_path)
+        yield storage
+        storage.dispose()
 
 
 class TestInstance(_InFiles, InstanceStorageConformance):

@@ -33,7 +33,11 @@ class Permission(Enum):
     DELETE_RUNS = "DELETE_RUNS"
     TAG_RUNS = "TAG_RUNS"
     REPORT_EVENTS = "REPORT_EVENTS"
+    OPERATE_SCHEDULES = "OPERATE_SCHEDULES"
+    EVALUATE_TICKS = "EVALUATE_TICKS"
     RELOAD_CODE_LOCATIONS = "RELOAD_CODE_LOCATIONS"
+    SET_POOL_LIMITS = "SET_POOL_LIMITS"
+    OPERATE_WEBHOOKS = "OPERATE_WEBHOOKS"
 
 
 describe_enum(
@@ -47,7 +51,11 @@ describe_enum(
         "DELETE_RUNS": "Delete runs.",
         "TAG_RUNS": "Add tags to runs.",
         "REPORT_EVENTS": "Report events into MANAGED runs.",
+        "OPERATE_SCHEDULES": "Start and stop schedules.",
+        "EVALUATE_TICKS": "Evaluate schedules and sensors without effect.",
         "RELOAD_CODE_LOCATIONS": "Reload code locations.",
+        "SET_POOL_LIMITS": "Set and delete the limits of concurrency pools.",
+        "OPERATE_WEBHOOKS": "Pause and resume webhooks, and send again what was given up.",
     },
 )
 
@@ -65,7 +73,7 @@ describe_enum(
     "A bundle of permissions.",
     {
         "VIEWER": "May read.",
-        "OPERATOR": "May read and operate runs, schedules, sensors and code locations.",
+        "OPERATOR": "May read and operate runs, pools, schedules, sensors, webhooks and code locations.",
         "ADMIN": "May do everything, deletion and reading the configuration included.",
     },
 )

@@ -3,6 +3,8 @@
 Most of what is asked for are fields of views (`runwire.api.rows.field`): quick, synchronous, without arguments.
 To interpret them one by one, as the GraphQL algorithms are written, costs some ten microseconds each; a field
 whose whole selection is of that kind is therefore read by one function, which is composed of those of its parts.
+Where it comes upon fields that are loaded (`runwire.api.rows.loaded`), it leaves their places empty and goes on; they
+are filled when all of them are there.
 
 Such a function gives what the algorithms give, or raises. Whatever it raises, the field is executed again by the
 algorithms, which tell where in the result an error lies and what becomes null for it.
@@ -10,11 +12,13 @@ algorithms, which tell where in the result an error lies and what becomes null f
 
 from __future__ import annotations
 
+import asyncio
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from enum import Enum
 from operator import attrgetter
-from typing import Any, TypeAlias
+from types import CoroutineType
+from typing import Any, NamedTuple, TypeAlias
 
 from graphql import (
     FieldNode,
@@ -44,16 +48,45 @@ from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
 
 from runwire.api.access import required_permission
-from runwire.api.rows import ReadField, RowCheck
+from runwire.api.context import ApiContext
+from runwire.api.rows import LoadedField, ReadField, RowCheck
 
-Read: TypeAlias = Callable[[Any], Any]
-"""Gives the value of a response for a row, or for a value of one."""
+Get: TypeAlias = Callable[[Any], Any]
+"""Gives the value of a field of a row."""
 
 _REMEMBERED = 256
 """Operations whose functions are kept; beyond them all are forgotten."""
 
 _DECLARED = "strawberry-definition"
 _MIN_INT, _MAX_INT = -(2**31), 2**31 - 1
+
+
+class _Loads:
+    """What is loaded for one execution of a field."""
+
+    def __init__(self, context: ApiContext) -> None:
+        self.context = context
+        self.waiting: list[tuple[dict[str, Any], str, Read, Awaitable[Any]]] = []
+
+    async def fill(self) -> None:
+        """Waits for all that is loaded, and puts it into its places."""
+        while self.waiting:
+            # What is loaded may have fields that are loaded in turn.
+            waiting, self.waiting = self.waiting, []
+            values = await asyncio.gather(*(loading for *_, loading in waiting))
+            for (target, name, complete, _), value in zip(waiting, values, strict=True):
+                target[name] = complete(value, self)
+
+
+Read: TypeAlias = Callable[[Any, _Loads], Any]
+"""Gives the value of a response for a row, or for a value of one."""
+
+
+class _Load(NamedTuple):
+    """How a field is loaded, and what completes what was loaded."""
+
+    load: Callable[[Any, ApiContext], Any]
+    complete: Read
 
 
 class NotCompiledError(Exception):
@@ -113,34 +146,58 @@ class CompilingExecutor(StrawberryGraphQLCoreExecutionContext):
             try:
                 read = self._compiled[key]
             except KeyError:
-                read = self._compiled[key] = self._compile_field(parent_type, field_details_list)
+                found = self._compile_field(parent_type, field_details_list)
+                read = self._compiled[key] = None if isinstance(found, _Load) else found
             if read is not None:
+                loads = _Loads(self.context_value)
                 try:
-                    return read(source)
+                    data = read(source, loads)
                 except NotCompiledError:
                     self._compiled[key] = None
                 except Exception:  # noqa: BLE001, S110 - it comes again, and is told in its place
                     pass
+                else:
+                    place = parent_type, source, field_details_list, path, position_context
+                    return self._filled(data, loads, key, place) if loads.waiting else data
         return super().execute_field(
             parent_type, source, field_details_list, path, position_context
         )
 
+    async def _filled(
+        self, data: Any, loads: _Loads, key: tuple[object, ...], place: tuple[Any, ...]
+    ) -> Any:
+        """What was read, once all that is loaded is there."""
+        try:
+            await loads.fill()
+        except NotCompiledError:
+            self._compiled[key] = None
+        except Exception:  # noqa: BLE001, S110 - it comes again, and is told in its place
+            pass
+        else:
+            return data
+        result: Any = super().execute_field(*place)
+        return await result if self.is_awaitable(result) else result
+
     def _compile_field(
         self, parent_type: GraphQLObjectType, details: list[FieldDetails]
-    ) -> Read | None:
-        """What reads a field of the rows of a type; None where it is not only read."""
+    ) -> Read | _Load | None:
+        """What reads or loads a field of the rows of a type; None where it takes more than that."""
         if any(each.node.directives or each.fragment_variable_values for each in details):
             return None
         name = details[0].node.name.value
         if name == "__typename":
             type_name = parent_type.name
-            return lambda _: type_name
+            return lambda _row, _loads: type_name
         field = parent_type.fields.get(name)
         get = None if field is None else _getter(field)
         if field is None or get is None:
             return None
         complete = self._compile_value(field.type, details)
-        return None if complete is None else _composed(complete, get)
+        if complete is None:
+            return None
+        if isinstance(get, LoadedField):
+            return _Load(get.load, complete)
+        return _composed(complete, get)
 
     def _compile_value(
         self, value_type: GraphQLOutputType, details: list[FieldDetails]
@@ -172,13 +229,16 @@ class CompilingExecutor(StrawberryGraphQLCoreExecutionContext):
         if is_row is None or not self._is_the_same_always(details):
             return None
         fields = self.collect_subfields(object_type, details).grouped_field_set
-        reads = []
+        reads, loads = [], []
         for name, of_name in fields.items():
             read = self._compile_field(object_type, of_name)
             if read is None:
                 return None
+            if isinstance(read, _Load):
+                loads.append((name, read))
+                read = _nothing
             reads.append((name, read))
-        return _object(is_row, reads)
+        return _object(is_row, reads, loads)
 
     def _compile_abstract(
         self, possible_types: Iterable[GraphQLObjectType], details: list[FieldDetails]
@@ -198,11 +258,11 @@ class CompilingExecutor(StrawberryGraphQLCoreExecutionContext):
                     break
             raise NotCompiledError
 
-        def complete(value: Any) -> Any:
+        def complete(value: Any, loads: _Loads) -> Any:
             read = by_class.get(value.__class__)
             if read is None:
                 read = by_class[value.__class__] = compile_for(value)
-            return read(value)
+            return read(value, loads)
 
         return complete
 
@@ -244,11 +304,13 @@ def _identity(details: FieldDetails) -> int:
     return id(details.node)
 
 
-def _getter(field: GraphQLField) -> Read | None:
-    """How a field is read from a row; None where it takes more than that."""
+def _getter(field: GraphQLField) -> Get | LoadedField | None:
+    """How a field is read or loaded; None where it takes more than that."""
     declared = field.extensions.get(_DECLARED)
     if field.args or declared is None or required_permission(declared) is not None:
         return None
+    if isinstance(declared, LoadedField):
+        return None if declared.extensions else declared
     if isinstance(declared, ReadField):
         return declared.read
     is_attribute = type(declared) is StrawberryField and declared.base_resolver is None
@@ -267,32 +329,45 @@ def _row_check(object_type: GraphQLObjectType) -> Callable[[Any], bool] | None:
     return None
 
 
-def _composed(complete: Read, get: Read) -> Read:
-    return lambda row: complete(get(row))
+def _composed(complete: Read, get: Get) -> Read:
+    return lambda row, loads: complete(get(row), loads)
 
 
 def _nullable(complete: Read) -> Read:
-    return lambda value: None if value is None else complete(value)
+    return lambda value, loads: None if value is None else complete(value, loads)
 
 
 def _list_of(complete: Read) -> Read:
-    def read(value: Any) -> list[Any]:
+    def read(value: Any, loads: _Loads) -> list[Any]:
         if not isinstance(value, list | tuple):
             raise NotCompiledError
-        return [complete(item) for item in value]
+        return [complete(item, loads) for item in value]
 
     return read
 
 
-def _object(is_row: Callable[[Any], bool], reads: list[tuple[str, Read]]) -> Read:
+def _nothing(_row: Any, _loads: _Loads) -> None:
+    """Holds the place of what is loaded."""
+
+
+def _object(
+    is_row: Callable[[Any], bool], reads: list[tuple[str, Read]], loaded: list[tuple[str, _Load]]
+) -> Read:
     classes: set[type] = set()
 
-    def read(value: Any) -> dict[str, Any]:
+    def read(value: Any, loads: _Loads) -> dict[str, Any]:
         if value.__class__ not in classes:
             if not is_row(value):
                 raise NotCompiledError
             classes.add(value.__class__)
-        return {name: read(value) for name, read in reads}
+        data = {name: read(value, loads) for name, read in reads}
+        for name, (load, complete) in loaded:
+            found = load(value, loads.context)
+            if isinstance(found, asyncio.Future | CoroutineType):
+                loads.waiting.append((data, name, complete, found))
+            else:
+                data[name] = complete(found, loads)
+        return data
 
     return read
 
@@ -300,7 +375,7 @@ def _object(is_row: Callable[[Any], bool], reads: list[tuple[str, Read]]) -> Rea
 def _leaf(leaf_type: GraphQLLeafType) -> Read:
     coerce = leaf_type.coerce_output_value
 
-    def read(value: Any) -> Any:
+    def read(value: Any, _loads: _Loads) -> Any:
         coerced = coerce(value)
         if coerced is None or coerced is Undefined:
             raise TypeError
@@ -315,33 +390,35 @@ def _leaf(leaf_type: GraphQLLeafType) -> Read:
 def _enum(coerce: Read) -> Read:
     names: dict[Any, Any] = {}
 
-    def read(value: Any) -> Any:
+    def read(value: Any, loads: _Loads) -> Any:
         if not isinstance(value, Enum):
-            return coerce(value)
+            return coerce(value, loads)
         name = names.get(value)
         if name is None:
-            name = names[value] = coerce(value)
+            name = names[value] = coerce(value, loads)
         return name
 
     return read
 
 
 def _string(coerce: Read) -> Read:
-    return lambda value: value if type(value) is str else coerce(value)
+    return lambda value, loads: value if type(value) is str else coerce(value, loads)
 
 
 def _boolean(coerce: Read) -> Read:
-    return lambda value: value if value is True or value is False else coerce(value)
+    return lambda value, loads: value if value is True or value is False else coerce(value, loads)
 
 
 def _int(coerce: Read) -> Read:
-    return lambda value: (
-        value if type(value) is int and _MIN_INT <= value <= _MAX_INT else coerce(value)
+    return lambda value, loads: (
+        value if type(value) is int and _MIN_INT <= value <= _MAX_INT else coerce(value, loads)
     )
 
 
 def _float(coerce: Read) -> Read:
-    return lambda value: value if type(value) is float and math.isfinite(value) else coerce(value)
+    return lambda value, loads: (
+        value if type(value) is float and math.isfinite(value) else coerce(value, loads)
+    )
 
 
 _FAST: dict[str, tuple[GraphQLScalarType, Callable[[Read], Read]]] = {

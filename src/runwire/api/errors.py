@@ -28,14 +28,19 @@ from runwire.api.locations.errors import (
     JobNotFound,
     RunConfigInvalid,
 )
+from runwire.api.pools.errors import PoolNotFound
 from runwire.api.runs.errors import (
     LaunchFailed,
+    OutputNotFound,
     RunAlreadyExists,
     RunNotFound,
     RunStateConflict,
+    StepNotFound,
     TerminateFailed,
 )
+from runwire.api.ticks.errors import ScheduleNotFound
 from runwire.api.user_errors import InputInvalid, UserError
+from runwire.api.webhooks.errors import WebhookNotFound
 
 logger = logging.getLogger(__name__)
 
@@ -84,6 +89,17 @@ REFUSALS = [
     ),
     Refusal(
         errors.RunConfigInvalidError, RunConfigInvalid, lambda error, _: RunConfigInvalid.of(error)
+    ),
+    Refusal(errors.StepNotFoundError, StepNotFound, lambda error, _: StepNotFound.of(error)),
+    Refusal(errors.PoolNotFoundError, PoolNotFound, lambda error, _: PoolNotFound.of(error)),
+    Refusal(errors.OutputNotFoundError, OutputNotFound, lambda error, _: OutputNotFound.of(error)),
+    Refusal(
+        errors.ScheduleNotFoundError,
+        ScheduleNotFound,
+        lambda error, _: ScheduleNotFound.of(error),
+    ),
+    Refusal(
+        errors.WebhookNotFoundError, WebhookNotFound, lambda error, _: WebhookNotFound.of(error)
     ),
     Refusal(errors.InputInvalidError, InputInvalid, lambda error, _: InputInvalid.of(error)),
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -26,9 +27,9 @@ class RunRecords:
         self._context = context
         self._loader: DataLoader[str, RunRecord | None] = DataLoader(load_fn=self._load_all)
 
-    async def find(self, run_id: str) -> RunRecord | None:
+    def find(self, run_id: str) -> Awaitable[RunRecord | None]:
         """The run of an id; None when there is none."""
-        return await self._loader.load(run_id)
+        return self._loader.load(run_id)
 
     async def _load_all(self, run_ids: list[str]) -> list[RunRecord | None]:
         return await self._context.lanes.read(self._read_all, run_ids)
@@ -51,9 +52,9 @@ class AssetRecords:
             load_fn=self._load_all, max_batch_size=MAX_PAGE
         )
 
-    async def find(self, key: AssetKey) -> AssetRecord | None:
+    def find(self, key: AssetKey) -> Awaitable[AssetRecord | None]:
         """The asset of a key; None when there is none."""
-        return await self._loader.load(key)
+        return self._loader.load(key)
 
     async def _load_all(self, keys: list[AssetKey]) -> list[AssetRecord | None]:
         index = self._context.event_log_storage.asset_index
@@ -62,26 +63,35 @@ class AssetRecords:
         return [found.get(key) for key in keys]
 
 
+class StatsRow(NamedTuple):
+    """A run and the counts over its event log."""
+
+    run: RunRecord
+    counts: StepCounts
+
+
 class RunCounts:
     """Counts over the event logs of runs."""
 
     def __init__(self, context: ApiContext) -> None:
         self._context = context
         self._records: dict[str, RunRecord] = {}
-        self._loader: DataLoader[str, StepCounts] = DataLoader(load_fn=self._load_all)
+        self._loader: DataLoader[str, StatsRow] = DataLoader(load_fn=self._load_all)
 
-    async def load(self, record: RunRecord) -> StepCounts:
+    def load(self, record: RunRecord) -> Awaitable[StatsRow]:
         """The counts of a run that has not ended; those of one that has are on its record."""
         self._records[record.run_id] = record
-        return await self._loader.load(record.run_id)
+        return self._loader.load(record.run_id)
 
     def prime(self, record: RunRecord, counts: StepCounts) -> None:
         """Takes note of counts that are known already."""
-        self._loader.prime(record.run_id, counts)
+        self._loader.prime(record.run_id, StatsRow(record, counts))
 
-    async def _load_all(self, run_ids: list[str]) -> list[StepCounts]:
+    async def _load_all(self, run_ids: list[str]) -> list[StatsRow]:
         records = [self._records[run_id] for run_id in run_ids]
-        return await self._context.lanes.read(lambda: [self._read(record) for record in records])
+        return await self._context.lanes.read(
+            lambda: [StatsRow(record, self._read(record)) for record in records]
+        )
 
     def _read(self, record: RunRecord) -> StepCounts:
         try:

@@ -15,6 +15,7 @@ from runwire.api.instance.daemons import find_daemon
 from runwire.api.instance.queries import find_instance, find_viewer
 from runwire.api.locations.queries import find_job, find_location, find_repository
 from runwire.api.nodes import Node, parse_global_id
+from runwire.api.pools.queries import find_pool_row
 from runwire.api.rows import resolved
 from runwire.api.runs.queries import (
     find_failure,
@@ -23,7 +24,10 @@ from runwire.api.runs.queries import (
     find_run,
     find_stats,
 )
+from runwire.api.runs.queue import find_limit, find_queue, find_state
 from runwire.api.runs.timeline import find_step
+from runwire.api.ticks.types import find_schedule, find_tick
+from runwire.api.webhooks.reads import find_webhook
 from runwire.errors import InputInvalidError
 
 
@@ -39,6 +43,9 @@ FINDERS = {
     "Instance": NodeFinder(1, find_instance),
     "DaemonStatus": NodeFinder(1, find_daemon),
     "Run": NodeFinder(1, find_run),
+    "RunQueue": NodeFinder(1, find_queue),
+    "ConcurrencyLimit": NodeFinder(2, find_limit),
+    "RunQueueState": NodeFinder(1, find_state),
     "RunGroup": NodeFinder(1, find_group),
     "RunOrigin": NodeFinder(1, find_origin),
     "RunFailure": NodeFinder(1, find_failure),
@@ -46,9 +53,13 @@ FINDERS = {
     "RunStep": NodeFinder(2, find_step),
     "EventRecord": NodeFinder(3, find_event),
     "Asset": NodeFinder(1, find_asset),
+    "Pool": NodeFinder(1, find_pool_row),
     "CodeLocation": NodeFinder(1, find_location),
     "Repository": NodeFinder(2, find_repository),
     "Job": NodeFinder(3, find_job),
+    "Schedule": NodeFinder(3, find_schedule),
+    "Tick": NodeFinder(1, find_tick),
+    "Webhook": NodeFinder(1, find_webhook),
 }
 """How the objects of each type are found; one for each type that is a Node."""
 

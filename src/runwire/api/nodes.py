@@ -5,7 +5,7 @@ from __future__ import annotations
 import strawberry
 from strawberry import ID
 
-from runwire.api.opaque import pack, shown, unpack
+from runwire.api.opaque import pack, pack_numbered, shown, unpack
 from runwire.api.rows import field
 from runwire.errors import InputInvalidError
 from runwire.events.entry import storable_text
@@ -24,6 +24,11 @@ class Node:
 def global_id(type_name: str, *key: str) -> ID:
     """The global id of an object: opaque text of the name of its type and its key."""
     return ID(pack(type_name, *key))
+
+
+def numbered_id(number: int, type_name: str, *key: str) -> ID:
+    """The global id of an object whose key ends with a number."""
+    return ID(pack_numbered(number, type_name, *key))
 
 
 def parse_global_id(text: str) -> tuple[str, list[str]]:

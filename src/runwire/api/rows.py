@@ -8,7 +8,7 @@ types that mention one another need no import cycle: `later` names a type by its
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import Enum
 from types import GenericAlias
 from typing import Annotated, Any, ForwardRef, Self, TypeVar, cast, dataclass_transform
@@ -58,6 +58,31 @@ class ReadField(StrawberryField):
         return self.read(source)
 
 
+class LoadedField(StrawberryField):
+    """A field without arguments whose value is loaded, or may have to be."""
+
+    load: Callable[[Any, Any], Awaitable[Any] | Any]
+
+    def __copy__(self) -> Self:
+        copied = super().__copy__()
+        copied.load = self.load
+        return copied
+
+    @property
+    def is_basic_field(self) -> bool:
+        """It needs what resolvers are told."""
+        return False
+
+    def get_result(
+        self,
+        source: Any,
+        info: Info | None,
+        args: list[Any],
+        kwargs: Any,
+    ) -> Any:
+        return self.load(source, cast(Info, info).context)
+
+
 def field(
     description: str,
     read: Callable[[Any], Any] | None = None,
@@ -84,8 +109,25 @@ def field(
     return declared
 
 
+def loaded(
+    load: Callable[[Any, Any], Awaitable[Any] | Any], description: str, *, type: object
+) -> Any:
+    """A field of a view that takes no arguments and is loaded when it is asked for.
+
+    Args:
+        load: gives its value, or a coroutine or future of it, for a row and the `ApiContext` of the operation. What a
+            loader of the context loads for many rows at once is best given as the future that the loader made.
+        description: what it tells.
+        type: its GraphQL type.
+    """
+    annotation = StrawberryAnnotation.from_annotation(type)
+    declared = LoadedField(description=description, type_annotation=annotation)
+    declared.load = load
+    return declared
+
+
 def resolved(resolver: Callable[..., Any], description: str, *, type: object = None) -> Any:
-    """A field that is resolved by a function, for arguments and for what is loaded when asked for."""
+    """A field that is resolved by a function, for what takes arguments."""
     return strawberry.field(resolver=resolver, description=description, graphql_type=type)
 
 

@@ -25,12 +25,16 @@ from runwire.api.locations.queries import LocationQueries
 from runwire.api.locations.subscriptions import CodeLocationChange, code_location_changes
 from runwire.api.mutations import mutation
 from runwire.api.node import NodeQueries
+from runwire.api.pools.mutations.delete_pool_limit import DeletePoolLimitResult, delete_pool_limit
+from runwire.api.pools.mutations.set_pool_limit import SetPoolLimitResult, set_pool_limit
+from runwire.api.pools.queries import PoolQueries
 from runwire.api.runs.bulk import RunDamaged
 from runwire.api.runs.mutations.add_run_tags import AddRunTagsResult, add_run_tags
 from runwire.api.runs.mutations.create_run import CreateRunResult, create_run
 from runwire.api.runs.mutations.delete_run import DeleteRunResult, delete_run
 from runwire.api.runs.mutations.delete_runs import DeleteRunsResult, delete_runs
 from runwire.api.runs.mutations.launch_run import LaunchRunResult, launch_run
+from runwire.api.runs.mutations.reexecute_run import ReexecuteRunResult, reexecute_run
 from runwire.api.runs.mutations.report_events import ReportEventsResult, report_events
 from runwire.api.runs.mutations.resume_run import ResumeRunResult, resume_run
 from runwire.api.runs.mutations.submit_run import SubmitRunResult, submit_run
@@ -40,6 +44,16 @@ from runwire.api.runs.queries import RunQueries
 from runwire.api.runs.run_changes import RunsPayload, runs
 from runwire.api.runs.subscriptions import RunEventsPayload, run_events
 from runwire.api.scalars import SCALARS
+from runwire.api.ticks.mutations.evaluate_tick import EvaluateTickResult, evaluate_tick
+from runwire.api.ticks.mutations.start_schedule import StartScheduleResult, start_schedule
+from runwire.api.ticks.mutations.stop_schedule import StopScheduleResult, stop_schedule
+from runwire.api.ticks.queries import TickQueries
+from runwire.api.webhooks.mutations.pause_webhook import PauseWebhookResult, pause_webhook
+from runwire.api.webhooks.mutations.redeliver_webhook import (
+    RedeliverWebhookResult,
+    redeliver_webhook,
+)
+from runwire.api.webhooks.mutations.resume_webhook import ResumeWebhookResult, resume_webhook
 
 
 @strawberry.type(
@@ -47,7 +61,16 @@ from runwire.api.scalars import SCALARS
     " GraphQL error whose `extensions.code` is INVALID_ARGUMENT, CURSOR_INVALID, CURSOR_EXPIRED, FORBIDDEN,"
     " UNAVAILABLE, DEADLINE_EXCEEDED, RATE_LIMITED, or INTERNAL with an `errorId` that the server's log carries."
 )
-class Query(NodeQueries, InstanceQueries, RunQueries, EventQueries, AssetQueries, LocationQueries):
+class Query(
+    NodeQueries,
+    InstanceQueries,
+    RunQueries,
+    PoolQueries,
+    EventQueries,
+    AssetQueries,
+    LocationQueries,
+    TickQueries,
+):
     """The reads of the API."""
 
 
@@ -81,6 +104,12 @@ class Mutation:
         Permission.SUBMIT_RUNS,
         "Continues a launched run whose worker died; finished steps do not run again.",
     )
+    reexecute_run = mutation(
+        reexecute_run,
+        ReexecuteRunResult,
+        Permission.SUBMIT_RUNS,
+        "Makes and submits a new run after an ended one, for all of its steps or some.",
+    )
     terminate_run = mutation(
         terminate_run,
         TerminateRunResult,
@@ -111,11 +140,41 @@ class Mutation:
         Permission.TAG_RUNS,
         "Adds tags to a run; a key that it has already gets the new value.",
     )
+    set_pool_limit = mutation(
+        set_pool_limit,
+        SetPoolLimitResult,
+        Permission.SET_POOL_LIMITS,
+        "Sets how many steps of all runs hold slots of a concurrency pool at once. Steps that have slots keep them.",
+    )
+    delete_pool_limit = mutation(
+        delete_pool_limit,
+        DeletePoolLimitResult,
+        Permission.SET_POOL_LIMITS,
+        "Takes away the limit of a concurrency pool, so that the default limit of the instance holds.",
+    )
     report_events = mutation(
         report_events,
         ReportEventsResult,
         Permission.REPORT_EVENTS,
         "Appends the events that an external system reports to a MANAGED run, all or none.",
+    )
+    start_schedule = mutation(
+        start_schedule,
+        StartScheduleResult,
+        Permission.OPERATE_SCHEDULES,
+        "Starts a schedule; nothing changes when it runs already.",
+    )
+    stop_schedule = mutation(
+        stop_schedule,
+        StopScheduleResult,
+        Permission.OPERATE_SCHEDULES,
+        "Stops a schedule; nothing changes when it is stopped already.",
+    )
+    evaluate_tick = mutation(
+        evaluate_tick,
+        EvaluateTickResult,
+        Permission.EVALUATE_TICKS,
+        "Evaluates a schedule or sensor once and stores nothing: no tick, no cursor, no run.",
     )
     reload_code_location = mutation(
         reload_code_location,
@@ -123,6 +182,24 @@ class Mutation:
         Permission.RELOAD_CODE_LOCATIONS,
         "Loads a code location anew; running runs are not touched. A location that fails to load is a success"
         " here, with its `loadError`.",
+    )
+    pause_webhook = mutation(
+        pause_webhook,
+        PauseWebhookResult,
+        Permission.OPERATE_WEBHOOKS,
+        "Has no events be sent to a webhook any more; it keeps its place. Nothing changes when it is DISABLED.",
+    )
+    resume_webhook = mutation(
+        resume_webhook,
+        ResumeWebhookResult,
+        Permission.OPERATE_WEBHOOKS,
+        "Has events be sent to a webhook again, from where it was; what is to be sent again is sent at once.",
+    )
+    redeliver_webhook = mutation(
+        redeliver_webhook,
+        RedeliverWebhookResult,
+        Permission.OPERATE_WEBHOOKS,
+        "Sends events again that a webhook did not take and that were given up, in no order.",
     )
 
 

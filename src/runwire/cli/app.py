@@ -9,8 +9,12 @@ import typer
 from runwire import __version__
 from runwire.cli import code_server, daemon, instance, schema, serve
 from runwire.cli.failures import EXIT_CODES_HELP, Commands
+from runwire.cli.pool import pool_app
+from runwire.cli.queue import queue_app
 from runwire.cli.run import run_app
+from runwire.cli.schedule import schedule_app
 from runwire.cli.token import token_app
+from runwire.cli.webhook import webhook_app
 
 app = typer.Typer(
     cls=Commands,
@@ -45,6 +49,10 @@ app.command()(serve.serve)
 app.command()(code_server.code_server)
 app.add_typer(daemon.daemon_app, name="daemon")
 app.add_typer(run_app, name="run")
+app.add_typer(pool_app, name="pool")
+app.add_typer(queue_app, name="queue")
+app.add_typer(schedule_app, name="schedule")
 app.add_typer(instance.instance_app, name="instance")
 app.add_typer(schema.schema_app, name="schema")
 app.add_typer(token_app, name="token")
+app.add_typer(webhook_app, name="webhook")

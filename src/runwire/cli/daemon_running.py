@@ -12,13 +12,17 @@ import typer
 from runwire import __version__, clock
 from runwire.cli.logs import configure_logging
 from runwire.cli.serving import open_workspace
+from runwire.config import ConfigurableClassData
+from runwire.coordinator import RunCoordinator
 from runwire.daemons.required import daemon_types_for, daemons_of
 from runwire.daemons.runner import DaemonRunner
 from runwire.daemons.status import LIVE_STATES, DaemonState, DaemonStatus, daemon_statuses
 from runwire.instance import Instance
 from runwire.instance.home import settings_of_unused_home
+from runwire.instance.settings import ComponentSettings, Settings
 from runwire.locations.workspace_file import Target
 from runwire.processes.ending import wait_for_end
+from runwire.scheduler import Scheduler
 
 
 def run_daemons(home: Path, targets: Sequence[Target]) -> None:
@@ -49,7 +53,8 @@ def check_liveness(home: Path) -> list[str]:
     """Why required daemons of an instance are not live, a sentence for each; empty when all are."""
     unused = settings_of_unused_home(home)
     if unused is not None:  # who looks makes no database
-        return [_never_beat(each) for each in daemon_types_for(unused)]
+        wanted = daemon_types_for(unused, queues=_queues(unused), ticks=_makes_ticks(unused))
+        return [_never_beat(each) for each in wanted]
     with Instance.from_home(home) as instance:
         statuses = daemon_statuses(instance)
     return [
@@ -57,6 +62,24 @@ def check_liveness(home: Path) -> list[str]:
         for status in statuses
         if status.required and status.state not in LIVE_STATES
     ]
+
+
+def _queues(settings: Settings) -> bool:
+    """Whether the run coordinator that settings name puts runs into a queue."""
+    named = settings.run_coordinator
+    if named is None:
+        return False
+    return _data_of(named).rehydrate(RunCoordinator).queue is not None
+
+
+def _makes_ticks(settings: Settings) -> bool:
+    """Whether the scheduler that settings name, or the default one, has the daemon make ticks."""
+    named = settings.scheduler
+    return named is None or _data_of(named).rehydrate(Scheduler).ticks is not None
+
+
+def _data_of(named: ComponentSettings) -> ConfigurableClassData:
+    return ConfigurableClassData(named.module, named.class_name, dict(named.config))
 
 
 def _problem(status: DaemonStatus) -> str:

@@ -25,8 +25,8 @@ def export(
         typer.Option(
             "--output",
             "-o",
-            help="Write the GraphQL schema to this file; or, to this folder, the JSON Schemas of runwire.yaml"
-            " and workspace.yaml as well.",
+            help="Write the GraphQL schema to this file; or, to this folder, the JSON Schemas of runwire.yaml,"
+            " of workspace.yaml and of what webhooks get as well.",
             show_default=False,
         ),
     ] = None,
@@ -130,8 +130,9 @@ def _graphql() -> str:
 def _published() -> dict[str, str]:
     """What is published: texts by the names of their files."""
     from runwire.cli.config_schemas import config_schemas  # noqa: PLC0415
+    from runwire.webhooks.event import json_schema  # noqa: PLC0415
 
-    return {SCHEMA_FILE: _graphql(), **config_schemas()}
+    return {SCHEMA_FILE: _graphql(), **config_schemas(), "webhook-event.schema.json": json_schema()}
 
 
 def _read(file: Path) -> str:

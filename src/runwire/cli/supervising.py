@@ -66,22 +66,26 @@ def keep_alive(
     start: Callable[[int], BaseProcess],
     ending: threading.Event,
     look: Callable[[], object],
-) -> list[BaseProcess]:
-    """Keeps so many processes alive until it is told to end; returns those that live then.
+    finish: Callable[[Sequence[BaseProcess]], object],
+) -> None:
+    """Keeps so many processes alive until it is told to end, or one cannot be started.
 
     Args:
         count: how many.
         start: starts one, by its number, from 0 on.
         ending: tells to end.
         look: is called several times a second.
+        finish: ends those that live then, whatever the end was: this process would wait for them at its exit.
     """
     all_kept = [_Kept(number, start) for number in range(count)]
-    while not ending.is_set():
-        for kept in all_kept:
-            kept.look()
-        look()
-        wait([kept.process.sentinel for kept in all_kept if kept.process], _LOOK_SECONDS)
-    return [kept.process for kept in all_kept if kept.process]
+    try:
+        while not ending.is_set():
+            for kept in all_kept:
+                kept.look()
+            look()
+            wait([kept.process.sentinel for kept in all_kept if kept.process], _LOOK_SECONDS)
+    finally:
+        finish([kept.process for kept in all_kept if kept.process])
 
 
 def end(processes: Sequence[BaseProcess], seconds: float) -> None:

@@ -101,11 +101,13 @@ def run_workers(work: Work, count: int, *, runs_daemons: bool = False) -> None:
                 told.append(url)
                 announce(url, workspace, stack)
 
-        workers = keep_alive(count, start, ending, look)
-        # What would still be accepted here would never be answered.
-        for listener in (shared, *own):
-            listener.close()
-        end(workers, chosen.drain_seconds + chosen.shutdown_seconds + _CLEAN_UP_SECONDS)
+        def finish(workers: Sequence[BaseProcess]) -> None:
+            # What would still be accepted here would never be answered.
+            for listener in (shared, *own):
+                listener.close()
+            end(workers, chosen.drain_seconds + chosen.shutdown_seconds + _CLEAN_UP_SECONDS)
+
+        keep_alive(count, start, ending, look, finish)
 
 
 def _check(instance: Instance, targets: Sequence[Target], count: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
@@ -9,7 +10,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from runwire.client.errors import ServerUnreachableError, refusal
+from runwire.client.errors import ServerUnreachableError, WebhookNotFoundError, refusal
 from runwire.client.following import (
     DEFAULT_POLICY,
     InstancePlace,
@@ -25,8 +26,11 @@ from runwire.client.inputs import Tags, endpoint, given, new_run_input, runs_fil
 from runwire.client.records import (
     CodeLocation,
     DaemonStatus,
+    DeadLettersPage,
     DeletedRuns,
     EventsBatch,
+    PoolSummary,
+    QueuePage,
     ReportedEvent,
     RunChangesBatch,
     RunDetail,
@@ -36,7 +40,9 @@ from runwire.client.records import (
     RunSummary,
     SubmittedRun,
     TerminatedRuns,
+    Webhook,
 )
+from runwire.client.schedule_calls import ScheduleCalls
 from runwire.documents import load_document
 from runwire.runs.status import RunStatus
 from runwire.workspace import CodeLocationStatus
@@ -59,7 +65,17 @@ def _policy(*, force: bool) -> str:
     return "MARK_AS_CANCELED_IMMEDIATELY" if force else "SAFE_TERMINATE"
 
 
-class RunwireClient:
+def _scope(
+    step_keys: Sequence[str] | None, op_selection: Sequence[str] | None, *, from_failure: bool
+) -> dict[str, Any]:
+    strategy = "FROM_FAILURE" if from_failure else None
+    scope = given({"strategy": strategy, "stepKeys": step_keys, "opSelection": op_selection})
+    if len(scope) > 1:
+        raise ValueError("give one of from_failure, step_keys and op_selection, or none")
+    return scope or {"strategy": "ALL_STEPS"}
+
+
+class RunwireClient(ScheduleCalls):
     """Talks to a runwire server over GraphQL. Synchronous; close it, or use it in a ``with``.
 
     It works in a notebook too, where an event loop runs already, for it has one of its own.
@@ -82,6 +98,7 @@ class RunwireClient:
         self._token = token
         self._timeout_seconds = timeout_seconds
         self._open_connection: Connection | None = None
+        self._opening = threading.Lock()
 
     def __enter__(self) -> Self:
         return self
@@ -96,7 +113,8 @@ class RunwireClient:
 
     def close(self) -> None:
         """Closes its connections. Harmless when called twice; a later call opens new ones."""
-        connection, self._open_connection = self._open_connection, None
+        with self._opening:
+            connection, self._open_connection = self._open_connection, None
         if connection is not None:
             connection.close()
 
@@ -161,6 +179,43 @@ class RunwireClient:
         """Loads a code location anew; one that fails to load is returned with its load error."""
         answer = self._mutate("ReloadCodeLocation", "reloadCodeLocation", {"name": name})
         return decode(answer["codeLocation"], CodeLocation)
+
+    # ------------------------------------------------------------ webhooks
+
+    def list_webhooks(self) -> list[Webhook]:
+        """The receivers of events, and how far each was delivered to."""
+        return decode(self.execute("Webhooks")["instance"]["webhooks"], list[Webhook])
+
+    def list_dead_letters(
+        self, webhook: Webhook, *, limit: int = 25, after: str | None = None
+    ) -> DeadLettersPage:
+        """Events that a webhook did not take and that were given up, the first that were first."""
+        asked = {"id": webhook.id, "first": limit, "after": after}
+        found = self.execute("WebhookDeadLetters", asked)["node"]
+        if found is None:
+            raise WebhookNotFoundError(
+                "WebhookNotFound", f"there is no webhook {webhook.name!r} any more", {}
+            )
+        page = found["deadLetters"]
+        return decode({"letters": page["nodes"], **page["pageInfo"]}, DeadLettersPage)
+
+    def pause_webhook(self, name: str) -> Webhook:
+        """Has no events be sent to a webhook any more; it keeps its place."""
+        answer = self._mutate("PauseWebhook", "pauseWebhook", {"name": name})
+        return decode(answer["webhook"], Webhook)
+
+    def resume_webhook(self, name: str) -> Webhook:
+        """Has events be sent to a webhook again, from where it was."""
+        answer = self._mutate("ResumeWebhook", "resumeWebhook", {"name": name})
+        return decode(answer["webhook"], Webhook)
+
+    def redeliver_webhook(self, name: str, event_ids: Iterable[str] | None = None) -> int:
+        """Sends dead letters of a webhook again, all or those of some events; returns how many."""
+        asked: dict[str, Any] = {"name": name}
+        if event_ids is not None:
+            asked["eventIds"] = list(event_ids)
+        answer = self._mutate("RedeliverWebhook", "redeliverWebhook", asked)
+        return int(answer["requestedCount"])
 
     # ------------------------------------------------------------ making runs
 
@@ -228,6 +283,43 @@ class RunwireClient:
     def launch_run(self, run_id: str) -> RunSummary:
         """Hands a run in NOT_STARTED or QUEUED straight to the run launcher."""
         return self._mutate_run("LaunchRun", "launchRun", {"target": {"runId": run_id}})
+
+    def reexecute_run(
+        self,
+        run_id: str,
+        *,
+        from_failure: bool = False,
+        step_keys: Sequence[str] | None = None,
+        op_selection: Sequence[str] | None = None,
+        run_config: Mapping[str, Any] | None = None,
+        tags: Tags | None = None,
+        idempotency_key: str | None = None,
+    ) -> SubmittedRun:
+        """Runs steps of a run that has ended again, as a new run; outputs of the others are reused.
+
+        All steps, unless one of ``from_failure``, ``step_keys`` and ``op_selection`` is given.
+
+        Args:
+            run_id: the run.
+            from_failure: only the steps that failed or did not end, and all that depend on them.
+            step_keys: only these steps.
+            op_selection: only these steps, such as ``load*``, ``*report`` or ``+clean``.
+            run_config: another run config; the run's own when left out.
+            tags: tags over those of the run.
+            idempotency_key: a text that makes the call safe to repeat.
+
+        Raises:
+            ValueError: more than one choice of steps is given.
+        """
+        wanted = {
+            "runId": run_id,
+            "scope": _scope(step_keys, op_selection, from_failure=from_failure),
+            "runConfig": run_config,
+            "tags": None if tags is None else tag_inputs(tags),
+            "idempotencyKey": idempotency_key,
+        }
+        answer = self._mutate("ReexecuteRun", "reexecuteRun", given(wanted))
+        return decode(answer, SubmittedRun)
 
     # ------------------------------------------------------------ changing runs
 
@@ -373,6 +465,40 @@ class RunwireClient:
             head_cursor=connection["headCursor"],
         )
 
+    def list_pools(self, *, steps: int = 10) -> tuple[PoolSummary, ...]:
+        """All concurrency pools by name, each with as many of the steps that hold slots of it, or wait for them."""
+        pools: list[PoolSummary] = []
+        page: dict[str, Any] = {"hasNextPage": True, "endCursor": None}
+        while page["hasNextPage"]:
+            variables = {"first": 100, "after": page["endCursor"], "steps": steps}
+            found = self.execute("PoolsPage", variables)["pools"]
+            pools += decode(found["nodes"], tuple[PoolSummary, ...])
+            page = found["pageInfo"]
+        return tuple(pools)
+
+    def set_pool_limit(self, name: str, limit: int) -> PoolSummary:
+        """Sets how many steps of all runs hold slots of a concurrency pool at once."""
+        answer = self._mutate("SetPoolLimit", "setPoolLimit", {"name": name, "limit": limit})
+        return decode(answer["pool"], PoolSummary)
+
+    def delete_pool_limit(self, name: str) -> PoolSummary:
+        """Takes away the limit of a concurrency pool, so that the default limit of the instance holds."""
+        answer = self._mutate("DeletePoolLimit", "deletePoolLimit", {"name": name})
+        return decode(answer["pool"], PoolSummary)
+
+    def get_queue(self, *, limit: int = 25, after: str | None = None) -> QueuePage | None:
+        """The queue, with some of its runs in the order in which they will be tried.
+
+        None when the run coordinator does not queue.
+        """
+        queue = self.execute("QueuePage", {"first": limit, "after": after})["instance"]["queue"]
+        if queue is None:
+            return None
+        runs = queue.pop("runs")
+        page = runs["pageInfo"]
+        here = {"endCursor": page["endCursor"], "hasNextPage": page["hasNextPage"]}
+        return decode({**queue, "runs": runs["nodes"], **here}, QueuePage)
+
     def follow_run(
         self,
         run_id: str,
@@ -455,12 +581,13 @@ class RunwireClient:
 
     @property
     def _connection(self) -> Connection:
-        if self._open_connection is None:
-            # gql and aiohttp take longer to import than the whole command line takes to start.
-            from runwire.client.connection import Connection  # noqa: PLC0415
+        # gql and aiohttp take longer to import than the whole command line takes to start.
+        from runwire.client.connection import Connection  # noqa: PLC0415
 
-            self._open_connection = Connection(self.url, self._token, self._timeout_seconds)
-        return self._open_connection
+        with self._opening:
+            if self._open_connection is None:
+                self._open_connection = Connection(self.url, self._token, self._timeout_seconds)
+            return self._open_connection
 
     def _follow(
         self,

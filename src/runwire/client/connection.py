@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
+from contextlib import suppress
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from gql import Client, GraphQLRequest
@@ -28,6 +29,7 @@ Token: TypeAlias = str | Callable[[], str]
 
 _SUBPROTOCOL = "graphql-transport-ws"
 _CLOSE_SECONDS = 2
+_CLOSED = "this client is closed"
 
 
 class Connection:
@@ -43,6 +45,10 @@ class Connection:
         self._http: Client | None = None
         self._session: AsyncClientSession | None = None
         self._open: set[_Steps[Any]] = set()
+        self._running: set[asyncio.Task[Any]] = set()
+        self._is_closed = False
+        # A generator may be finalised anywhere, also where its thread holds the lock.
+        self._lock = threading.RLock()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
             target=self._loop.run_forever, name="runwire-client", daemon=True
@@ -50,13 +56,25 @@ class Connection:
         self._thread.start()
 
     def close(self) -> None:
-        """Closes what is open. Harmless when called twice."""
-        if self._loop.is_closed():
-            return
-        self._wait(self._close_all)
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        """Closes what is open; who waits for an answer or an item is told. Harmless when called twice.
+
+        Raises:
+            RuntimeError: it is called from a callback that runs on this connection's loop.
+        """
+        self._refuse_on_loop()
+        with self._lock:
+            closing = None
+            if not self._is_closed:
+                self._is_closed = True
+                closing = asyncio.run_coroutine_threadsafe(self._close_all(), self._loop)
+        if closing is not None:
+            try:
+                closing.result()
+            finally:
+                self._loop.call_soon_threadsafe(self._loop.stop)
+                self._thread.join()
+                self._loop.close()
         self._thread.join()
-        self._loop.close()
 
     def execute(
         self, document: str, operation_name: str, variables: Mapping[str, Any]
@@ -74,8 +92,7 @@ class Connection:
                 yield item[0]
         finally:
             self._open.discard(steps)
-            if not self._loop.is_closed():
-                self._wait(steps.close)
+            self._end(steps)
 
     async def subscribe(
         self, document: str, operation_name: str, variables: Mapping[str, Any]
@@ -103,25 +120,50 @@ class Connection:
 
     def _wait(self, begin: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """What comes of a coroutine, which is made on the loop: an interrupt may come anywhere before that."""
-        if self._loop.is_closed():
-            raise RuntimeError("this client is closed")
+        self._refuse_on_loop()
         outcome: Future[T] = Future()
         begun: list[asyncio.Task[T]] = []
 
         def start() -> None:
-            begun.append(self._loop.create_task(begin()))
+            begun.append(self._begin(begin()))
             begun[0].add_done_callback(lambda task: _tell(outcome, task))
 
         def cancel() -> None:
             begun[0].cancel()
 
-        self._loop.call_soon_threadsafe(start)
+        with self._lock:
+            if self._is_closed:
+                raise RuntimeError(_CLOSED)
+            self._loop.call_soon_threadsafe(start)
         try:
             return outcome.result()
+        except CancelledError:
+            raise RuntimeError(_CLOSED) from None
         except BaseException:
-            if not outcome.done():
-                self._loop.call_soon_threadsafe(cancel)
+            with self._lock:
+                if not outcome.done() and not self._is_closed:
+                    self._loop.call_soon_threadsafe(cancel)
             raise
+
+    def _begin(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = self._loop.create_task(coroutine)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return task
+
+    def _end(self, steps: _Steps[Any]) -> None:
+        """Closes a generator and waits for that, but not on the loop, where garbage may be collected too."""
+        if threading.current_thread() is self._thread:
+            _ = self._begin(steps.close())
+            return
+        with suppress(RuntimeError):
+            self._wait(steps.close)
+
+    def _refuse_on_loop(self) -> None:
+        if threading.current_thread() is self._thread:
+            raise RuntimeError(
+                "a callback of this client may not use it, which would wait for itself; use another client"
+            )
 
     async def _headers(self) -> dict[str, str]:
         """What each request and each handshake carries; the token is asked for anew, off the loop."""
@@ -147,6 +189,10 @@ class Connection:
         return self._session
 
     async def _close_all(self) -> None:
+        running = list(self._running)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
         for steps in list(self._open):
             await steps.close()
         await self._loop.shutdown_asyncgens()

@@ -5,7 +5,7 @@ ClientError
 ├── NotAuthorizedError        the server demands a token, or refuses the one that was given
 │   └── TokenExpiredError     its time is over
 ├── RequestRefusedError       the answer is an error type of the schema; each type has a class of its own here, from
-│                             CodeLocationNotFoundError to TerminateFailedError
+│                             CodeLocationNotFoundError to WebhookNotFoundError
 ├── RequestFailedError        the answer is a GraphQL error: a wrong argument, or a fault of the server
 └── ProtocolViolatedError     what answers does not keep the contract
 """
@@ -110,6 +110,20 @@ class LaunchFailedError(RequestRefusedError):
     """The run launcher did not start the run."""
 
 
+class OutputNotFoundError(RequestRefusedError):
+    """An output that the steps need was never stored, or is gone."""
+
+    @property
+    def step_key(self) -> str:
+        """The step that should have given it."""
+        return str(self.details["stepKey"])
+
+    @property
+    def output_name(self) -> str:
+        """The name of the output."""
+        return str(self.details["outputName"])
+
+
 class RunAlreadyExistsError(RequestRefusedError):
     """There is a run of that id, or another one that was made with the same idempotency key."""
 
@@ -144,8 +158,29 @@ class RunStateConflictError(RequestRefusedError):
         return tuple(self.details["expectedStatuses"])
 
 
+class PoolNotFoundError(RequestRefusedError):
+    """No limit was set for such a concurrency pool."""
+
+
+class ScheduleNotFoundError(RequestRefusedError):
+    """No loaded code location has such a schedule."""
+
+
+class StepNotFoundError(RequestRefusedError):
+    """The job has no such steps."""
+
+    @property
+    def step_keys(self) -> tuple[str, ...]:
+        """The keys that it does not have."""
+        return tuple(self.details["stepKeys"])
+
+
 class TerminateFailedError(RequestRefusedError):
     """The worker of the run could not be told to stop."""
+
+
+class WebhookNotFoundError(RequestRefusedError):
+    """The configuration has no webhook of that name."""
 
 
 @dataclass(frozen=True, slots=True)

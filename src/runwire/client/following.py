@@ -7,6 +7,7 @@ knows what may come next.
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
@@ -154,10 +155,13 @@ async def follow(
     *,
     renews_token: bool = False,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    now: Callable[[], float] = time.monotonic,
 ) -> AsyncGenerator[T, None]:
     """What comes at a place until the stream completes, over as many connections as it takes.
 
     With `renews_token` each connection has a token of its own, so that one that expires is an outage as well.
+    An outage is over when something new has come, or a connection has lasted longer than the longest delay; until
+    then attempts are counted on, whatever a server says before it goes again.
 
     Raises:
         ServerUnreachableError: the first connection could not be made, or the server stayed away for longer
@@ -167,11 +171,15 @@ async def follow(
     """
     attempt, away_since = 0, 0.0
     while True:
+        begin, heard_at = place.cursor, math.inf
         try:
-            async with aclosing(open_stream(place.cursor)) as payloads:
+            async with aclosing(open_stream(begin)) as payloads:
                 async for payload in payloads:
                     item = place.advance(payload)
-                    attempt = 0
+                    heard_at = min(heard_at, now())
+                    # A server greets whoever resumes with a batch: only what is new tells that it works.
+                    if place.cursor != begin:
+                        attempt = 0
                     yield item
             if place.is_over or not place.has_begun:
                 return
@@ -182,11 +190,13 @@ async def follow(
                 raise ServerUnreachableError(url, problem) from None
         except TokenExpiredError as expired:
             problem = str(expired)
-            if not renews_token or attempt > 0:
+            if not renews_token or (attempt > 0 and heard_at == math.inf):
                 raise
+        if now() - heard_at >= policy.longest_delay_seconds:
+            attempt = 0
         if attempt == 0:
-            away_since = time.monotonic()
-        if time.monotonic() - away_since > policy.give_up_after_seconds:
+            away_since = now()
+        if now() - away_since > policy.give_up_after_seconds:
             raise ServerUnreachableError(url, problem)
         attempt += 1
         delay = policy.delay(attempt)

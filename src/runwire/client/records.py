@@ -75,12 +75,154 @@ class RunOrigin(Record, frozen=True):
     requested_by: str | None = None
 
 
+class ConcurrencyLimit(Record, frozen=True):
+    """A limit on runs in progress; `key` and `value` are of the tag that it limits, None for all runs, or any value."""
+
+    key: str | None
+    value: str | None
+    max: int
+    used: int
+
+
+class PoolStep(Record, frozen=True):
+    """A step that has a slot of a pool, or waits for one, and since when."""
+
+    run_id: str
+    step_key: str
+    since: datetime
+
+
+class PoolSummary(Record, frozen=True):
+    """A concurrency pool. `limit` is None when it has none; `slots` and `waiting` have some of its steps."""
+
+    name: str
+    limit: int | None
+    has_default_limit: bool
+    used: int
+    waiting_count: int
+    slots: tuple[PoolStep, ...] = ()
+    waiting: tuple[PoolStep, ...] = ()
+
+
+class LimitUse(ConcurrencyLimit, frozen=True):
+    """A limit, and how many queued runs it blocks."""
+
+    waiting: int
+
+
+class QueueBlock(Record, frozen=True):
+    """One thing that keeps a queued run from being launched. `retry_at` is None when no clock will free it."""
+
+    reason: str
+    message: str
+    limit: ConcurrencyLimit | None = None
+    retry_at: datetime | None = None
+
+
+class QueueState(Record, frozen=True):
+    """The place of a run in the queue, from 1, and all that it waits for."""
+
+    position: int
+    priority: int
+    enqueued_at: datetime
+    attempts: int
+    blocked_by: tuple[QueueBlock, ...]
+
+
+class QueuedRun(Record, frozen=True):
+    """A run in the queue; `queue` is None when it was launched meanwhile."""
+
+    run_id: str
+    job_name: str
+    status: RunStatus
+    tags: tuple[Tag, ...] = ()
+    queue: QueueState | None = None
+
+
+class QueuePage(Record, frozen=True):
+    """The queue, and some of its runs in their order; give `end_cursor` as `after` for the next ones.
+
+    `max_concurrent_runs` is None when there is no limit, 0 when the queue is paused.
+    """
+
+    max_concurrent_runs: int | None
+    queued_count: int
+    in_progress_count: int
+    limits: tuple[LimitUse, ...]
+    runs: tuple[QueuedRun, ...]
+    end_cursor: str | None
+    has_next_page: bool
+
+
+class WebhookDelivery(Record, frozen=True):
+    """A request to a webhook, and how it ended; `status_code` is None when nothing was answered."""
+
+    event_id: str
+    delivered: bool
+    ended_at: datetime
+    duration_seconds: float
+    status_code: int | None = None
+    error: str | None = None
+
+
+class WebhookRetry(Record, frozen=True):
+    """An event that a webhook did not take yet, and that is sent again."""
+
+    event_id: str
+    since: datetime
+    failure_count: int
+    retry_at: datetime
+
+
+class Webhook(Record, frozen=True):
+    """A receiver of events, and how far it was delivered to; `status` is RUNNING, PAUSED or DISABLED.
+
+    `cursor` and `lag` are None before its daemon has begun with it.
+    """
+
+    id: str
+    name: str
+    url: str
+    status: str
+    disabled_reason: str | None
+    cursor: str | None
+    lag: int | None
+    delivered_count: int
+    failure_count: int
+    missed_count: int
+    dead_letter_count: int
+    last_delivery: WebhookDelivery | None = None
+    retry: WebhookRetry | None = None
+
+
+class WebhookDeadLetter(Record, frozen=True):
+    """An event that a webhook did not take and that was given up."""
+
+    event_id: str
+    event_type: str
+    run_id: str
+    failure_count: int
+    failed_at: datetime
+    status_code: int | None
+    error: str
+    redelivery_requested: bool
+
+
+class DeadLettersPage(Record, frozen=True):
+    """Some dead letters of a webhook; give `end_cursor` as `after` for the next ones."""
+
+    letters: tuple[WebhookDeadLetter, ...]
+    end_cursor: str | None
+    has_next_page: bool
+
+
 class RunDetail(RunSummary, frozen=True, kw_only=True):
     """A run with what it was made from."""
 
     run_config: dict[str, Any]
     origin: RunOrigin
     stats: DetailedRunStats
+    queue: QueueState | None = None
 
 
 class SubmittedRun(Record, frozen=True):

@@ -13,13 +13,39 @@ from runwire.control.bulk import (
 )
 from runwire.control.create_run import create_run
 from runwire.control.delete_run import delete_run
+from runwire.control.dequeue_run import (
+    claim_run,
+    count_attempts,
+    launch_claimed,
+    put_back,
+)
+from runwire.control.evaluate_tick import DryTick, evaluate_tick
+from runwire.control.finished_steps import FinishedSteps, finished_steps
 from runwire.control.launch_run import launch_run
 from runwire.control.lost_worker import report_lost_worker
 from runwire.control.new_run import NewRun
+from runwire.control.pause_webhook import pause_webhook
+from runwire.control.pool_limits import delete_pool_limit, find_pool, set_pool_limit
+from runwire.control.redeliver_webhook import redeliver_webhook
+from runwire.control.reexecute_run import Reexecution, ReexecutionStrategy, reexecute_run
 from runwire.control.report_events import report_events
 from runwire.control.resume_run import resume_run
+from runwire.control.resume_webhook import resume_webhook
+from runwire.control.retry_run import RetryRules, retry_run, tell_refusal
+from runwire.control.reused_outputs import OutputName, StoredOutput, reused_outputs
+from runwire.control.run_tick import TickRunner, tick_key
+from runwire.control.start_schedule import start_schedule
+from runwire.control.stop_schedule import stop_schedule
 from runwire.control.submit_run import submit_run
 from runwire.control.terminate_run import TerminatePolicy, terminate_run
+from runwire.control.tick_sources import (
+    ScheduleRecord,
+    ScheduleSelector,
+    TickSourceRecord,
+    TickSources,
+    schedules_of,
+)
+from runwire.control.webhook_state import webhook_state
 from runwire.control.worker_health import try_to_stop, worker_health
 
 __all__ = [
@@ -27,21 +53,54 @@ __all__ = [
     "BulkFailure",
     "BulkOutcome",
     "BulkSelection",
+    "DryTick",
+    "FinishedSteps",
     "NewRun",
+    "OutputName",
+    "Reexecution",
+    "ReexecutionStrategy",
+    "RetryRules",
+    "ScheduleRecord",
+    "ScheduleSelector",
+    "StoredOutput",
     "TerminatePolicy",
+    "TickRunner",
+    "TickSourceRecord",
+    "TickSources",
     "add_run_tags",
+    "claim_run",
+    "count_attempts",
     "create_run",
+    "delete_pool_limit",
     "delete_run",
+    "evaluate_tick",
+    "find_pool",
+    "finished_steps",
     "for_each",
+    "launch_claimed",
     "launch_run",
+    "pause_webhook",
+    "put_back",
+    "redeliver_webhook",
+    "reexecute_run",
     "report_events",
     "report_lost_worker",
     "resume_run",
+    "resume_webhook",
+    "retry_run",
+    "reused_outputs",
+    "schedules_of",
     "select_to_delete",
     "select_to_terminate",
+    "set_pool_limit",
+    "start_schedule",
+    "stop_schedule",
     "submit_run",
+    "tell_refusal",
     "terminate_run",
+    "tick_key",
     "try_to_stop",
+    "webhook_state",
     "worker_health",
     "would_delete",
 ]

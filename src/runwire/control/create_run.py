@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -11,17 +12,31 @@ import msgspec
 from runwire import clock
 from runwire.control.code_location import loaded_location
 from runwire.control.new_run import NewRun
-from runwire.errors import InputInvalidError, JobNotFoundError
+from runwire.errors import InputInvalidError, JobNotFoundError, StepNotFoundError
 from runwire.runs.run import Run, RunRecord, new_run_id
 from runwire.runs.tags import merged
+from runwire.snapshots import JobSnapshot
 from runwire.storage.instance_storage import InstanceStorage
-from runwire.workspace import JobRef, Workspace
+from runwire.workspace import JobRef, JobSelector, Workspace
 
 
 def create_run(
-    storage: InstanceStorage, workspace: Workspace, new_run: NewRun
+    storage: InstanceStorage,
+    workspace: Workspace,
+    new_run: NewRun,
+    *,
+    system_tags: Mapping[str, str] | None = None,
+    system_key: str | None = None,
 ) -> tuple[RunRecord, bool]:
     """Makes a run in NOT_STARTED, or in MANAGED for an external system.
+
+    Args:
+        storage: where it is kept.
+        workspace: where its job is.
+        new_run: what was asked for.
+        system_tags: tags over all others, which nobody but the system may set.
+        system_key: an idempotency key of the system, which begins with `runwire.runs.tags.SYSTEM_PREFIX`, so that
+            no key of a user is ever the same.
 
     Returns:
         The run, and whether this call made it (False when its idempotency key had it already).
@@ -30,18 +45,21 @@ def create_run(
         InputInvalidError: a value is refused; its path is relative to the request.
         JobNotFoundError, JobAmbiguousError: the job is not one loaded job.
         CodeLocationUnavailableError: its code location is not loaded or does not answer.
+        StepNotFoundError: the job has no such steps.
         RunConfigInvalidError: the run config does not fit the job.
         RunAlreadyExistsError: the run id, or the idempotency key with another input, is taken.
     """
     new_run.check()
-    config = _plain(new_run.run_config or {})
+    config = plain_config({} if new_run.run_config is None else new_run.run_config)
     run = (
         _managed(new_run, config)
         if new_run.managed
         else _planned(storage, workspace, new_run, config)
     )
+    if system_tags:
+        run = replace(run, tags=merged(run.tags, system_tags))
     return storage.run_storage.add_run(
-        run, created_at=clock.timestamp(), request=new_run.request_key()
+        run, created_at=clock.timestamp(), request=new_run.request_key(system_key)
     )
 
 
@@ -61,7 +79,9 @@ def _managed(new_run: NewRun, config: dict[str, Any]) -> Run:
 def _planned(
     storage: InstanceStorage, workspace: Workspace, new_run: NewRun, config: dict[str, Any]
 ) -> Run:
-    ref = _find_job(workspace, new_run)
+    ref = find_job(workspace, new_run.job)
+    if new_run.step_keys is not None:
+        check_steps(ref.job, new_run.step_keys)
     location = loaded_location(workspace, ref.location_name)
     plan = location.plan_run(ref.repository_name, ref.job.name, config, new_run.step_keys)
     return Run(
@@ -79,18 +99,34 @@ def _planned(
     )
 
 
-def _find_job(workspace: Workspace, new_run: NewRun) -> JobRef:
-    """The job. A location that may have it but is not loaded is a better answer than a job not found."""
-    name = new_run.job.location_name
+def check_steps(job: JobSnapshot, step_keys: Iterable[str]) -> None:
+    """Checks that a job has steps; raises StepNotFoundError with those that it lacks."""
+    known = [step.step_key for step in job.plan.steps]
+    unknown = sorted(set(step_keys).difference(known))
+    if unknown:
+        raise StepNotFoundError(job.name, unknown, known)
+
+
+def find_job(workspace: Workspace, selector: JobSelector) -> JobRef:
+    """The job. A location that may have it but is not loaded is a better answer than a job not found.
+
+    Raises:
+        JobNotFoundError, JobAmbiguousError: the job is not one loaded job.
+        CodeLocationUnavailableError: a code location that may have it is not loaded.
+    """
+    name = selector.location_name
     with suppress(JobNotFoundError):
-        return workspace.find_job(new_run.job)
+        return workspace.find_job(selector)
     for location in workspace.list_locations():
         if name in {None, location.state.name}:
             loaded_location(workspace, location.state.name)
-    return workspace.find_job(new_run.job)  # in one that was only being loaded
+    return workspace.find_job(selector)  # in one that was only being loaded
 
 
-def _plain(config: Mapping[str, Any]) -> dict[str, Any]:
+def plain_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A run config as it is stored; raises InputInvalidError when it is not a JSON object."""
+    if not isinstance(config, Mapping):
+        raise InputInvalidError("a run config is a JSON object", ["runConfig"])
     try:
         return msgspec.json.decode(msgspec.json.encode(dict(config)), type=dict[str, Any])
     except (TypeError, UnicodeError, msgspec.MsgspecError, RecursionError) as error:

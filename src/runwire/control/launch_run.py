@@ -49,8 +49,13 @@ def launch_run(
     record = hand_over(storage, starting, require=allowed)
     fault_point("launch.after_run_starting")
     try:
-        launcher.launch_run(LaunchRunContext(record, workspace, instance_ref))
+        start_worker(launcher, LaunchRunContext(record, workspace, instance_ref))
     except Exception as error:
         raise end_unlaunched(storage, record, error) from error
-    fault_point("launch.after_worker_started")
     return storage.get_run_record(run_id)
+
+
+def start_worker(launcher: RunLauncher, context: LaunchRunContext) -> None:
+    """Has a worker started for a run that was handed over; raises as `RunLauncher.launch_run`."""
+    launcher.launch_run(context)
+    fault_point("launch.after_worker_started")

@@ -12,7 +12,7 @@ import msgspec
 
 from runwire.errors import InputInvalidError
 from runwire.events.entry import storable_text
-from runwire.runs.tags import check_tags
+from runwire.runs.tags import SYSTEM_PREFIX, check_tags
 from runwire.storage.run_storage import RequestKey
 from runwire.workspace import JobSelector
 
@@ -72,14 +72,13 @@ class NewRun:
         for field, name in names.items():
             if name is not None and storable_text(name) != name:
                 raise InputInvalidError("the name is not valid Unicode", ["job", field])
-        if self.run_config is not None and not isinstance(self.run_config, Mapping):
-            raise InputInvalidError("a run config is a JSON object", ["runConfig"])
         check_idempotency_key(self.idempotency_key)
         self.checked_tags()
 
-    def request_key(self) -> RequestKey | None:
-        """The idempotency key with the digest of all that was asked for; None without a key."""
-        if self.idempotency_key is None:
+    def request_key(self, system_key: str | None = None) -> RequestKey | None:
+        """The idempotency key, or that of the system, with the digest of all that was asked for; None without."""
+        key = self.idempotency_key if system_key is None else system_key
+        if key is None:
             return None
         asked = [
             self.job.job_name,
@@ -92,17 +91,22 @@ class NewRun:
             self.managed,
         ]
         body = msgspec.json.encode(asked, order="deterministic")
-        return RequestKey(self.idempotency_key, hashlib.sha256(body).hexdigest())
+        return RequestKey(key, hashlib.sha256(body).hexdigest())
 
 
 def check_idempotency_key(key: str | None) -> None:
     """Checks the idempotency key of a request.
 
     Raises:
-        InputInvalidError: it is empty, too long, or not valid Unicode.
+        InputInvalidError: it is empty, too long, the system's, or not valid Unicode.
     """
     if key is None:
         return
+    if key.startswith(SYSTEM_PREFIX):
+        raise InputInvalidError(
+            f"idempotency keys that begin with {SYSTEM_PREFIX} are the system's; choose another",
+            ["idempotencyKey"],
+        )
     if not 1 <= len(key) <= MAX_IDEMPOTENCY_KEY_CHARS or storable_text(key) != key:
         raise InputInvalidError(
             f"an idempotency key has 1 to {MAX_IDEMPOTENCY_KEY_CHARS} characters of valid Unicode",

@@ -108,7 +108,7 @@ def _hand_over(storage: InstanceStorage, before: RunRecord, attempt: int) -> Run
 
 def _check_status(record: RunRecord) -> None:
     if record.is_finished:
-        raise _refusal(record, "it has ended; submit its job again")
+        raise _refusal(record, "it has ended; reexecuteRun runs it again")
     if record.status not in ALLOWED_STATUSES[RunAction.RESUME]:
         raise _refusal(record, _HINTS[record.status])
 

@@ -31,3 +31,6 @@ class Daemon(ABC):
             report: takes an error that does not end the iteration.
             should_stop: whether the iteration should end soon, the rest of its work undone.
         """
+
+    def close(self) -> None:
+        """Ends what the iterations began. Called by the loop, after its last one."""

@@ -120,6 +120,12 @@ class DaemonLoop:
     # ----------------------------------------------------------------------------------- the loop
 
     def _run(self) -> None:
+        try:
+            self._work()
+        finally:
+            self._daemon.close()
+
+    def _work(self) -> None:
         while not self._stopping.is_set():
             if self.may_work():
                 self._iterate()

@@ -15,6 +15,7 @@ from runwire.events.types import EventType
 from runwire.fault_points import fault_point
 from runwire.instance import Instance
 from runwire.launcher import LaunchRunContext
+from runwire.runs.queueing import came_from_queue
 from runwire.runs.run import RunRecord
 from runwire.runs.status import RunStatus
 from runwire.workspace import (
@@ -106,10 +107,16 @@ class RunMonitor:
         if health.status is WorkerStatus.NOT_FOUND:
             if self._age(self._handed_over_at(record)) <= UNSEEN_SECONDS:
                 return
+            if self._is_for_the_queue(record):
+                return
             if record.status is RunStatus.STARTING:
                 health = CheckRunHealthResult(health.status, "Its worker was never seen.")
         if self._is_as_it_was(record):
             self._give_up_worker(record, health.message or "Its worker is gone.")
+
+    def _is_for_the_queue(self, record: RunRecord) -> bool:
+        """Whether the queue daemon puts the run back, whose worker was never seen."""
+        return came_from_queue(record) and self._instance.run_coordinator.queue is not None
 
     def _health(self, record: RunRecord) -> CheckRunHealthResult:
         if record.run.location_name is None:  # whoever made it executes it, without a launcher

@@ -26,6 +26,14 @@ from runwire.definitions.outputs import (
 from runwire.definitions.repository import RepositoryDefinition, repository
 from runwire.definitions.resource import ResourceDefinition, resource
 from runwire.definitions.run_config import OpRunConfig, ResolvedRunConfig
+from runwire.definitions.schedule import (
+    DefaultScheduleStatus,
+    RunRequest,
+    ScheduleDefinition,
+    ScheduleEvaluationContext,
+    SkipReason,
+    schedule,
+)
 from runwire.definitions.types import check_type, type_name
 from runwire.definitions.wiring import OpNode, OutputRef
 from runwire.events.metadata import MetadataValue
@@ -35,6 +43,7 @@ __all__ = [
     "DEFAULT_REPOSITORY",
     "AssetKey",
     "AssetMaterialization",
+    "DefaultScheduleStatus",
     "ExecutorDefinition",
     "Failure",
     "In",
@@ -56,6 +65,10 @@ __all__ = [
     "ResolvedRunConfig",
     "ResourceContext",
     "ResourceDefinition",
+    "RunRequest",
+    "ScheduleDefinition",
+    "ScheduleEvaluationContext",
+    "SkipReason",
     "check_type",
     "in_process_executor",
     "job",
@@ -65,5 +78,6 @@ __all__ = [
     "op",
     "repository",
     "resource",
+    "schedule",
     "type_name",
 ]

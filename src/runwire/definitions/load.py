@@ -7,7 +7,7 @@ import importlib
 import importlib.util
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
@@ -16,7 +16,12 @@ from typing import Final, TypeVar
 
 from runwire.definitions.job import JobDefinition
 from runwire.definitions.places import refusal
-from runwire.definitions.repository import RepositoryDefinition, jobs_by_name
+from runwire.definitions.repository import (
+    RepositoryDefinition,
+    RepositoryMember,
+    repository_of,
+)
+from runwire.definitions.schedule import ScheduleDefinition
 from runwire.errors import DefinitionLoadError, InvalidDefinitionError
 
 T = TypeVar("T")
@@ -191,15 +196,17 @@ def _repositories_of(
     if found:
         _check_names(found, place)
         return tuple(sorted(found, key=lambda repository: repository.name))
-    jobs = [value for value in names.values() if isinstance(value, JobDefinition)]
-    if not jobs:
+    members = [
+        value for value in names.values() if isinstance(value, JobDefinition | ScheduleDefinition)
+    ]
+    if not members:
         raise refusal(
             place,
             "definitions",
             "there is no job and no repository at the top level",
             "define one with @job or @repository",
         )
-    return (_default_repository(jobs, place),)
+    return (_default_repository(members, place),)
 
 
 def _repository_at(names: dict[str, object], place: str, attribute: str) -> RepositoryDefinition:
@@ -222,9 +229,8 @@ def _repository_at(names: dict[str, object], place: str, attribute: str) -> Repo
     )
 
 
-def _default_repository(jobs: list[JobDefinition], place: str) -> RepositoryDefinition:
-    named = jobs_by_name(jobs, place, f"repository {DEFAULT_REPOSITORY!r}")
-    return RepositoryDefinition(DEFAULT_REPOSITORY, named)
+def _default_repository(members: Sequence[RepositoryMember], place: str) -> RepositoryDefinition:
+    return repository_of(DEFAULT_REPOSITORY, members, place, f"repository {DEFAULT_REPOSITORY!r}")
 
 
 def _check_names(found: list[RepositoryDefinition], place: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from runwire.definitions.places import refusal
 from runwire.errors import InputInvalidError, InvalidDefinitionError
+from runwire.runs.pools import POOL_NAME, POOL_NAME_RULE
 from runwire.runs.tags import PRIORITY_TAG, check_tags
 
 MAX_NAME_CHARS = 128
@@ -45,6 +46,17 @@ def checked_keys(keys: object, source: str, subject: str) -> frozenset[str]:
             f"give a list of keys, such as [{keys!r}]",
         )
     return frozenset(checked_name(key, source, f"{subject}: resource key") for key in keys)
+
+
+def checked_pool(pool: object, source: str, subject: str) -> str:
+    """The name of a concurrency pool.
+
+    Raises:
+        InvalidDefinitionError: it is none.
+    """
+    if isinstance(pool, str) and POOL_NAME.fullmatch(pool):
+        return pool
+    raise refusal(source, subject, f"pool is {pool!r}", f"give {POOL_NAME_RULE}")
 
 
 def checked_tags(tags: object, owner: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ from typing import Any, overload
 from pydantic import BaseModel
 
 from runwire.definitions.contexts import OpContext
-from runwire.definitions.naming import checked_keys, checked_name, checked_tags
+from runwire.definitions.naming import checked_keys, checked_name, checked_pool, checked_tags
 from runwire.definitions.op_io import (
     InputDefinition,
     OutputDefinition,
@@ -51,6 +51,7 @@ class OpDefinition:
         takes_context: whether the function takes a context.
         kind: how the function is run.
         source: where the function stands, as ``file:line``.
+        pool: the concurrency pool that each step of it takes a slot of; None for none.
     """
 
     name: str
@@ -64,6 +65,7 @@ class OpDefinition:
     takes_context: bool = False
     kind: OpKind = OpKind.FUNCTION
     source: str = ""
+    pool: str | None = None
 
     def alias(self, name: str) -> OpUse:
         """The op, to be used under another name: ``load.alias("load_sales")(path())``."""
@@ -138,6 +140,7 @@ def op(
     out: Out | Mapping[str, Out] | None = None,
     tags: Mapping[str, str] | None = None,
     required_resource_keys: Iterable[str] = (),
+    pool: str | None = None,
 ) -> Callable[[Callable[..., Any]], OpDefinition]: ...
 
 
@@ -151,6 +154,7 @@ def op(
     out: Out | Mapping[str, Out] | None = None,
     tags: Mapping[str, str] | None = None,
     required_resource_keys: Iterable[str] = (),
+    pool: str | None = None,
 ) -> OpDefinition | Callable[[Callable[..., Any]], OpDefinition]:
     """Makes an op of a function; also written bare, as ``@op``.
 
@@ -168,6 +172,7 @@ def op(
         out: the outputs by name, or more about the one output ``result``.
         tags: the tags of each use of it.
         required_resource_keys: the resources that it uses, as ``context.resources.<key>``.
+        pool: a concurrency pool: a step of the op begins when it has a slot of that, of all runs.
 
     Raises:
         InvalidDefinitionError: this cannot be an op; the message names place, op and mend.
@@ -192,6 +197,7 @@ def op(
             description=description_of(function, description),
             kind=_kind_of(function),
             source=source,
+            pool=None if pool is None else checked_pool(pool, source, subject),
         )
 
     return define if fn is None else define(fn)

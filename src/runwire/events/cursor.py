@@ -7,12 +7,12 @@ so that a cursor of a run that was deleted and made again under the same id is r
 
 from __future__ import annotations
 
-import base64
-import binascii
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import Self
 
+from runwire import base64url
 from runwire.errors import CursorInvalidError
 
 _VERSION = "1"
@@ -37,8 +37,7 @@ class Cursor:
     position: int
 
     def __str__(self) -> str:
-        text = f"{_VERSION}:{self.scope.value}:{self.log_id}:{self.position}"
-        return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+        return cursor_text(self.scope, self.log_id, self.position)
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -48,12 +47,11 @@ class Cursor:
             CursorInvalidError: it is malformed or of another version.
         """
         try:
-            plain = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-            version, scope, log_id, position = plain.decode("ascii").split(":")
+            version, scope, log_id, position = base64url.decode(text).decode("ascii").split(":")
             if version != _VERSION or not position.isascii() or not position.isdigit():
                 raise ValueError(version)
             return cls(CursorScope(scope), log_id, int(position))
-        except (binascii.Error, ValueError):  # UnicodeError is a ValueError
+        except ValueError:  # so is UnicodeError
             shown = text if len(text) <= 60 else text[:60] + "…"
             raise CursorInvalidError(f"{shown!r} is not a cursor") from None
 
@@ -76,3 +74,13 @@ class Cursor:
         if cursor.position > head:
             raise CursorInvalidError(f"the cursor is at {cursor.position}, the log ends at {head}")
         return cursor.position
+
+
+def cursor_text(scope: CursorScope, log_id: str, position: int) -> str:
+    """The text of a cursor."""
+    return _beginning(scope, log_id).encode_with(b"%d" % position)
+
+
+@lru_cache(maxsize=1024)
+def _beginning(scope: CursorScope, log_id: str) -> base64url.Beginning:
+    return base64url.Beginning(f"{_VERSION}:{scope.value}:{log_id}:".encode())

@@ -8,6 +8,7 @@ wrote. No text can make encoding fail: lone surrogates are escaped.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -215,14 +216,24 @@ class EventLogRecord:
         """The reference's name of the position."""
         return self.position
 
-    @cached_property
+    @property
     def event_type(self) -> EventType | None:
         """Its type; None for a log line and for a type that this version does not know."""
-        return None if self.stored_type is None else _TYPES_BY_VALUE.get(self.stored_type)
+        return _TYPES_BY_VALUE.get(self.stored_type)
 
-    @cached_property
+    @property
     def error(self) -> ErrorInfo | None:
         """The error that it tells of; None also when the body cannot be read (see `data`)."""
+        return None if self.body is None else self._error  # the usual case costs next to nothing
+
+    @property
+    def data(self) -> AnyPayload | UnreadableEventData | None:
+        """What its type adds, or what stands in for it when this version cannot read it."""
+        is_empty = self.body is None and (self.stored_type is None or self.event_type is not None)
+        return None if is_empty else self._data
+
+    @cached_property
+    def _error(self) -> ErrorInfo | None:
         if self.body is None:
             return None
         try:
@@ -231,8 +242,7 @@ class EventLogRecord:
             return None
 
     @cached_property
-    def data(self) -> AnyPayload | UnreadableEventData | None:
-        """What its type adds, or what stands in for it when this version cannot read it."""
+    def _data(self) -> AnyPayload | UnreadableEventData | None:
         if self.stored_type is not None and self.event_type is None:
             return self._unreadable(f"this version does not know events of type {self.stored_type}")
         if self.body is None:
@@ -250,4 +260,6 @@ class EventLogRecord:
         return UnreadableEventData(self.stored_type, problem, body)
 
 
-_TYPES_BY_VALUE = {event_type.value: event_type for event_type in EventType}
+_TYPES_BY_VALUE: Mapping[str | None, EventType] = {
+    event_type.value: event_type for event_type in EventType
+}

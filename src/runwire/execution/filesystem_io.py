@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import glob
-import hashlib
 import os
 import pickle
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from runwire.errors import InputLoadError, OutputHandleError
 from runwire.events.metadata import MetadataValue
 from runwire.execution.io import InputContext, IOManager, OutputContext
-
-MAX_NAME_CHARS = 110
-"""Of a step or an output in the name of a file; two of them, an epoch and a suffix must fit into 255 bytes."""
-
-MAX_FOLDER_CHARS = 200
-"""Of a run in the name of its folder, which is its id as it is, and so has its other files too."""
+from runwire.instance.output_files import (
+    output_folder,
+    output_path,
+    part_path,
+    part_pattern,
+)
 
 
 class FilesystemIOManager(IOManager):
@@ -37,10 +34,13 @@ class FilesystemIOManager(IOManager):
     def handle_output(self, context: OutputContext, value: Any) -> None:
         folder = self._folder(context.run_id)
         grown = _make_folder(folder)
-        name = _output_name(context.step_key, context.output_name)
+        name = context.step_key, context.output_name
         for earlier in range(1, context.epoch):
-            _part(folder, name, earlier).unlink(missing_ok=True)  # its worker is fenced
-        path, part = _place(folder, name, context.epoch), _part(folder, name, context.epoch)
+            part_path(folder, *name, earlier).unlink(missing_ok=True)  # its worker is fenced
+        path, part = (
+            output_path(folder, *name, context.epoch),
+            part_path(folder, *name, context.epoch),
+        )
         try:
             _write(part, value, context)
             part.replace(path)
@@ -53,11 +53,15 @@ class FilesystemIOManager(IOManager):
         context.add_metadata({"path": MetadataValue.path(path)})
 
     def load_input(self, context: InputContext) -> Any:
-        name = _output_name(context.upstream_step_key, context.upstream_output_name)
-        path = _place(self._folder(context.run_id), name, context.upstream_epoch)
+        path = output_path(
+            self._folder(context.upstream_run_id),
+            context.upstream_step_key,
+            context.upstream_output_name,
+            context.upstream_epoch,
+        )
         try:
             with path.open("rb") as file:
-                return pickle.load(file)  # noqa: S301 - a step of this run has written it
+                return pickle.load(file)  # noqa: S301 - a step of this run, or of one before it, has written it
         except FileNotFoundError as error:
             raise InputLoadError(
                 f"input {context.input_name!r} of step {context.step_key!r}: output"
@@ -68,37 +72,14 @@ class FilesystemIOManager(IOManager):
 
     def clear_away(self, run_id: str, step_key: str, epoch: int) -> None:
         folder = self._folder(run_id)
-        for part in folder.glob(glob.escape(f".{file_name(step_key)},") + "*.part"):
+        for part in folder.glob(part_pattern(step_key)):
             number = part.name.split(".")[-2]
             if number.isdecimal() and int(number) <= epoch:
                 with suppress(OSError):
                     part.unlink()
 
     def _folder(self, run_id: str) -> Path:
-        return self._base_dir / file_name(run_id, MAX_FOLDER_CHARS) / "outputs"
-
-
-def _output_name(step_key: str, output_name: str) -> str:
-    return f"{file_name(step_key)},{file_name(output_name)}"
-
-
-def _place(folder: Path, name: str, epoch: int) -> Path:
-    return folder / f"{name}.{epoch}"
-
-
-def _part(folder: Path, name: str, epoch: int) -> Path:
-    return folder / f".{name}.{epoch}.part"
-
-
-def file_name(text: str, max_chars: int = MAX_NAME_CHARS) -> str:
-    """A name of a file for any text: another for each other text, and never a path, hidden or too long."""
-    name = quote(text, safe="", errors="surrogatepass")
-    if not name or name.startswith("."):
-        name = "%2E" + name[1:] if name else "%"
-    if len(name) > max_chars:
-        digest = hashlib.sha256(name.encode()).hexdigest()
-        name = f"{name[: max_chars - 70]}%%{digest}"  # no quoted text has two in a row
-    return name
+        return output_folder(self._base_dir, run_id)
 
 
 def _write(path: Path, value: Any, context: OutputContext) -> None:

@@ -42,9 +42,10 @@ class OutputContext:
 
 @dataclass(kw_only=True)
 class InputContext:
-    """The input that an I/O manager loads, from an output that was stored in the same run.
+    """The input that an I/O manager loads.
 
-    `upstream_epoch` is that of the worker that stored it.
+    `upstream_run_id` is the run that stored the output: this one, or one that it re-executes. `upstream_epoch` is
+    that of the worker that stored it.
     `metadata` is told in LOADED_INPUT.
     """
 
@@ -54,6 +55,7 @@ class InputContext:
     op_name: str
     input_name: str
     type_name: str
+    upstream_run_id: str
     upstream_step_key: str
     upstream_output_name: str
     log: Log

@@ -63,6 +63,17 @@ class ExecutionPlan:
     job_name: str
     steps: Mapping[str, ExecutionStep]
 
+    @property
+    def outside_sources(self) -> frozenset[OutputRef]:
+        """The outputs that its steps take from steps that are not in it."""
+        return frozenset(
+            source
+            for step in self.steps.values()
+            for each in step.inputs
+            for source in each.sources
+            if source.handle not in self.steps
+        )
+
     def resource_keys(self, step_keys: Iterable[str]) -> frozenset[str]:
         """The resources that the ops of some of its steps use."""
         return frozenset(
@@ -71,7 +82,11 @@ class ExecutionPlan:
 
 
 def build_plan(
-    job: JobDefinition, run_config: ResolvedRunConfig, snapshot: PlanSnapshot
+    job: JobDefinition,
+    run_config: ResolvedRunConfig,
+    snapshot: PlanSnapshot,
+    *,
+    reuses: bool = False,
 ) -> ExecutionPlan:
     """The plan of a run.
 
@@ -79,6 +94,7 @@ def build_plan(
         job: its job.
         run_config: what the run is told.
         snapshot: which steps it has; from `job.plan`.
+        reuses: whether another run may have the outputs of steps that are not chosen.
 
     Raises:
         InputInvalidError: a step needs an output of a step that is not chosen.
@@ -88,7 +104,8 @@ def build_plan(
     steps = {}
     for planned in snapshot.steps:
         node = job.node(planned.op_handle)
-        _check_sources(node, chosen)
+        if not reuses:
+            _check_sources(node, chosen)
         steps[planned.step_key] = _step(planned, node, run_config.ops[node.handle])
     return ExecutionPlan(job.name, steps)
 

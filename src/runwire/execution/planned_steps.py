@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
+from runwire.control import StoredOutput
 from runwire.definitions import OutputRef
 from runwire.error_info import ErrorInfo
 from runwire.events.types import EventType, LogLevel
@@ -14,6 +17,7 @@ from runwire.execution.progress import Dropped, Progress, StepState
 from runwire.execution.scope import RunScope
 from runwire.execution.step import run_step
 from runwire.execution.step_processes import EndedStep, GivenOutput, StepProcesses, StepStarter
+from runwire.execution.step_slots import POLL_SECONDS, StepSlots
 from runwire.executor import RunSteps
 from runwire.interrupts import current_interrupts
 
@@ -26,6 +30,7 @@ class PlannedSteps(RunSteps):
         scope: the run.
         progress: how far the run is; new when left out.
         step_starter: starts step processes; None where steps can run here only.
+        slots: takes slots of concurrency pools; None where pools do not matter.
     """
 
     def __init__(
@@ -34,8 +39,12 @@ class PlannedSteps(RunSteps):
         scope: RunScope,
         progress: Progress | None = None,
         step_starter: StepStarter | None = None,
+        slots: StepSlots | None = None,
     ) -> None:
         self._plan = plan
+        self._slots = slots
+        self._waiting: deque[str] = deque()
+        self._taken: set[str] = set()
         self._scope = scope
         self._progress = progress or Progress(plan)
         self._tell_dropped(
@@ -77,15 +86,22 @@ class PlannedSteps(RunSteps):
         return self._progress.failed
 
     def start_next(self) -> str | None:
-        if not self.is_complete or self.failed:  # what has succeeded needs no stopping
-            current_interrupts().check()
-        return self._progress.start_next()
+        while True:
+            if not self.is_complete or self.failed:  # what has succeeded needs no stopping
+                current_interrupts().check()
+            step_key = self._take_next()
+            if step_key is not None:
+                self._taken.add(step_key)
+            if step_key is not None or self._taken or not self._waiting:
+                return step_key
+            time.sleep(POLL_SECONDS)
 
     def run_here(self, step_key: str) -> None:
         try:
             step, attempt = self._plan.steps[step_key], self._progress.attempt_of(step_key)
-            outputs = run_step(step, self._scope, self._epoch_of, attempt)
+            outputs = run_step(step, self._scope, self._find_output, attempt)
         except BaseException:
+            self._free(step_key)
             self._progress.fail(step_key)
             raise
         self._tell_dropped(self._end(EndedStep(step_key, outputs)))
@@ -95,8 +111,10 @@ class PlannedSteps(RunSteps):
             step_key, self._given_to(step_key), self._progress.attempt_of(step_key)
         )
 
-    def wait_for_process(self) -> str:
-        ended = self._step_processes.wait()
+    def wait_for_process(self) -> str | None:
+        ended = self._step_processes.wait(POLL_SECONDS if self._waiting else None)
+        if ended is None:
+            return None
         self._tell_dropped(self._end(ended))
         return ended.step_key
 
@@ -123,20 +141,63 @@ class PlannedSteps(RunSteps):
             )
         return self._processes
 
-    def _epoch_of(self, output: OutputRef) -> int | None:
-        """The epoch of the worker that stored an output; None when it was not given."""
-        return self._progress.output_epoch(output.handle, output.output_name)
+    def _take_next(self) -> str | None:
+        """The next step that needs no slot of a pool, or has got one; those that wait for one come first."""
+        asked: set[str] = set()
+        for step_key in list(self._waiting):
+            if self._gets_slot(step_key, asked):
+                self._waiting.remove(step_key)
+                return step_key
+        while (next_key := self._progress.start_next()) is not None:
+            if self._gets_slot(next_key, asked):
+                return next_key
+            self._waiting.append(next_key)
+        return None
+
+    def _gets_slot(self, step_key: str, asked: set[str]) -> bool:
+        """Whether a step may begin. Of those that wait for one pool, one asks at a time: the first."""
+        pool = self._plan.steps[step_key].op.pool
+        if self._slots is None or pool is None:
+            return True
+        is_new = step_key not in self._waiting
+        if pool in asked and not is_new:
+            return False
+        asked.add(pool)
+        answer = self._slots.claim(pool, step_key)
+        if is_new and not answer.is_held:
+            before = f", {answer.ahead} wait before it" if answer.ahead else ""
+            self.tell_engine(
+                f"Step {step_key} waits for a slot of pool {pool}: {answer.in_use} of {answer.limit} are"
+                f" taken{before}",
+                step_key=step_key,
+            )
+        return answer.is_held
+
+    def _free(self, step_key: str) -> None:
+        """Notes that a step has ended, and frees its slot."""
+        self._taken.discard(step_key)
+        pool = self._plan.steps[step_key].op.pool
+        if self._slots is not None and pool is not None:
+            self._slots.release(pool, step_key)
+
+    def _find_output(self, output: OutputRef) -> StoredOutput | None:
+        """Where an output is stored; None when it was not given."""
+        epoch = self._progress.output_epoch(output.handle, output.output_name)
+        if epoch is None:
+            return self._progress.reused_output(output)
+        return StoredOutput(self._scope.run.run_id, epoch)
 
     def _given_to(self, step_key: str) -> list[GivenOutput]:
         return [
-            (source.handle, source.output_name, epoch)
+            (source.handle, source.output_name, stored.run_id, stored.epoch)
             for each in self._plan.steps[step_key].inputs
             for source in each.sources
-            if (epoch := self._epoch_of(source)) is not None
+            if (stored := self._find_output(source)) is not None
         ]
 
     def _end(self, ended: EndedStep) -> list[Dropped]:
         scope = self._scope
+        self._free(ended.step_key)
         if ended.outputs is None:
             scope.io_manager.clear_away(scope.run.run_id, ended.step_key, scope.epoch)
             return self._progress.fail(ended.step_key)

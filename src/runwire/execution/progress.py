@@ -5,9 +5,11 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 
+from runwire.control import FinishedSteps, StoredOutput
+from runwire.definitions import OutputRef
 from runwire.execution.plan import ExecutionPlan, ExecutionStep, StepInput
 
 
@@ -44,44 +46,28 @@ class Dropped:
     because: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class FinishedSteps:
-    """The steps that former workers of a run have ended.
-
-    Attributes:
-        succeeded: their outputs by name, with the epoch of the worker that stored each.
-        failed: those that failed.
-        dropped: those that will not run, as the log tells already.
-        attempts: how often each of the others has begun, if it has.
-    """
-
-    succeeded: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    failed: frozenset[str] = frozenset()
-    dropped: frozenset[str] = frozenset()
-    attempts: Mapping[str, int] = field(default_factory=dict)
-
-    @property
-    def count(self) -> int:
-        """How many have ended."""
-        return len(self.succeeded) + len(self.failed) + len(self.dropped)
-
-
 class Progress:
     """The states of the steps of a run.
 
     Args:
         plan: its steps.
         finished: what former workers of the run have ended, which is not run again.
+        reused: the outputs of steps outside the plan that another run has stored.
 
     Attributes:
-        unseen: steps that will not run by what is finished, of which the log does not tell yet.
+        unseen: steps that will not run by what is finished or not given, of which the log does not tell yet.
 
     A step is PENDING until all steps upstream ended, then EXECUTABLE; `start_next` makes it IN_FLIGHT,
     `succeed` and `fail` end it. It is SKIPPED instead when for one of its inputs no source was given, and
     ABANDONED as soon as a step upstream failed or was abandoned.
     """
 
-    def __init__(self, plan: ExecutionPlan, finished: FinishedSteps | None = None) -> None:
+    def __init__(
+        self,
+        plan: ExecutionPlan,
+        finished: FinishedSteps | None = None,
+        reused: Mapping[OutputRef, StoredOutput] | None = None,
+    ) -> None:
         self._steps = plan.steps
         self._states = dict.fromkeys(plan.steps, StepState.PENDING)
         self._order = {key: index for index, key in enumerate(plan.steps)}
@@ -91,12 +77,13 @@ class Progress:
         self._unended = len(plan.steps)
         finished = finished or FinishedSteps()
         self._attempts = finished.attempts
+        self._reused = reused or {}
         for step in plan.steps.values():
             for key in step.upstream:
                 self._downstream[key].append(step.key)
-            if not step.upstream:
-                self._make_executable(step)
-        self.unseen = self._resume(finished)
+        dropped = self._drop_all(deque(key for key in plan.steps if not plan.steps[key].upstream))
+        dropped += self._resume(finished)
+        self.unseen = tuple(each for each in dropped if each.step_key not in finished.dropped)
 
     @property
     def is_complete(self) -> bool:
@@ -122,12 +109,19 @@ class Progress:
         return self._states[step_key]
 
     def has_output(self, step_key: str, output_name: str) -> bool:
-        """Whether a step has ended and gave an output."""
-        return output_name in self._outputs.get(step_key, ())
+        """Whether a step has ended and gave an output, be it in another run."""
+        return (
+            output_name in self._outputs.get(step_key, ())
+            or OutputRef(step_key, output_name) in self._reused
+        )
 
     def output_epoch(self, step_key: str, output_name: str) -> int | None:
         """The epoch of the worker that stored an output of an ended step; None when it was not given."""
         return self._outputs.get(step_key, {}).get(output_name)
+
+    def reused_output(self, output: OutputRef) -> StoredOutput | None:
+        """Where another run stored an output of a step outside the plan; None when it was not given."""
+        return self._reused.get(output)
 
     def attempt_of(self, step_key: str) -> int:
         """The number of the attempt at a step that runs or is to run; the first is 1."""
@@ -162,7 +156,7 @@ class Progress:
         """
         return self._end(step_key, StepState.FAILED)
 
-    def _resume(self, finished: FinishedSteps) -> tuple[Dropped, ...]:
+    def _resume(self, finished: FinishedSteps) -> list[Dropped]:
         """Takes over what former workers of the run have ended."""
         dropped: list[Dropped] = []
         for key in self._steps:
@@ -173,7 +167,7 @@ class Progress:
                 elif key in finished.failed:
                     self._states[key] = StepState.IN_FLIGHT
                     dropped += self.fail(key)
-        return tuple(each for each in dropped if each.step_key not in finished.dropped)
+        return dropped
 
     def _end(
         self, step_key: str, state: StepState, outputs: Mapping[str, int] = _NO_OUTPUTS
@@ -184,16 +178,19 @@ class Progress:
         self._states[step_key] = state
         self._outputs[step_key] = outputs
         self._unended -= 1
+        return self._drop_all(deque(self._downstream[step_key]))
+
+    def _drop_all(self, looked_at: deque[str]) -> list[Dropped]:
+        """Lets steps follow those upstream; returns those that will not run, and what fell with them."""
         dropped = []
-        ended = deque([step_key])
-        while ended:
-            for key in self._downstream[ended.popleft()]:
-                drop = self._look_at(self._steps[key])
-                if drop is not None:
-                    self._states[key] = drop.state
-                    self._unended -= 1
-                    dropped.append(drop)
-                    ended.append(key)
+        while looked_at:
+            key = looked_at.popleft()
+            drop = self._look_at(self._steps[key])
+            if drop is not None:
+                self._states[key] = drop.state
+                self._unended -= 1
+                dropped.append(drop)
+                looked_at.extend(self._downstream[key])
         return dropped
 
     def _look_at(self, step: ExecutionStep) -> Dropped | None:

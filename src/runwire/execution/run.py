@@ -8,7 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from runwire.definitions import JobDefinition
+from runwire.control import FinishedSteps, OutputName, StoredOutput, finished_steps, reused_outputs
+from runwire.definitions import JobDefinition, OutputRef
 from runwire.errors import RunFinishedError, RunInterrupted, StaleWorkerError
 from runwire.events.payloads import RunFailureData, RunFailureReason
 from runwire.events.types import EventType
@@ -16,14 +17,14 @@ from runwire.execution.durations import describe_duration
 from runwire.execution.event_writer import EventWriter
 from runwire.execution.filesystem_io import FilesystemIOManager
 from runwire.execution.io import IOManager
-from runwire.execution.plan import build_plan
+from runwire.execution.plan import ExecutionPlan, build_plan
 from runwire.execution.planned_steps import PlannedSteps
-from runwire.execution.progress import FinishedSteps, Progress
+from runwire.execution.progress import Progress
 from runwire.execution.resources import resources_of
-from runwire.execution.resume import finished_steps
 from runwire.execution.run_log import RunLog
 from runwire.execution.scope import RunScope
 from runwire.execution.step_processes import StepStarter
+from runwire.execution.step_slots import StepSlots
 from runwire.execution.told_error import reason_of, told_error
 from runwire.executor import Executor
 from runwire.fault_points import fault_point
@@ -178,14 +179,20 @@ class RunWork:
         """Runs the steps; returns those that failed."""
         run = self.record.run
         run_config = self.job.resolve_run_config(run.run_config)
-        plan = build_plan(self.job, run_config, self.job.plan(run.step_keys))
-        progress = Progress(plan, finished)
+        plan = build_plan(
+            self.job,
+            run_config,
+            self.job.plan(run.step_keys),
+            reuses=run.parent_run_id is not None,
+        )
+        progress = Progress(plan, finished, self._reused_by(plan))
         keys = plan.resource_keys(progress.left) if self.executor.runs_steps_here else ()
         with resources_of(self.job, run_config, keys, run.run_id, log) as resources:
             scope = RunScope(
                 run, log, self.io_manager, resources, lambda: self.instance, self.epoch
             )
-            with PlannedSteps(plan, scope, progress, self.step_starter) as steps:
+            slots = self._slots_of(plan, progress)
+            with PlannedSteps(plan, scope, progress, self.step_starter, slots) as steps:
                 self.executor.execute(steps)
                 if not steps.is_complete:
                     raise RuntimeError(
@@ -194,6 +201,27 @@ class RunWork:
             if keys:
                 log.flush()  # what steps have ended with is there before the user's code tears down
         return steps.failed
+
+    def _slots_of(self, plan: ExecutionPlan, progress: Progress) -> StepSlots | None:
+        """Takes slots for the steps; None where none of them wants one."""
+        if all(step.op.pool is None for step in plan.steps.values()):
+            return None
+        default = None if self.instance is None else self.instance.settings.pools.default_limit
+        slots = StepSlots(self.storage, self.record.run_id, self.epoch, default)
+        if self.record.resume_attempts:
+            slots.adopt(progress.left)
+        return slots
+
+    def _reused_by(self, plan: ExecutionPlan) -> dict[OutputRef, StoredOutput]:
+        """Where the runs that this one re-executes have stored what steps outside the plan gave."""
+        needed = {
+            OutputName(ref.handle, ref.output_name): self.job.node(ref.handle)
+            .op.outputs[ref.output_name]
+            .is_required
+            for ref in plan.outside_sources
+        }
+        found = reused_outputs(self.storage, self.record.run.parent_run_id, needed)
+        return {OutputRef(*name): stored for name, stored in found.items()}
 
     def _tell_interrupted(self, log: RunLog) -> None:
         status = self._status()

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from runwire.control import StoredOutput
 from runwire.definitions import OutputRef
 from runwire.errors import RunInterrupted, StepExecutionError
 from runwire.events.payloads import StepErrorSource, StepSuccessData
@@ -26,7 +27,7 @@ from runwire.fault_points import fault_point
 def run_step(
     step: ExecutionStep,
     scope: RunScope,
-    given: Callable[[OutputRef], int | None],
+    given: Callable[[OutputRef], StoredOutput | None],
     attempt: int = 1,
 ) -> frozenset[str] | None:
     """Runs a step from STEP_START, or STEP_RESTARTED, to STEP_SUCCESS or STEP_FAILURE.
@@ -38,7 +39,7 @@ def run_step(
     Args:
         step: the step.
         scope: its run.
-        given: the epoch of the worker that stored an output of an earlier step; None if it was not given.
+        given: tells where an output of an earlier step is stored; None if it was not given.
         attempt: the number of this attempt; the first is 1.
 
     Returns:
@@ -84,7 +85,7 @@ def _tell_start(step_key: str, scope: RunScope, attempt: int) -> None:
 
 
 def _run_body(
-    step: ExecutionStep, scope: RunScope, given: Callable[[OutputRef], int | None]
+    step: ExecutionStep, scope: RunScope, given: Callable[[OutputRef], StoredOutput | None]
 ) -> frozenset[str]:
     op = step.op
     arguments: dict[str, Any] = load_inputs(step, scope, given)

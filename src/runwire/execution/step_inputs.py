@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from runwire.control import StoredOutput
 from runwire.definitions import OutputRef, check_type
 from runwire.errors import InputLoadError, TypeCheckError
 from runwire.events.payloads import LoadedInputData, StepInputData
@@ -17,15 +18,15 @@ from runwire.execution.user_log import UserLog
 
 
 def load_inputs(
-    step: ExecutionStep, scope: RunScope, given: Callable[[OutputRef], int | None]
+    step: ExecutionStep, scope: RunScope, given: Callable[[OutputRef], StoredOutput | None]
 ) -> dict[str, Any]:
     """The values of the inputs of a step, by name.
 
     Args:
         step: the step.
         scope: its run.
-        given: the epoch of the worker that stored an output; None for one that was not given. A fan-in takes
-            those that were.
+        given: tells where an output is stored; None for one that was not given. A fan-in takes those that
+            were.
 
     Raises:
         InputLoadError: a value could not be loaded.
@@ -43,12 +44,12 @@ def _value(
     each: StepInput,
     step: ExecutionStep,
     scope: RunScope,
-    given: Callable[[OutputRef], int | None],
+    given: Callable[[OutputRef], StoredOutput | None],
 ) -> Any:
     if not each.sources:
         return each.value
-    stored = [(ref, epoch) for ref in each.sources if (epoch := given(ref)) is not None]
-    values = [_load(each, ref, epoch, step, scope) for ref, epoch in stored]
+    found = [(ref, stored) for ref in each.sources if (stored := given(ref)) is not None]
+    values = [_load(each, ref, stored, step, scope) for ref, stored in found]
     if each.is_fan_in:
         return values
     if not values:
@@ -61,7 +62,11 @@ def _value(
 
 
 def _load(
-    each: StepInput, source: OutputRef, epoch: int, step: ExecutionStep, scope: RunScope
+    each: StepInput,
+    source: OutputRef,
+    stored: StoredOutput,
+    step: ExecutionStep,
+    scope: RunScope,
 ) -> Any:
     context = InputContext(
         run_id=scope.run.run_id,
@@ -73,7 +78,8 @@ def _load(
         upstream_step_key=source.handle,
         upstream_output_name=source.output_name,
         log=UserLog(scope.log, step.key),
-        upstream_epoch=epoch,
+        upstream_run_id=stored.run_id,
+        upstream_epoch=stored.epoch,
     )
     with user_code_error_boundary(
         InputLoadError,
@@ -85,7 +91,8 @@ def _load(
         value = scope.io_manager.load_input(context)
     scope.log.tell(
         EventType.LOADED_INPUT,
-        f"Input {each.name} was loaded from {source.handle}.{source.output_name}",
+        f"Input {each.name} was loaded from {source.handle}.{source.output_name}"
+        + ("" if stored.run_id == scope.run.run_id else f" of run {stored.run_id}"),
         step_key=step.key,
         data=LoadedInputData(
             each.name,

@@ -40,8 +40,8 @@ READ_BYTES = 262_144
 _STORED = encode_frame(Stored())
 _OUTCOMES = {EventType.STEP_SUCCESS: True, EventType.STEP_FAILURE: False}
 
-GivenOutput = tuple[str, str, int]
-"""An output that was given: its step, its name, and the epoch of the worker that stored it."""
+GivenOutput = tuple[str, str, str, int]
+"""An output that was given: its step, its name, the run that stored it, and the epoch of its worker then."""
 
 
 class StepStarter(Protocol):
@@ -133,18 +133,25 @@ class StepProcesses:
             if process is not None:
                 self._events.tell_started(step_key, process.child.pid)
 
-    def wait(self) -> EndedStep:
+    def wait(self, timeout_seconds: float | None = None) -> EndedStep | None:
         """Stores what the processes tell until a step has ended; each step is returned once.
+
+        Args:
+            timeout_seconds: for how long; None is returned after it. For ever when None.
 
         Raises:
             RunInterrupted: the run is asked to stop; the processes run on.
         """
         with self._killed_on_failure():
+            deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
             while not self._ended:
                 if not self._processes:
                     raise RuntimeError("no step runs in a process that could be waited for")
+                left = None if deadline is None else deadline - time.monotonic()
+                if left is not None and left <= 0:
+                    return None
                 with current_interrupts().user_code():
-                    ready = self._selector.select()
+                    ready = self._selector.select(left)
                 self._handle(ready)
             return self._ended.popleft()
 

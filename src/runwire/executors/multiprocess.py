@@ -55,7 +55,9 @@ class MultiprocessExecutor(Executor):
                 steps.start_process(step_key)
             if not running:
                 return
-            running.remove(steps.wait_for_process())
+            ended = steps.wait_for_process()
+            if ended is not None:
+                running.remove(ended)
 
 
 def _usable_cores() -> int:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from runwire.errors import RunNotFoundError, StorageUnavailableError
 from runwire.events.entry import EventLogRecord
+from runwire.events.types import MIRRORED_EVENTS
 from runwire.feed.batch import is_contiguous
 from runwire.feed.patient_reads import PatientReads
 from runwire.lanes import Lanes
@@ -55,15 +56,24 @@ class LogReads:
         """
         return await self._reads.read(functools.partial(_read_end, self._storage, record, seen))
 
-    async def page(self, record: RunRecord, after: int, limit: int) -> LogPage:
+    async def page(
+        self, record: RunRecord, after: int, limit: int, *, is_fresh: bool = False
+    ) -> LogPage:
         """The records that follow a position, where some were seen to; at least one, at most `limit`.
+
+        Args:
+            record: the run.
+            after: the position.
+            limit: the most records.
+            is_fresh: whether the record is the run as it was at that position, and so need not be read again unless
+                a record tells of it.
 
         Raises:
             RunNotFoundError: the run was deleted, even if made anew under its id.
             StorageUnavailableError: there was no good answer for too long.
         """
         return await self._reads.read(
-            functools.partial(_read_page, self._storage, record, after, limit)
+            functools.partial(_read_page, self._storage, record, after, limit, is_fresh=is_fresh)
         )
 
 
@@ -78,15 +88,27 @@ def _read_end(storage: InstanceStorage, record: RunRecord, seen: int) -> LogEnd:
     return LogEnd(run, head)
 
 
-def _read_page(storage: InstanceStorage, record: RunRecord, after: int, limit: int) -> LogPage:
+def _read_page(
+    storage: InstanceStorage, record: RunRecord, after: int, limit: int, *, is_fresh: bool
+) -> LogPage:
     records = storage.event_log_storage.get_records(record, after=after, limit=limit).records
+    is_good = bool(records) and is_contiguous(records, after)
+    if is_good and is_fresh and not any(map(_tells_of_the_run, records)):
+        return LogPage(record, records)
     run = _read_run(storage, record)
-    if not records or not is_contiguous(records, after):
+    if not is_good:
         raise StorageUnavailableError(
             f"the log of run {record.run_id!r} has a hole after position {after}; its storage is"
             " damaged, or was put back to an earlier state"
         )
     return LogPage(run, records)
+
+
+def _tells_of_the_run(record: EventLogRecord) -> bool:
+    """Whether the run may be another after it. What this version does not know may well be of that kind."""
+    if record.stored_type is None:
+        return False
+    return record.event_type is None or record.event_type in MIRRORED_EVENTS
 
 
 def _read_run(storage: InstanceStorage, record: RunRecord) -> RunRecord:

@@ -21,6 +21,9 @@ logger = logging.getLogger(__name__)
 _UNBORN_LOG_SECONDS = 1.0
 """How often a run is looked up whose log does not exist yet, and so cannot tell that it was deleted."""
 
+_FRESH_SECONDS = 1.0
+"""How long what a run's log does not tell of, such as its tags, may be as it was read."""
+
 
 class Tails:
     """At most one tail per run; it lives while somebody follows it.
@@ -130,14 +133,24 @@ class Tails:
                 self._tails[run_id].see_head(head)
 
     async def _keep(self, tail: Tail) -> None:
+        loop = asyncio.get_running_loop()
         try:
             end = await self._reads.end(tail.run)
+            looked_up_at = loop.time()
             tail.open(end.run, end.head)
             while True:
                 if tail.is_behind:
-                    self._append(tail, await self._reads.page(tail.run, tail.end, PAGE_RECORDS))
+                    now = loop.time()
+                    is_fresh = now - looked_up_at < _FRESH_SECONDS
+                    page = await self._reads.page(
+                        tail.run, tail.end, PAGE_RECORDS, is_fresh=is_fresh
+                    )
+                    if page.run is not tail.run:
+                        looked_up_at = now
+                    self._append(tail, page)
                 elif not await tail.wait_head(self._lookup_seconds(tail)):
                     end = await self._reads.end(tail.run, tail.end)
+                    looked_up_at = loop.time()
                     tail.refresh(end.run, end.head)
         except RunwireError as error:
             self._drop(tail, error)

@@ -5,17 +5,29 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from runwire import control
+from runwire import clock, control
 from runwire.config import ConfigurableClassData
-from runwire.control import NewRun, TerminatePolicy
+from runwire.control import (
+    NewRun,
+    Reexecution,
+    ScheduleRecord,
+    ScheduleSelector,
+    TerminatePolicy,
+)
+from runwire.control.queue_view import QueueView
 from runwire.coordinator import RunCoordinator
 from runwire.error_info import ErrorInfo
-from runwire.errors import ConfigProblem, HomeInvalidError, InvalidConfigurationError
+from runwire.errors import (
+    ConfigProblem,
+    HomeInvalidError,
+    InvalidConfigurationError,
+    WebhookNotFoundError,
+)
 from runwire.events.entry import EventLogEntry, EventLogRecord
 from runwire.events.payloads import EngineEventData
 from runwire.events.types import EventType, LogLevel
@@ -29,11 +41,15 @@ from runwire.instance.settings import (
     effective_configuration,
     read_settings,
 )
+from runwire.instance.webhook_settings import WebhookSettings
 from runwire.launcher import RunLauncher
+from runwire.runs.queueing import QueueSettings
 from runwire.runs.run import RunRecord
 from runwire.runs.status import ALLOWED_STATUSES, RunAction, RunStatus
+from runwire.scheduler import Scheduler
 from runwire.storage.instance_storage import InstanceStorage
 from runwire.storage.run_storage import DaemonHeartbeat
+from runwire.storage.webhook_storage import WebhookState
 from runwire.workspace import Workspace
 
 HOME_VARIABLE = "RUNWIRE_HOME"
@@ -52,6 +68,7 @@ class Instance:
         storage: keeps runs and events.
         run_launcher: starts and stops workers.
         run_coordinator: takes submitted runs.
+        scheduler: starts and stops schedules.
         local_artifact_storage: names local folders.
 
     Raises:
@@ -74,6 +91,7 @@ class Instance:
         _check_resumable(ref, settings, self.run_launcher)
         self.storage = ref.storage.rehydrate(InstanceStorage)
         self.run_coordinator = ref.run_coordinator.rehydrate(RunCoordinator)
+        self.scheduler = ref.scheduler.rehydrate(Scheduler)
         self.local_artifact_storage = ref.local_artifact_storage.rehydrate(LocalArtifactStorage)
 
     # ------------------------------------------------------------ creation and disposal
@@ -112,7 +130,9 @@ class Instance:
     @classmethod
     def from_ref(cls, ref: InstanceRef) -> Self:
         """The instance of a recipe. Of its settings, those that the recipe does not carry are defaults."""
-        return cls(ref, Settings(name=ref.name, run_monitoring=ref.run_monitoring), {})
+        return cls(
+            ref, Settings(name=ref.name, run_monitoring=ref.run_monitoring, pools=ref.pools), {}
+        )
 
     @classmethod
     def ephemeral(cls, home: Path | None = None) -> Self:
@@ -136,6 +156,7 @@ class Instance:
 
     def dispose(self) -> None:
         """Frees what its components hold. Harmless when called twice."""
+        self.scheduler.dispose()
         self.run_coordinator.dispose()
         self.run_launcher.dispose()
         self.storage.dispose()
@@ -175,10 +196,17 @@ class Instance:
             "storage": self.ref.storage,
             "run_launcher": self.ref.run_launcher,
             "run_coordinator": self.ref.run_coordinator,
+            "scheduler": self.ref.scheduler,
         }
         return effective_configuration(self.settings, components, self._written)
 
     # ------------------------------------------------------------ runs
+
+    @cached_property
+    def queue(self) -> QueueView:
+        """What the queue holds, and what each run there waits for."""
+        settings = self.run_coordinator.queue or QueueSettings(max_concurrent_runs=None)
+        return QueueView(self.storage, settings)
 
     def get_run_by_id(self, run_id: str) -> RunRecord | None:
         """A run; None when there is none."""
@@ -196,6 +224,16 @@ class Instance:
             workspace,
             run_id,
             partial(self.launch_run, run_id, workspace),
+        )
+
+    def reexecute_run(self, wanted: Reexecution, workspace: Workspace) -> tuple[RunRecord, bool]:
+        """Makes a run of steps of a run that has ended, and submits it; tells whether this call made it."""
+        return control.reexecute_run(
+            self.storage,
+            workspace,
+            wanted,
+            self.local_artifact_storage.has_output,
+            partial(self.submit_run, workspace=workspace),
         )
 
     def launch_run(self, run_id: str, workspace: Workspace) -> RunRecord:
@@ -253,6 +291,28 @@ class Instance:
         """Adds tags to a run."""
         return control.add_run_tags(self.storage, run_id, tags)
 
+    # ------------------------------------------------------------ schedules
+
+    def start_schedule(self, selector: ScheduleSelector, workspace: Workspace) -> ScheduleRecord:
+        """Starts a schedule."""
+        return control.start_schedule(
+            self.storage.schedule_storage,
+            self.scheduler,
+            workspace,
+            selector,
+            at=self.storage.run_storage.now(),
+        )
+
+    def stop_schedule(self, selector: ScheduleSelector, workspace: Workspace) -> ScheduleRecord:
+        """Stops a schedule."""
+        return control.stop_schedule(
+            self.storage.schedule_storage,
+            self.scheduler,
+            workspace,
+            selector,
+            at=self.storage.run_storage.now(),
+        )
+
     # ------------------------------------------------------------ events
 
     def report_events(
@@ -293,6 +353,36 @@ class Instance:
             data=data,
         )
         return self.report_event(entry, epoch=epoch)
+
+    # ------------------------------------------------------------ webhooks
+
+    def get_webhook_settings(self, name: str) -> WebhookSettings:
+        """The configuration of a webhook.
+
+        Raises:
+            WebhookNotFoundError: there is none of the name.
+        """
+        for each in self.settings.webhooks:
+            if each.name == name:
+                return each
+        raise WebhookNotFoundError(name, [each.name for each in self.settings.webhooks])
+
+    def pause_webhook(self, name: str) -> WebhookState:
+        """Has nothing be sent to a webhook any more; raises WebhookNotFoundError as the next two."""
+        self.get_webhook_settings(name)
+        return control.pause_webhook(self.storage, name, clock.timestamp())
+
+    def resume_webhook(self, name: str) -> WebhookState:
+        """Has a webhook be delivered to again, from where it was."""
+        self.get_webhook_settings(name)
+        return control.resume_webhook(self.storage, name, clock.timestamp())
+
+    def redeliver_webhook(
+        self, name: str, event_ids: Collection[str] | None = None
+    ) -> tuple[WebhookState, int]:
+        """Has dead letters of a webhook, all or those of some events, be sent again; tells how many."""
+        self.get_webhook_settings(name)
+        return control.redeliver_webhook(self.storage, name, clock.timestamp(), event_ids)
 
     # ------------------------------------------------------------ daemons
 

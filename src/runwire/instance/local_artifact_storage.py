@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from runwire.config import ComponentConfig, ConfigurableClass, ConfigurableClassData
+from runwire.instance.output_files import output_folder, output_path
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +64,11 @@ class LocalArtifactStorage(ConfigurableClass):
     def has_run_files(self, run_id: str) -> bool:
         """Whether there is anything that one run stored."""
         return self.run_dir(run_id).exists()
+
+    def has_output(self, run_id: str, step_key: str, output_name: str, epoch: int) -> bool:
+        """Whether what a step gave is there, as a worker of an epoch stored it."""
+        folder = output_folder(self.storage_dir, run_id)
+        return output_path(folder, step_key, output_name, epoch).is_file()
 
     def delete_run_files(self, run_id: str) -> None:
         """Deletes what one run stored; harmless when there is nothing. What cannot be deleted is logged."""

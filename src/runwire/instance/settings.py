@@ -36,7 +36,10 @@ from runwire.instance.jwt_settings import JwtSettings
 from runwire.instance.limits import Limits
 from runwire.instance.local_artifact_storage import LocalArtifactStorage
 from runwire.instance.retention import RetentionSettings
+from runwire.instance.webhook_settings import MAX_WEBHOOKS, WebhookSettings, check_webhooks
 from runwire.launcher import RunLauncher
+from runwire.runs.pools import MAX_POOL_LIMIT
+from runwire.scheduler import Scheduler
 from runwire.storage.instance_storage import InstanceStorage
 
 CONFIG_FILENAME = "runwire.yaml"
@@ -194,6 +197,31 @@ class AuthSettings(_Strict):
         return self
 
 
+class RunRetriesSettings(_Strict):
+    """Which runs are run again that fail; tags of a run say otherwise.
+
+    Attributes:
+        enabled: whether the run retries daemon works.
+        max_retries: how often, unless the tag `runwire/max_retries` says otherwise.
+        retry_on_asset_or_op_failure: whether those are whose steps failed, not only those that failed by other causes,
+            such as a lost worker.
+    """
+
+    enabled: bool = False
+    max_retries: WholeNumber = Field(default=0, ge=0, le=1000)
+    retry_on_asset_or_op_failure: bool = True
+
+
+class PoolSettings(_Strict):
+    """How concurrency pools limit steps.
+
+    Attributes:
+        default_limit: how many slots a pool has whose limit was not set; None for any number.
+    """
+
+    default_limit: WholeNumber | None = Field(default=None, ge=0, le=MAX_POOL_LIMIT)
+
+
 class RunMonitoringSettings(_Strict):
     """What is done about runs whose worker is gone or too slow.
 
@@ -278,13 +306,21 @@ class Settings(_Strict):
     schedule_storage: StoragePartSettings | None = None
     run_launcher: ComponentSettings | None = None
     run_coordinator: ComponentSettings | None = None
+    scheduler: ComponentSettings | None = None
     run_monitoring: Section[RunMonitoringSettings] = RunMonitoringSettings()
+    run_retries: Section[RunRetriesSettings] = RunRetriesSettings()
+    pools: Section[PoolSettings] = PoolSettings()
     retention: Section[RetentionSettings] = RetentionSettings()
     daemons: Section[DaemonSettings] = DaemonSettings()
     server: Section[ServerSettings] = ServerSettings()
     auth: Section[AuthSettings] = AuthSettings()
     logging: Section[LoggingSettings] = LoggingSettings()
     tracing: Section[TracingSettings] = TracingSettings()
+    webhooks: Annotated[
+        Section[tuple[WebhookSettings, ...]],
+        AfterValidator(check_webhooks),
+        Field(max_length=MAX_WEBHOOKS),
+    ] = ()
 
 
 COMPONENT_KINDS: dict[str, type[ConfigurableClass]] = {
@@ -292,6 +328,7 @@ COMPONENT_KINDS: dict[str, type[ConfigurableClass]] = {
     "storage": InstanceStorage,
     "run_launcher": RunLauncher,
     "run_coordinator": RunCoordinator,
+    "scheduler": Scheduler,
 }
 """What the component under each key must be."""
 
@@ -312,6 +349,7 @@ def default_components(home: Path) -> dict[str, ConfigurableClassData]:
         "run_coordinator": ConfigurableClassData(
             "runwire.coordinators.default", "DefaultRunCoordinator"
         ),
+        "scheduler": ConfigurableClassData("runwire.schedulers.daemon", "DaemonScheduler"),
     }
 
 

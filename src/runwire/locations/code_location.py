@@ -19,16 +19,22 @@ from runwire.errors import (
     JobNotFoundError,
     LaunchFailedError,
     RunConfigInvalidError,
+    ScheduleNotFoundError,
+    TickEvaluationError,
 )
 from runwire.locations import protocol
 from runwire.locations.protocol import Method, Reply, Request
 from runwire.locations.timeouts import LocationTimeouts
 from runwire.locations.wire import CodeServerCallError, CodeServerClient
 from runwire.snapshots import CodeServerInfo, PlanSnapshot
+from runwire.ticks.evaluation import TickEvaluation
 from runwire.workspace import CodeLocation, CodeLocationState, CodeLocationStatus, WorkerRequest
 
 PROBE_SECONDS = 1.0
 """How often a server is asked whether it answers, and how long it may take to."""
+
+EVALUATION_MARGIN_SECONDS = 10.0
+"""How much longer than an evaluation the call that asks for it may take."""
 
 Tell: TypeAlias = Callable[[CodeLocationState], None]
 
@@ -102,6 +108,23 @@ class ServedCodeLocation(CodeLocation):
             case protocol.LoadFailed(load_error):
                 raise self._unavailable(load_error.message)
 
+    def evaluate_schedule(
+        self, repository_name: str, schedule_name: str, due_at: float
+    ) -> TickEvaluation:
+        limit = self._timeouts.evaluate_seconds
+        request = protocol.EvaluateScheduleRequest(repository_name, schedule_name, due_at, limit)
+        match self._call(protocol.EVALUATE_SCHEDULE, request, limit + EVALUATION_MARGIN_SECONDS):
+            case protocol.TickEvaluated(evaluation):
+                return evaluation
+            case protocol.EvaluationFailed(error):
+                raise TickEvaluationError(error.message, info=error)
+            case protocol.NotEvaluated(error):
+                raise CodeLocationUnavailableError(self._name, error.message)
+            case protocol.ScheduleMissing(known):
+                raise ScheduleNotFoundError(schedule_name, known)
+            case protocol.LoadFailed(load_error):
+                raise self._unavailable(load_error.message)
+
     def start_worker(self, request: WorkerRequest) -> int:
         message = protocol.StartWorkerRequest(
             run_id=request.run_id,
@@ -118,10 +141,13 @@ class ServedCodeLocation(CodeLocation):
             case protocol.LoadFailed(load_error):
                 raise self._unavailable(load_error.message)
 
-    def _call(self, method: Method[Request, Reply], request: Request) -> Reply:
+    def _call(
+        self, method: Method[Request, Reply], request: Request, seconds: float | None = None
+    ) -> Reply:
+        timeout = self._timeouts.call_seconds if seconds is None else seconds
         with self._borrowed_client() as client:
             try:
-                return client.call(method, request, timeout=self._timeouts.call_seconds)
+                return client.call(method, request, timeout=timeout)
             except CodeServerCallError as error:
                 problem = error
         if not self._is_replaced(client):
@@ -130,7 +156,7 @@ class ServedCodeLocation(CodeLocation):
         # workers of one epoch one works.
         with self._borrowed_client() as client:
             try:
-                return client.call(method, request, timeout=self._timeouts.call_seconds)
+                return client.call(method, request, timeout=timeout)
             except CodeServerCallError as error:
                 raise CodeLocationUnavailableError(self._name, str(error)) from error
 

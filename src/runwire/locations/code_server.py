@@ -29,6 +29,8 @@ from pathlib import Path
 from typing import BinaryIO, NoReturn
 
 from runwire import __version__, clock
+from runwire.locations.evaluators import ENTRY as EVALUATOR_ENTRY
+from runwire.locations.evaluators import Evaluators
 from runwire.locations.loading_guards import ended_with_parent, say, stack_told_when_stuck
 from runwire.locations.protocol import CodeServerParameters, Ready, decode_line
 from runwire.locations.service import CodeService, ServedDefinitions
@@ -78,7 +80,7 @@ def main() -> None:
             stack_told_when_stuck(parameters.start_timeout_seconds, ready),
         ):
             definitions = ServedDefinitions(parameters.source)
-            preload((*parameters.preload, RUN_ENTRY, STEP_ENTRY), folder)
+            preload((*parameters.preload, RUN_ENTRY, STEP_ENTRY, EVALUATOR_ENTRY), folder)
         server = CodeServer(parameters, parent, ready, definitions)
         signal.signal(
             signal.SIGCHLD, signal.SIG_DFL
@@ -202,19 +204,18 @@ def _answer(server: CodeServer, fork_socket: str | None) -> None:
     ):
         threading.Thread(target=target, args=arguments, daemon=True).start()
     spawning = SpawningStarter()
-    workers = RunWorkers(
-        server.parameters.source,
-        tuple(sys.path),
-        spawning if fork_socket is None else ForkingStarter(fork_socket, spawning),
-        fork_socket,
-    )
+    starter = spawning if fork_socket is None else ForkingStarter(fork_socket, spawning)
+    source, sys_path = server.parameters.source, tuple(sys.path)
+    workers = RunWorkers(source, sys_path, starter, fork_socket)
+    evaluators = Evaluators(source, sys_path, starter)
     info = server_info(address_of(Path(server.parameters.socket_path)))
-    service = CodeService(server.definitions, workers, info, ending)
+    service = CodeService(server.definitions, workers, evaluators, info, ending)
     answering = serve(Path(server.parameters.socket_path), service.handlers())
     with suppress(BrokenPipeError):  # the parent is gone, which the other pipe tells as well
         say(server.ready, Ready(info))
     wait_for_end(ending)
     answering.stop(grace=1.0).wait()
+    evaluators.close()
     shutil.rmtree(server.folder, ignore_errors=True)
 
 

@@ -17,6 +17,7 @@ from runwire.error_info import ErrorInfo
 from runwire.errors import ConfigProblem
 from runwire.events.entry import encode_storable
 from runwire.snapshots import CodeServerInfo, PlanSnapshot, RepositorySnapshot
+from runwire.ticks.evaluation import TickEvaluation
 
 SERVICE = "runwire.CodeServer"
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
@@ -41,6 +42,13 @@ class DefinitionSource(Message, frozen=True):
     attribute: str | None
     working_directory: str | None
     directory: str
+
+
+class EvaluatorParameters(Message, frozen=True):
+    """What a process that evaluates is handed: the definitions, and where their imports come from."""
+
+    source: DefinitionSource
+    sys_path: tuple[str, ...]
 
 
 class CodeServerParameters(Message, frozen=True):
@@ -89,14 +97,14 @@ class WorkerParameters(Message, frozen=True):
 class StepParameters(Message, frozen=True):
     """What a step process is handed at its start; `run` is the run, `given` the outputs that its inputs take.
 
-    An output is (step key, output name, the epoch of the worker that stored it). `attempt` is the number of this
-    attempt at the step; the first is 1.
+    An output is (step key, output name, the run that stored it, the epoch of its worker then).
+    `attempt` is the number of this attempt at the step; the first is 1.
     """
 
     worker: WorkerParameters
     run: dict[str, Any]
     step_key: str
-    given: tuple[tuple[str, str, int], ...]
+    given: tuple[tuple[str, str, str, int], ...]
     io_base_dir: str
     attempt: int = 1
 
@@ -164,6 +172,39 @@ class JobMissing(Message, frozen=True, tag=True):
     """The location does not have the job; these it has."""
 
     known: tuple[str, ...]
+
+
+class EvaluateScheduleRequest(Message, frozen=True):
+    """Asks what a schedule gives that is due at an instant, in epoch seconds, within so many seconds."""
+
+    repository_name: str
+    schedule_name: str
+    due_at: float
+    timeout_seconds: float
+
+
+class TickEvaluated(Message, frozen=True, tag=True):
+    """What it gave."""
+
+    evaluation: TickEvaluation
+
+
+class EvaluationFailed(Message, frozen=True, tag=True):
+    """What its function raised, or what is wrong with what it gave."""
+
+    error: ErrorInfo
+
+
+class ScheduleMissing(Message, frozen=True, tag=True):
+    """The location does not have the schedule; these it has."""
+
+    known: tuple[str, ...]
+
+
+class NotEvaluated(Message, frozen=True, tag=True):
+    """Why nothing was evaluated, through no fault of what was to be."""
+
+    error: ErrorInfo
 
 
 class StartWorkerRequest(Message, frozen=True):
@@ -274,6 +315,10 @@ LIST_REPOSITORIES: Method[ListRepositoriesRequest, RepositoriesLoaded | LoadFail
 )
 PlanReply = PlanMade | RunConfigRefused | StepKeysRefused | JobMissing | LoadFailed
 PLAN_RUN: Method[PlanRunRequest, PlanReply] = Method("PlanRun", PlanRunRequest, PlanReply)
+EvaluateReply = TickEvaluated | EvaluationFailed | ScheduleMissing | NotEvaluated | LoadFailed
+EVALUATE_SCHEDULE: Method[EvaluateScheduleRequest, EvaluateReply] = Method(
+    "EvaluateSchedule", EvaluateScheduleRequest, EvaluateReply
+)
 StartReply = WorkerStarted | WorkerNotStarted | LoadFailed
 START_WORKER: Method[StartWorkerRequest, StartReply] = Method(
     "StartWorker", StartWorkerRequest, StartReply

@@ -11,6 +11,7 @@ from runwire.error_info import ErrorInfo
 from runwire.errors import InputInvalidError, RunConfigInvalidError
 from runwire.locations import protocol
 from runwire.locations.definition_loading import imported_files, preload_definitions
+from runwire.locations.evaluators import Evaluators
 from runwire.locations.wire import Handlers, answer
 from runwire.locations.worker_presence import check_worker, run_dir_of, stop_workers
 from runwire.locations.workers import RunWorkers
@@ -53,11 +54,13 @@ class CodeService:
         self,
         definitions: ServedDefinitions,
         workers: RunWorkers,
+        evaluators: Evaluators,
         server: CodeServerInfo,
         ending: threading.Event,
     ) -> None:
         self._definitions = definitions
         self._workers = workers
+        self._evaluators = evaluators
         self._server = server
         self._ending = ending
 
@@ -67,6 +70,7 @@ class CodeService:
             **answer(protocol.PING, self.ping),
             **answer(protocol.LIST_REPOSITORIES, self.list_repositories),
             **answer(protocol.PLAN_RUN, self.plan_run),
+            **answer(protocol.EVALUATE_SCHEDULE, self.evaluate_schedule),
             **answer(protocol.START_WORKER, self.start_worker),
             **answer(protocol.CHECK_WORKER, self.check_worker),
             **answer(protocol.STOP_WORKER, self.stop_worker),
@@ -94,6 +98,20 @@ class CodeService:
             return protocol.RunConfigRefused(error.problems)
         except InputInvalidError as error:
             return protocol.StepKeysRefused(str(error), error.path)
+
+    def evaluate_schedule(
+        self, request: protocol.EvaluateScheduleRequest
+    ) -> protocol.EvaluateReply:
+        """Has the function called in another process, which is killed if it takes too long."""
+        if isinstance(self._definitions.reply, protocol.LoadFailed):
+            return self._definitions.reply
+        reply: protocol.EvaluateReply = self._evaluators.evaluate(
+            protocol.EVALUATE_SCHEDULE,
+            request,
+            f"the function of schedule {request.schedule_name!r}",
+            request.timeout_seconds,
+        )
+        return reply
 
     def start_worker(self, request: protocol.StartWorkerRequest) -> protocol.StartReply:
         if isinstance(self._definitions.reply, protocol.LoadFailed):

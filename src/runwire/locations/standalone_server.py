@@ -18,6 +18,7 @@ from runwire.error_info import ErrorInfo
 from runwire.errors import UnavailableError
 from runwire.locations import protocol
 from runwire.locations.code_server import server_info
+from runwire.locations.evaluators import Evaluators
 from runwire.locations.server_process import MAX_SOCKET_PATH
 from runwire.locations.service import CodeService, ServedDefinitions
 from runwire.locations.target import LocationTarget
@@ -68,7 +69,8 @@ def serve_standalone(
         signal.signal(number, lambda *_: ending.set())
     address = address_of(place) if isinstance(place, Path) else place
     workers = RunWorkers(source, tuple(sys.path), SpawningStarter())
-    service = CodeService(definitions, workers, server_info(address), ending)
+    evaluators = Evaluators(source, tuple(sys.path), SpawningStarter())
+    service = CodeService(definitions, workers, evaluators, server_info(address), ending)
     with _private_files():
         server = serve(place, service.handlers(), token=token)
     if ready is not None:
@@ -76,6 +78,7 @@ def serve_standalone(
         ready(address, reply.error if isinstance(reply, protocol.LoadFailed) else None)
     wait_for_end(ending)
     server.stop(grace=1.0).wait()
+    evaluators.close()
 
 
 def check_socket(path: Path) -> None:

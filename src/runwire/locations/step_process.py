@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from runwire.control import StoredOutput
 from runwire.definitions import JobDefinition, OpDefinition, OutputRef
 from runwire.errors import InvalidDefinitionError, RunInterrupted
 from runwire.execution.filesystem_io import FilesystemIOManager
@@ -67,7 +68,10 @@ class StepWork:
         self._stack = stack
         self._opening = threading.Lock()
         self._instance: Instance | None = None
-        self._given = {(key, name): epoch for key, name, epoch in parameters.given}
+        self._given = {
+            OutputRef(key, name): StoredOutput(run_id, epoch)
+            for key, name, run_id, epoch in parameters.given
+        }
 
     def execute(self) -> None:
         """Does it. When this returns, the worker was told how the step has ended."""
@@ -78,7 +82,7 @@ class StepWork:
             return
         # It has failed by it, which was told.
         with suppress(RunInterrupted, KeyboardInterrupt):
-            run_step(step, scope, self._epoch_of, self._parameters.attempt)
+            run_step(step, scope, self._given.get, self._parameters.attempt)
 
     def _prepare(self) -> tuple[ExecutionStep, RunScope]:
         """The step and what it needs; only that of its run."""
@@ -106,9 +110,6 @@ class StepWork:
     def _load_job(self) -> JobDefinition:
         worker = self._parameters.worker
         return find_job(worker.source, worker.repository_name, worker.job_name, worker.sys_path)
-
-    def _epoch_of(self, output: OutputRef) -> int | None:
-        return self._given.get((output.handle, output.output_name))
 
     def _open_instance(self) -> Instance:
         with self._opening:

@@ -50,7 +50,7 @@ def _run_event(record: RunRecord, event: EventLogRecord, event_type: EventType) 
     }
     if event.epoch is not None and event.epoch > record.worker_epoch:
         changes["worker_epoch"] = event.epoch
-        if event_type is not EventType.RUN_STARTING:
+        if event_type is EventType.RUN_WORKER_LOST:
             changes["resume_attempts"] = record.resume_attempts + 1
     if event_type in _INSTANTS:
         changes[_INSTANTS[event_type]] = event.timestamp

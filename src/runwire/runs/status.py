@@ -7,6 +7,7 @@ the table is kept in the log with ``applied = False`` and changes nothing.
 from __future__ import annotations
 
 from enum import Enum
+from functools import cache
 
 from runwire.events.types import EventType
 
@@ -71,6 +72,8 @@ class RunAction(Enum):
     RESUME = "RESUME"
     TERMINATE = "TERMINATE"
     REPORT_EVENTS = "REPORT_EVENTS"
+    REEXECUTE = "REEXECUTE"
+    REEXECUTE_FROM_FAILURE = "REEXECUTE_FROM_FAILURE"
     DELETE = "DELETE"
 
 
@@ -80,11 +83,14 @@ ALLOWED_STATUSES: dict[RunAction, frozenset[RunStatus]] = {
     RunAction.RESUME: IN_PROGRESS_STATUSES,
     RunAction.TERMINATE: UNFINISHED_STATUSES,
     RunAction.REPORT_EVENTS: frozenset({_S.MANAGED}),
+    RunAction.REEXECUTE: TERMINAL_STATUSES,
+    RunAction.REEXECUTE_FROM_FAILURE: frozenset({_S.FAILURE, _S.CANCELED}),
     RunAction.DELETE: TERMINAL_STATUSES | {_S.NOT_STARTED},
 }
 """The statuses in which each action is allowed."""
 
 
+@cache
 def actions_in(status: RunStatus) -> tuple[RunAction, ...]:
     """The actions that a status allows, in the order of their declaration."""
     return tuple(action for action in RunAction if status in ALLOWED_STATUSES[action])

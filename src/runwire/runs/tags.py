@@ -12,11 +12,25 @@ PRIORITY_TAG = "runwire/priority"
 MAX_RUNTIME_TAG = "runwire/max_runtime_seconds"
 PARENT_RUN_TAG = "runwire/parent_run_id"
 ROOT_RUN_TAG = "runwire/root_run_id"
+SCHEDULE_NAME_TAG = "runwire/schedule_name"
+TICK_ID_TAG = "runwire/tick_id"
+MAX_RETRIES_TAG = "runwire/max_retries"
+RETRY_STRATEGY_TAG = "runwire/retry_strategy"
+RETRY_ON_OP_FAILURE_TAG = "runwire/retry_on_asset_or_op_failure"
+RETRY_NUMBER_TAG = "runwire/retry_number"
 
 LINEAGE_TAGS = frozenset({PARENT_RUN_TAG, ROOT_RUN_TAG})
 """What storages derive from the fields of a run, so that its group is found as runs with a tag are."""
 
-USER_SETTABLE_TAGS = frozenset({PRIORITY_TAG, MAX_RUNTIME_TAG})
+USER_SETTABLE_TAGS = frozenset(
+    {
+        PRIORITY_TAG,
+        MAX_RUNTIME_TAG,
+        MAX_RETRIES_TAG,
+        RETRY_STRATEGY_TAG,
+        RETRY_ON_OP_FAILURE_TAG,
+    }
+)
 """The keys under the system's prefix that users may set."""
 
 MAX_KEY_CHARS = 256

@@ -323,6 +323,9 @@ class _Cohort:
 
     def _change(self) -> asyncio.Future[None]:
         """Is done when something has changed. (To begin to wait for an event would take a lock each time.)"""
+        if len(self._waiting) > 2 * len(self._members) + _KEPT:
+            # Those who left while nothing changed are of no use.
+            self._waiting = [each for each in self._waiting if not each.done()]
         change = asyncio.get_running_loop().create_future()
         self._waiting.append(change)
         return change

@@ -51,11 +51,18 @@ _NOTHING = Measure()
 
 _PAGES = {
     "assets": (50, 100),
+    "deadLetters": (25, 100),
     "eventRecords": (100, 1000),
     "events": (100, 1000),
+    "holders": (10, 100),
+    "pools": (25, 100),
     "recentRuns": (5, 25),
     "runs": (25, 100),
+    "schedules": (50, 100),
+    "slots": (10, 100),
     "steps": (1000, 1000),
+    "ticks": (25, 100),
+    "waiting": (10, 100),
 }
 """How many objects a list field gives when it is not told, and at the most."""
 
@@ -67,6 +74,8 @@ _LISTS = {
     "plan": 25,
     "daemons": 5,
     "standbys": 5,
+    "limits": 25,
+    "blockedBy": 3,
 }
 """How many objects a list field that takes no number is taken to give."""
 

@@ -15,6 +15,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from runwire.api.webhooks.reads import WebhookRow, webhook_rows
 from runwire.daemons.status import DaemonStatus, daemon_statuses
 from runwire.feed import InstanceFeed, RunFeed
 from runwire.instance import Instance
@@ -22,6 +23,7 @@ from runwire.lanes import TIME_BOUNDS, Lanes, LaneTimes
 from runwire.runs.filters import RunsFilter
 from runwire.runs.status import RunStatus
 from runwire.server.cohorts import Cohorts
+from runwire.storage import WebhookStatus
 
 logger = logging.getLogger(__name__)
 
@@ -139,6 +141,7 @@ class _Stored:
 
     runs: Mapping[RunStatus, int] = field(default_factory=dict)
     daemons: tuple[DaemonStatus, ...] = ()
+    webhooks: tuple[WebhookRow, ...] = ()
     now: float = 0.0
     """The time of the storage, in seconds since the epoch."""
 
@@ -207,7 +210,8 @@ def _ask(instance: Instance) -> _Stored:
         for status in RunStatus
     }
     now = runs.now()
-    return _Stored(counts, tuple(daemon_statuses(instance, now=now)), now)
+    daemons = tuple(daemon_statuses(instance, now=now))
+    return _Stored(counts, daemons, tuple(webhook_rows(instance)), now)
 
 
 def _told(stored: _Stored) -> Iterator[Metric]:
@@ -235,3 +239,38 @@ def _told(stored: _Stored) -> Iterator[Metric]:
             healthy.add_metric([daemon.daemon_type], float(daemon.healthy))
     yield ages
     yield healthy
+    yield from _webhooks(stored.webhooks)
+
+
+def _webhooks(rows: tuple[WebhookRow, ...]) -> Iterator[Metric]:
+    """What became of webhooks; none of those that no daemon has begun with."""
+    sent = CounterMetricFamily(
+        "runwire_webhook_delivered", "Events that a webhook took.", labels=["webhook"]
+    )
+    failed = CounterMetricFamily(
+        "runwire_webhook_failures", "Requests to a webhook that failed.", labels=["webhook"]
+    )
+    lag = GaugeMetricFamily(
+        "runwire_webhook_lag",
+        "Entries of the instance-wide log that a webhook is not done with, wanted or not.",
+        labels=["webhook"],
+    )
+    dead = GaugeMetricFamily(
+        "runwire_webhook_dead_letters",
+        "Events that a webhook did not take and that were given up.",
+        labels=["webhook"],
+    )
+    running = GaugeMetricFamily(
+        "runwire_webhook_running",
+        "Whether a webhook is delivered to: it is neither paused nor disabled.",
+        labels=["webhook"],
+    )
+    for row in rows:
+        if row.state is not None:
+            name = [row.settings.name]
+            sent.add_metric(name, row.state.delivered)
+            failed.add_metric(name, row.state.failures)
+            lag.add_metric(name, max(0, row.head - row.state.position))
+            dead.add_metric(name, row.dead_letters)
+            running.add_metric(name, float(row.state.status is WebhookStatus.RUNNING))
+    yield from (sent, failed, lag, dead, running)

@@ -8,6 +8,7 @@ import logging
 import time
 import urllib.request
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,19 @@ class KeysUnavailableError(Exception):
     """The keys cannot be had now."""
 
 
+@dataclass(frozen=True, slots=True)
+class PublicKey:
+    """A key by which signatures are checked.
+
+    Attributes:
+        key: the key.
+        algorithm: the only one that it is published for; None when its issuer does not say.
+    """
+
+    key: PyJWK
+    algorithm: str | None
+
+
 class KeySet:
     """Keys by their id (`kid`), fetched off the event loop and remembered. It belongs to one event loop.
 
@@ -38,18 +52,22 @@ class KeySet:
 
     Args:
         fetch: gives the set as JSON; called in a thread, may raise OSError or ValueError.
-        refetch_seconds: it is not called more often than that.
+        refetch_seconds: it is not called more often than that, nor while it is at it.
+        wait_seconds: whoever needs a key that is not known waits for it no longer than that.
     """
 
-    def __init__(self, fetch: Callable[[], bytes], refetch_seconds: float) -> None:
+    def __init__(
+        self, fetch: Callable[[], bytes], refetch_seconds: float, wait_seconds: float
+    ) -> None:
         self._fetch = fetch
         self._refetch_seconds = refetch_seconds
-        self._keys: Mapping[str, PyJWK] = {}
+        self._wait_seconds = wait_seconds
+        self._keys: Mapping[str, PublicKey] = {}
         self._tried_at: float | None = None
         self._fetched_at: float | None = None
         self._refreshing: asyncio.Task[None] | None = None
 
-    async def find(self, kid: str) -> PyJWK | None:
+    async def find(self, kid: str) -> PublicKey | None:
         """The key of an id; None when the issuer has none.
 
         Raises:
@@ -62,7 +80,7 @@ class KeySet:
             return key
         refreshing = self._refresh()
         if refreshing is not None:
-            await asyncio.shield(refreshing)
+            await asyncio.wait({refreshing}, timeout=self._wait_seconds)
         if self._fetched_at is None:
             raise KeysUnavailableError
         return self._keys.get(kid)
@@ -91,7 +109,7 @@ class KeySet:
             self._refreshing = None
 
 
-def read_keys(data: bytes) -> dict[str, PyJWK]:
+def read_keys(data: bytes) -> dict[str, PublicKey]:
     """The keys of a set by which signatures can be checked: those that have an id and are public.
 
     Raises:
@@ -104,11 +122,11 @@ def read_keys(data: bytes) -> dict[str, PyJWK]:
     entries = value.get("keys") if isinstance(value, dict) else None
     if not isinstance(entries, list):
         raise ValueError("it is no set of keys: it has no list `keys`")  # noqa: TRY004 - of what came in
-    found: dict[str, PyJWK] = {}
+    found: dict[str, PublicKey] = {}
     for entry in entries:
         if isinstance(entry, dict) and _is_public(entry):
             try:
-                found[entry["kid"]] = PyJWK.from_dict(entry)
+                found[entry["kid"]] = PublicKey(PyJWK.from_dict(entry), entry.get("alg"))
             except (PyJWTError, ValueError, TypeError):
                 continue  # of a kind that is not known here; the others are
     return found

@@ -54,7 +54,7 @@ class JwtAuth:
             fetch = from_url(settings.jwks_url, settings.fetch_seconds)
         else:
             fetch = from_file(home / (settings.jwks_file or ""))
-        return cls(settings, KeySet(fetch, settings.refetch_seconds))
+        return cls(settings, KeySet(fetch, settings.refetch_seconds, settings.fetch_seconds))
 
     async def principal(self, token: str) -> Principal:
         """Who presents a token.
@@ -68,7 +68,10 @@ class JwtAuth:
             raise UnauthenticatedError(
                 f"the claim sub of a token is a text of 1 to {MAX_NAME_LENGTH} characters"
             )
-        expires_at = float(claims["exp"]) + self._settings.leeway_seconds
+        try:
+            expires_at = float(claims["exp"]) + self._settings.leeway_seconds
+        except OverflowError:
+            raise UnauthenticatedError("the claim exp of the token is out of range") from None
         return Principal(name, True, self._role(claims), expires_at)
 
     async def _claims(self, token: str) -> Mapping[str, Any]:
@@ -93,7 +96,9 @@ class JwtAuth:
             ) from None
         if key is None:
             raise UnauthenticatedError("the token is signed by a key that its issuer does not have")
-        return self._verified(token, key, algorithm)
+        if key.algorithm not in {None, algorithm}:
+            raise UnauthenticatedError(f"the key of the token is for {key.algorithm}")
+        return self._verified(token, key.key, algorithm)
 
     def _verified(self, token: str, key: jwt.PyJWK, algorithm: str) -> Mapping[str, Any]:
         try:

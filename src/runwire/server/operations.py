@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import re
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Hashable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +24,7 @@ from runwire.server.document_check import Document, DocumentCheck, Documents
 from runwire.server.encoding import encode_json, encode_variables
 from runwire.server.requests import GraphQLRequest
 from runwire.server.settings import Introspection, Limits
+from runwire.server.shared_queries import SharedQueries
 from runwire.server.telemetry import Telemetry
 from runwire.server.trusted import TrustedDocuments
 
@@ -113,6 +114,7 @@ class Operations:
         self._make_context = make_context
         self._points = Points(limits.points_per_minute)
         self._query_seconds = limits.query_seconds
+        self._queries: SharedQueries[Answer] = SharedQueries()
         self._finishing: set[asyncio.Task[StreamExecutionResult]] = set()
 
     async def stream(
@@ -177,7 +179,7 @@ class Operations:
     async def _finish(self, results: AsyncGenerator[StreamExecutionResult, None]) -> Answer:
         """The answer to a mutation, which goes on when its time is up or nobody waits for it any more."""
         seconds, timer = self._query_seconds, asyncio.timeout(self._query_seconds)
-        task = asyncio.create_task(_only(results), name="mutation")
+        task = asyncio.create_task(_first(results), name="mutation")
         self._finishing.add(task)
         task.add_done_callback(self._finished)
         try:
@@ -209,10 +211,22 @@ class Operations:
             if refusal is not None:
                 observed.answered(refusal.payload, was_executed=False)
                 return refusal
-            async with aclosing(self.stream(request, principal, ONE_ANSWER)) as answers:
-                answer = await anext(answers)
+            if requested.type == OperationType.QUERY.value:
+                key = self._query_key(request, principal)
+                answer = await self._queries.execute(key, lambda: self._only(request, principal))
+            else:
+                answer = await self._only(request, principal)
             observed.answered(answer.payload, was_executed=answer.was_executed)
             return answer
+
+    async def _only(self, request: GraphQLRequest, principal: Principal) -> Answer:
+        async with aclosing(self.stream(request, principal, ONE_ANSWER)) as answers:
+            return await anext(answers)
+
+    def _query_key(self, request: GraphQLRequest, principal: Principal) -> Hashable:
+        """What queries have in common that have the same answer."""
+        text = self._trusted.text_of(request)
+        return text, request.operation_name, encode_variables(request.variables or {}), principal
 
     def charge(self, requested: RequestedOperation, principal: Principal) -> Answer | None:
         """Takes the points of an operation from who asks; what to answer when there are too few."""
@@ -339,7 +353,7 @@ _HIDDEN = {
 _SUGGESTION = re.compile(r" Did you mean .*?\?")
 
 
-async def _only(results: AsyncGenerator[StreamExecutionResult, None]) -> StreamExecutionResult:
+async def _first(results: AsyncGenerator[StreamExecutionResult, None]) -> StreamExecutionResult:
     async with aclosing(results):
         return await anext(results)
 

@@ -30,7 +30,6 @@ from runwire.server.address import check_address, listen, url_of
 from runwire.server.app import create_app
 from runwire.server.auth import AcceptedToken
 from runwire.server.http.connection import http_protocol
-from runwire.server.jwt_auth import JwtAuth
 from runwire.server.origins import OriginRules, is_loopback
 from runwire.server.settings import AppSettings, Limits
 from runwire.server.telemetry import Tracer
@@ -164,10 +163,15 @@ def _checked(token: str) -> str:
 
 
 def _app_settings(settings: Settings, home: Path, host: str, token: str | None) -> AppSettings:
-    jwt = settings.auth.jwt
+    signed_tokens = None
+    if settings.auth.jwt is not None:
+        # Who takes no signed tokens loads no cryptography.
+        from runwire.server.jwt_auth import JwtAuth  # noqa: PLC0415
+
+        signed_tokens = JwtAuth.of(settings.auth.jwt, home)
     return AppSettings(
         tokens=_accepted_tokens(settings, token or configured_token(settings)),
-        signed_tokens=None if jwt is None else JwtAuth.of(jwt, home),
+        signed_tokens=signed_tokens,
         on_loopback=is_loopback(host),
         allowed_hosts=settings.server.allowed_hosts,
         allowed_origins=settings.server.allowed_origins,

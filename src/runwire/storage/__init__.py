@@ -13,6 +13,14 @@ from runwire.storage.event_log_storage import (
 from runwire.storage.instance_log import MAX_PAGE, InstanceEventKind, InstanceLogRecord
 from runwire.storage.instance_storage import InstanceStorage
 from runwire.storage.migration import Migrated, Migration, MigrationProgress
+from runwire.storage.pool_storage import (
+    FRESH_SECONDS,
+    Pool,
+    PoolSlot,
+    PoolStorage,
+    SlotAnswer,
+    SlotClaim,
+)
 from runwire.storage.run_storage import (
     DaemonHeartbeat,
     DaemonLease,
@@ -30,8 +38,18 @@ from runwire.storage.schedule_storage import (
     ScheduleStorage,
     TicksPage,
 )
+from runwire.storage.webhook_storage import (
+    DeadLetter,
+    DeadLettersPage,
+    WebhookAttempt,
+    WebhookState,
+    WebhookStatus,
+    WebhookStorage,
+    WebhookTrouble,
+)
 
 __all__ = [
+    "FRESH_SECONDS",
     "MAX_PAGE",
     "MAX_TICK_KEY",
     "Append",
@@ -42,6 +60,8 @@ __all__ = [
     "CursorMove",
     "DaemonHeartbeat",
     "DaemonLease",
+    "DeadLetter",
+    "DeadLettersPage",
     "EventLogPage",
     "EventLogStorage",
     "HeadsWatch",
@@ -56,11 +76,21 @@ __all__ = [
     "Migrated",
     "Migration",
     "MigrationProgress",
+    "Pool",
+    "PoolSlot",
+    "PoolStorage",
     "RequestKey",
     "RunGroup",
     "RunGroupsPage",
     "RunStorage",
     "RunsPage",
     "ScheduleStorage",
+    "SlotAnswer",
+    "SlotClaim",
     "TicksPage",
+    "WebhookAttempt",
+    "WebhookState",
+    "WebhookStatus",
+    "WebhookStorage",
+    "WebhookTrouble",
 ]

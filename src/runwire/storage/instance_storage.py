@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from abc import abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -30,8 +30,10 @@ from runwire.runs.run import RunRecord
 from runwire.runs.status import RunStatus, status_after
 from runwire.storage.event_log_storage import Append, EventLogStorage
 from runwire.storage.migration import Migration, MigrationProgress
+from runwire.storage.pool_storage import PoolStorage
 from runwire.storage.run_storage import HeldRun, RunStorage
 from runwire.storage.schedule_storage import ScheduleStorage
+from runwire.storage.webhook_storage import WebhookStorage
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +55,16 @@ class InstanceStorage(ConfigurableClass):
     @abstractmethod
     def schedule_storage(self) -> ScheduleStorage:
         """Keeps schedules, sensors and their ticks."""
+
+    @property
+    @abstractmethod
+    def webhook_storage(self) -> WebhookStorage:
+        """Keeps how far webhooks were delivered to. It goes with the instance-wide log."""
+
+    @property
+    @abstractmethod
+    def pool_storage(self) -> PoolStorage:
+        """Keeps concurrency pools, with the runs."""
 
     @classmethod
     def migrate(cls, config_value: Any, progress: MigrationProgress) -> Migration:
@@ -131,6 +143,7 @@ class InstanceStorage(ConfigurableClass):
         handover: bool = False,
         idempotency_key: str | None = None,
         known: RunRecord | None = None,
+        admit: Callable[[HeldRun], None] | None = None,
     ) -> list[EventLogRecord]:
         """Stores events of one run, all or none, and makes its status follow them.
 
@@ -147,6 +160,8 @@ class InstanceStorage(ConfigurableClass):
                 records carry, if one of the entries is a run event that applies.
             idempotency_key: with this key the events are stored once; a repeat gives the stored records.
             known: the run as the caller knows it, which spares log lines a look-up. Its `log_id` counts.
+            admit: is asked, when all else allows it, whether this may happen, while all others that would be
+                asked the same wait. What it raises is raised, and nothing is stored.
 
         Returns:
             The stored records, in order.
@@ -160,14 +175,16 @@ class InstanceStorage(ConfigurableClass):
         """
         if not entries:
             return []
-        guarded = require is not None or handover or idempotency_key is not None
+        guarded = (
+            require is not None or handover or idempotency_key is not None or admit is not None
+        )
         if not guarded and not any(entry.is_mirrored for entry in entries):
             record = known or self.get_run_record(run_id)
             applied = [True] * len(entries)
             return self.event_log_storage.append(record, Append(entries, applied, epoch))
         logs, appended = self.event_log_storage, None
         try:
-            with self.run_storage.hold_run(run_id) as held:
+            with self.run_storage.hold_run(run_id, claiming=admit is not None) as held:
                 self._replay(held)
                 record = held.record
                 if idempotency_key is not None:
@@ -175,6 +192,8 @@ class InstanceStorage(ConfigurableClass):
                     if stored is not None:
                         return stored
                 append = _decide(record, entries, epoch, require, handover, idempotency_key)
+                if admit is not None:
+                    admit(held)
                 appended = logs.append(record, append, held)
                 held.apply(appended, logs.get_run_stats(record, held) if append.ends_run else None)
         except StorageUnavailableError as error:
@@ -189,7 +208,25 @@ class InstanceStorage(ConfigurableClass):
         Run at start-up. Harmless at any time, in any number of processes. A log that cannot be read is
         told in the log of this process and keeps no other run from being repaired.
         """
-        return sum(self._repair_run(run_id) for run_id in self.run_storage.get_unfinished_run_ids())
+        return sum(self.repair_run(run_id) for run_id in self.run_storage.get_unfinished_run_ids())
+
+    def repair_run(self, run_id: str) -> bool:
+        """Makes the row of a run reflect its log; returns whether it was behind. Harmless as `repair`."""
+        record = self.run_storage.find_run_record(run_id)
+        if record is None:  # deleted meanwhile
+            return False
+        logs = self.event_log_storage
+        try:
+            if not logs.get_mirrored_records(record, record.applied_position):
+                return False
+            with self.run_storage.hold_run(run_id) as held:
+                return self._replay(held)
+        except RunNotFoundError:  # deleted meanwhile
+            return False
+        except (StorageUnavailableError, ValueError) as error:
+            # One log that cannot be read, or makes no sense, must not keep the others from repair.
+            logger.warning("run %s could not be compared with its log: %s", run_id, error)
+            return False
 
     def delete_run(self, run_id: str, *, require: Collection[RunStatus] | None = None) -> None:
         """Deletes a run with its event log and leaves a tombstone.
@@ -208,33 +245,17 @@ class InstanceStorage(ConfigurableClass):
         self.event_log_storage.delete_log(held.record)
 
     def wipe(self) -> None:
-        """Deletes all runs and logs, and all schedules and sensors with their ticks."""
+        """Deletes all runs and logs, all schedules and sensors with their ticks, and what is kept about webhooks."""
         self.run_storage.wipe()
         self.event_log_storage.wipe()
         self.schedule_storage.wipe()
+        self.webhook_storage.wipe()
 
     def dispose(self) -> None:
         """Frees files, connections and threads. Harmless when called twice."""
         self.schedule_storage.dispose()
         self.event_log_storage.dispose()
         self.run_storage.dispose()
-
-    def _repair_run(self, run_id: str) -> bool:
-        record = self.run_storage.find_run_record(run_id)
-        if record is None:  # deleted meanwhile
-            return False
-        logs = self.event_log_storage
-        try:
-            if not logs.get_mirrored_records(record, record.applied_position):
-                return False
-            with self.run_storage.hold_run(run_id) as held:
-                return self._replay(held)
-        except RunNotFoundError:  # deleted meanwhile
-            return False
-        except (StorageUnavailableError, ValueError) as error:
-            # One log that cannot be read, or makes no sense, must not keep the others from repair.
-            logger.warning("run %s could not be compared with its log: %s", run_id, error)
-            return False
 
     def _replay(self, held: HeldRun) -> bool:
         """Makes the row reflect what a crash left in the log alone; returns whether there was any."""

@@ -11,7 +11,14 @@ from runwire import clock
 from runwire.error_info import ErrorInfo
 from runwire.errors import RunNotFoundError
 from runwire.events.entry import EventLogRecord
-from runwire.runs.filters import NEWEST_FIRST, OLDEST_FIRST, RunOrder, RunPlace, RunsFilter
+from runwire.runs.filters import (
+    NEWEST_FIRST,
+    OLDEST_FIRST,
+    RunOrder,
+    RunPlace,
+    RunsFilter,
+    TagFilter,
+)
 from runwire.runs.run import Run, RunRecord, StepCounts
 from runwire.snapshots import Snapshot
 
@@ -143,6 +150,13 @@ class HeldRun(ABC):
     def delete(self) -> None:
         """Deletes the row and its tags, and leaves a tombstone in the instance-wide log."""
 
+    @abstractmethod
+    def count_in_progress(self, tags: Sequence[TagFilter] = ()) -> list[int]:
+        """How many runs are in progress now: all of them, then, for each tag, those of them that have it.
+
+        Costs as much as there are runs in progress, whatever others there are.
+        """
+
 
 class RunStorage(ABC):
     """Keeps runs, their tags, the snapshots that they were made from, and daemon heartbeats and leases.
@@ -258,8 +272,13 @@ class RunStorage(ABC):
         """How many runs each of these groups has, by the id of its root; without those that have none."""
 
     @abstractmethod
-    def hold_run(self, run_id: str) -> AbstractContextManager[HeldRun]:
+    def hold_run(self, run_id: str, *, claiming: bool = False) -> AbstractContextManager[HeldRun]:
         """Locks a run for writing; waits for other holders.
+
+        Args:
+            run_id: the run.
+            claiming: whether it is held in order to be taken from the queue. Of these holds there is one at a
+                time, in all processes, so that what it counts in progress does not grow by another one.
 
         Raises:
             RunNotFoundError: there is no such run.
@@ -345,6 +364,24 @@ class RunStorage(ABC):
 
         Returns:
             How many heartbeats it deleted.
+        """
+
+    @abstractmethod
+    def find_consumer_position(self, consumer: str) -> int | None:
+        """Up to where of the instance-wide log a consumer has done its work; None when it never said.
+
+        Args:
+            consumer: its name, of 1 to 200 characters.
+        """
+
+    @abstractmethod
+    def move_consumer(self, consumer: str, position: int) -> int:
+        """Notes, synced, that a consumer has done its work up to a position of the instance-wide log.
+
+        It never goes back: of several processes that do the work of a consumer, the one that is ahead counts.
+
+        Returns:
+            The position then, which is the greatest that was noted.
         """
 
     @abstractmethod

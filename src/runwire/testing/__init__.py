@@ -14,8 +14,9 @@ A backend's test module derives from the suites and overrides their fixture `sto
 
 For storages there are `RunStorageConformance`, `RunListConformance`, `RunGroupConformance`,
 `EventLogStorageConformance`, `InstanceLogConformance`, `AssetIndexConformance`, `HeadsWatchConformance`,
-`LogWatchConformance`,
-`ScheduleStorageConformance`, `TickListConformance` and `InstanceStorageConformance`, each in a module of its own.
+`LogWatchConformance`, `PoolStorageConformance`,
+`ScheduleStorageConformance`, `TickListConformance`, `WebhookStorageConformance` and
+`InstanceStorageConformance`, each in a module of its own.
 
 A run launcher enters `RunLauncherConformance`, of `runwire.testing.run_launcher`, with the fixture `place`::
 
@@ -43,12 +44,14 @@ pytest.register_assert_rewrite(
             "launcher_place",
             "left_behind",
             "log_watch",
+            "pool_storage",
             "run_groups",
             "run_launcher",
             "run_list",
             "run_storage",
             "schedule_storage",
             "tick_list",
+            "webhook_storage",
         )
     )
 )

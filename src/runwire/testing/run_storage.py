@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -11,10 +12,12 @@ import pytest
 from runwire.error_info import ErrorInfo
 from runwire.errors import RunAlreadyExistsError, RunNotFoundError, SnapshotNotFoundError
 from runwire.events.types import EventType
+from runwire.runs.filters import TagFilter
 from runwire.runs.run import Run, RunRecord, StepCounts
-from runwire.runs.status import UNFINISHED_STATUSES, RunStatus
+from runwire.runs.status import IN_PROGRESS_STATUSES, UNFINISHED_STATUSES, RunStatus
 from runwire.runs.tags import PARENT_RUN_TAG, ROOT_RUN_TAG
 from runwire.snapshots import JobSnapshot, PlanSnapshot, PlanStepSnapshot, encode_snapshot
+from runwire.storage.event_log_storage import Append
 from runwire.storage.instance_log import InstanceEventKind
 from runwire.storage.instance_storage import InstanceStorage
 from runwire.storage.run_storage import DaemonHeartbeat, DaemonLease, RequestKey
@@ -24,6 +27,7 @@ from runwire.testing.samples import (
     add_run,
     add_run_in,
     an_error,
+    event,
     in_threads,
     report,
 )
@@ -208,6 +212,52 @@ class RunStorageConformance:
         in_threads(8, tag)
         tags = storage.get_run_record(record.run_id).run.tags
         assert tags == {f"{i}.{t}": "x" for i in range(8) for t in range(5)} | {"last": "40"}
+
+    def test_a_hold_counts_the_runs_in_progress_and_those_with_a_tag(
+        self, storage: InstanceStorage
+    ) -> None:
+        for number, status in enumerate(RunStatus):
+            add_run_in(storage, status, tags={"team": f"team {number % 2}", "each": "x"})
+        for team in ("team 0", "team 2", "team 3"):
+            add_run_in(storage, RunStatus.STARTED, tags={"team": team})
+        queued = add_run_in(storage, RunStatus.QUEUED, tags={"each": "x"})
+        in_progress = [n for n, each in enumerate(RunStatus) if each in IN_PROGRESS_STATUSES]
+        tags = [
+            TagFilter("each"),
+            TagFilter("team", frozenset({"team 0"})),
+            TagFilter("team", frozenset({"team 1"})),
+            TagFilter("team", frozenset({"team 0", "team 1"})),
+            TagFilter("each", frozenset({"y"})),
+            TagFilter("nobody"),
+        ]
+        first = sum(number % 2 == 0 for number in in_progress) + 1
+        with storage.run_storage.hold_run(queued.run_id, claiming=True) as held:
+            assert held.count_in_progress() == [6]
+            assert held.count_in_progress(tags) == [6, 3, first, 4 - first, 4, 0, 0]
+
+    def test_a_hold_counts_its_own_run_as_it_makes_it(self, storage: InstanceStorage) -> None:
+        record = add_run(storage)
+        with storage.run_storage.hold_run(record.run_id) as held:
+            assert held.count_in_progress() == [0]
+            entry = event(record.run_id, EventType.RUN_STARTING)
+            append = Append([entry], [True], handover_epoch=1)
+            held.apply(storage.event_log_storage.append(record, append, held))
+            assert held.count_in_progress() == [1]
+
+    def test_of_holds_that_claim_there_is_one_at_a_time(self, storage: InstanceStorage) -> None:
+        records = [add_run(storage) for _ in range(8)]
+
+        def claim(index: int) -> None:
+            with storage.run_storage.hold_run(records[index].run_id, claiming=True) as held:
+                if held.count_in_progress() == [0]:
+                    time.sleep(0.05)
+                    entry = event(held.record.run_id, EventType.RUN_STARTING)
+                    append = Append([entry], [True], handover_epoch=1)
+                    held.apply(storage.event_log_storage.append(held.record, append, held))
+
+        in_threads(8, claim)
+        statuses = [storage.get_run_record(record.run_id).status for record in records]
+        assert statuses.count(RunStatus.STARTING) == 1
 
     def test_counts_given_to_a_hold_stay_on_the_run(self, storage: InstanceStorage) -> None:
         record = add_run(storage)
@@ -412,6 +462,26 @@ class RunStorageConformance:
         (kept,) = runs.list_daemon_heartbeats()
         assert kept in beats
 
+    def test_a_consumer_never_goes_back(self, storage: InstanceStorage) -> None:
+        runs = storage.run_storage
+        assert runs.find_consumer_position("A") is None
+        assert runs.move_consumer("A", 0) == 0
+        assert runs.find_consumer_position("A") == 0
+        assert (runs.move_consumer("A", 7), runs.move_consumer("B", 1)) == (7, 1)
+        assert runs.move_consumer("A", 5) == 7
+        assert (runs.find_consumer_position("A"), runs.find_consumer_position("B")) == (7, 1)
+
+    def test_of_many_who_move_a_consumer_at_once_the_one_ahead_counts(
+        self, storage: InstanceStorage
+    ) -> None:
+        runs = storage.run_storage
+
+        def move(index: int) -> None:
+            runs.move_consumer("A", 1 + index)
+
+        in_threads(8, move)
+        assert runs.find_consumer_position("A") == 8
+
     def test_wiping_deletes_everything(self, storage: InstanceStorage) -> None:
         runs, logs = storage.run_storage, storage.event_log_storage
         record = add_run(storage, run_id="run-1", tags={"a": "b"})
@@ -419,12 +489,14 @@ class RunStorageConformance:
         snapshot_id, log_id = runs.add_snapshot(_PLAN), logs.get_instance_log_id()
         runs.add_daemon_heartbeat(_beat("A", "1", 1.0))
         _claim(storage, "1", now=1.0)
+        runs.move_consumer("A", 1)
 
         storage.wipe()
 
         assert runs.find_run_record("run-1") is None
         assert (runs.get_runs_count(), runs.get_run_tag_keys(), _kinds(storage)) == (0, [], [])
         assert (runs.list_daemon_heartbeats(), runs.get_daemon_leases()) == ([], {})
+        assert runs.find_consumer_position("A") is None
         assert logs.get_records(record).records == []
         assert logs.get_instance_log_id() != log_id
         with pytest.raises(SnapshotNotFoundError):

@@ -1,5 +1,6 @@
 """Ticks: the evaluations of schedules and sensors, and what is kept about what makes them."""
 
+from runwire.ticks.evaluation import TickEvaluation
 from runwire.ticks.source import (
     TickSourceOrigin,
     TickSourceState,
@@ -17,6 +18,7 @@ from runwire.ticks.tick import (
 __all__ = [
     "RunRequest",
     "Tick",
+    "TickEvaluation",
     "TickPlace",
     "TickSourceOrigin",
     "TickSourceState",

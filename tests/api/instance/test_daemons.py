@@ -13,6 +13,7 @@ from runwire.api.nodes import global_id
 from runwire.documents import load_document
 from runwire.error_info import ErrorInfo
 from runwire.errors import StorageUnavailableError
+from runwire.schedulers.daemon import DaemonScheduler
 from runwire.storage import DaemonHeartbeat
 from tests.api.conftest import Api
 
@@ -25,6 +26,11 @@ DAEMONS = """{ instance { daemons {
 WATCH = load_document("WatchDaemons")
 
 ID = global_id("DaemonStatus", "MONITORING")
+
+
+@pytest.fixture(autouse=True)
+def one_daemon_is_required(api: Api) -> None:
+    api.instance.scheduler = DaemonScheduler(None)
 
 
 def beat(api: Api, daemon_id: str = "one", **values: Any) -> DaemonHeartbeat:

@@ -133,7 +133,7 @@ async def test_a_failed_run_tells_why(api: Api) -> None:
         "status actions endedAt failure { reason message error { message className } failedStepKeys }",
     ) == {
         "status": "FAILURE",
-        "actions": ["DELETE"],
+        "actions": ["REEXECUTE", "REEXECUTE_FROM_FAILURE", "DELETE"],
         "endedAt": "2026-11-21T17:05:03Z",
         "failure": {
             "reason": "STEP_FAILURE",

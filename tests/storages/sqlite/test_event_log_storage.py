@@ -171,6 +171,24 @@ def test_a_log_that_was_lost_is_not_begun_anew(tmp_path: Path) -> None:
     storage.dispose()
 
 
+def test_a_log_that_another_has_just_made_is_not_taken_for_lost(
+    sqlite_storage: SqliteStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between one writer's look for the file and its look at the run, another may make both move."""
+    run = add_run(sqlite_storage)
+    runs = sqlite_storage.run_storage
+    find = runs.find_run_record
+
+    def find_late(run_id: str) -> RunRecord | None:
+        monkeypatch.undo()
+        report(sqlite_storage, run_id, EventType.RUN_STARTING)
+        return find(run_id)
+
+    monkeypatch.setattr(runs, "find_run_record", find_late)
+    sqlite_storage.event_log_storage.append(run, Append(lines(run.run_id, 1), [True]))
+    assert positions(read_log(sqlite_storage, run)) == [1, 2]
+
+
 # ---------------------------------------------------------------- two stores
 
 

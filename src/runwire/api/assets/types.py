@@ -16,7 +16,7 @@ from runwire.api.loaders import RunRecords
 from runwire.api.nodes import Node, global_id
 from runwire.api.opaque import pack
 from runwire.api.paging import PageInfo
-from runwire.api.rows import field, resolved, view
+from runwire.api.rows import field, loaded, resolved, view
 from runwire.storage import AssetKey, AssetRecord, InstanceLogRecord
 
 
@@ -24,16 +24,12 @@ def _id(record: AssetRecord) -> ID:
     return global_id("Asset", msgspec.json.encode(record.asset_key).decode())
 
 
-async def _latest_materialization(
-    root: strawberry.Parent[AssetRecord], info: ApiInfo
-) -> EventRow | None:
-    return await _event_of(info.context, root.last_materialization)
+async def _latest_materialization(record: AssetRecord, context: ApiContext) -> EventRow | None:
+    return await _event_of(context, record.last_materialization)
 
 
-async def _latest_observation(
-    root: strawberry.Parent[AssetRecord], info: ApiInfo
-) -> EventRow | None:
-    return await _event_of(info.context, root.last_observation)
+async def _latest_observation(record: AssetRecord, context: ApiContext) -> EventRow | None:
+    return await _event_of(context, record.last_observation)
 
 
 async def _event_of(context: ApiContext, entry: InstanceLogRecord | None) -> EventRow | None:
@@ -48,12 +44,12 @@ class Asset(Node):
 
     id: ID = field("The global id of the asset.", _id)
     key: list[str] = field("The parts of its key.", lambda record: record.asset_key)
-    latest_materialization: EventRecord | None = resolved(
+    latest_materialization: EventRecord | None = loaded(
         _latest_materialization,
         "Its newest materialization; null when there is none.",
         type=EventRecord | None,
     )
-    latest_observation: EventRecord | None = resolved(
+    latest_observation: EventRecord | None = loaded(
         _latest_observation,
         "Its newest observation; null when there is none.",
         type=EventRecord | None,

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Any
 
-import strawberry
-
-from runwire.api.context import ApiInfo
+from runwire.api.context import ApiContext
 from runwire.api.loaders import AssetRecords
 from runwire.api.rows import later
 from runwire.storage import AssetRecord
@@ -15,6 +14,6 @@ ASSET = later("Asset", "runwire.api.assets.types") | None
 """The GraphQL type of an asset that may not be there."""
 
 
-async def asset_of(root: strawberry.Parent[Any], info: ApiInfo) -> AssetRecord | None:
+def asset_of(row: Any, context: ApiContext) -> Awaitable[AssetRecord | None]:
     """The asset of a row that has an `asset_key`; None when it is not there."""
-    return await info.context.loader(AssetRecords).find(root.asset_key)
+    return context.loader(AssetRecords).find(row.asset_key)

@@ -10,7 +10,7 @@ import strawberry
 from runwire.api.events.assets import ASSET, asset_of
 from runwire.api.events.enums import RunFailureReason, StepErrorSource
 from runwire.api.events.metadata import MetadataEntry
-from runwire.api.rows import field, resolved, view
+from runwire.api.rows import field, loaded, view
 from runwire.api.scalars import JSON
 from runwire.api.tags import Tag, tags_of
 from runwire.events import payloads as rows
@@ -118,7 +118,7 @@ class AssetEventData:
     """Data of the asset events."""
 
     asset_key: list[str] = field("The parts of the asset's key.")
-    asset: Any = resolved(asset_of, "The asset; null when it was wiped.", type=ASSET)
+    asset: Any = loaded(asset_of, "The asset; null when it was wiped.", type=ASSET)
     partition: str | None = field("The partition of the asset; null for the whole.")
     description: str | None = field("What happened to it, for people.")
     tags: list[Tag] = field("The tags of the event.", lambda data: tags_of(data.tags))

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Annotated, Any
 
 import strawberry
 from strawberry import ID
 
-from runwire.api.context import ApiInfo
+from runwire.api.context import ApiContext
 from runwire.api.events.assets import ASSET, asset_of
 from runwire.api.events.enums import TextFormat
 from runwire.api.loaders import RunRecords
-from runwire.api.rows import field, later, resolved, view
+from runwire.api.rows import field, later, loaded, view
 from runwire.api.scalars import JSON
 from runwire.error_info import ErrorInfo as ErrorInfoRow
 from runwire.events import metadata as rows
@@ -55,8 +56,8 @@ class JsonMetadata:
     json: JSON | None = field("The value; null stands for itself.")
 
 
-async def _run(root: strawberry.Parent[rows.RunMetadata], info: ApiInfo) -> RunRecord | None:
-    return await info.context.loader(RunRecords).find(root.run_id)
+def _run(row: rows.RunMetadata, context: ApiContext) -> Awaitable[RunRecord | None]:
+    return context.loader(RunRecords).find(row.run_id)
 
 
 @view(rows.RunMetadata, "A link to a run.")
@@ -64,7 +65,7 @@ class RunMetadata:
     """A link to a run."""
 
     run_id: ID = field("The id of the run.")
-    run: Any = resolved(
+    run: Any = loaded(
         _run,
         "The run; null when it is deleted.",
         type=later("Run", "runwire.api.runs.types") | None,
@@ -76,7 +77,7 @@ class AssetMetadata:
     """A link to an asset."""
 
     asset_key: list[str] = field("The parts of the asset's key.")
-    asset: Any = resolved(
+    asset: Any = loaded(
         asset_of, "The asset; null when no event has named it, or it was wiped.", type=ASSET
     )
 

@@ -13,11 +13,11 @@ from runwire.api.context import ApiContext, ApiInfo
 from runwire.api.events.data import EventData
 from runwire.api.events.enums import EventType, LogLevel
 from runwire.api.events.metadata import ErrorInfo
-from runwire.api.nodes import Node, global_id
+from runwire.api.nodes import Node, numbered_id
 from runwire.api.paging import DEFAULT_COUNT, PageInfo, count_limit
 from runwire.api.rows import field, later, resolved, view
 from runwire.api.scalars import DateTime
-from runwire.events.cursor import Cursor, CursorScope
+from runwire.events.cursor import CursorScope, cursor_text
 from runwire.events.entry import EventLogRecord
 from runwire.runs.run import RunRecord
 from runwire.storage import InstanceLogRecord
@@ -57,16 +57,17 @@ def row_of(entry: InstanceLogRecord, event: EventLogRecord, run: RunRecord | Non
 
 def cursor_at(run: RunRecord, position: int) -> str:
     """The cursor of a position in a run's log."""
-    return str(Cursor(CursorScope.RUN, run.log_id, position))
+    return cursor_text(CursorScope.RUN, run.log_id, position)
 
 
 def cursor_in_run(row: EventRow) -> str:
     """The cursor of an event record in its run's log."""
-    return str(Cursor(CursorScope.RUN, row.log_id, row.record.position))
+    return cursor_text(CursorScope.RUN, row.log_id, row.record.position)
 
 
 def _id(row: EventRow) -> ID:
-    return global_id("EventRecord", row.record.run_id, row.log_id, str(row.record.position))
+    record = row.record
+    return numbered_id(record.position, "EventRecord", record.run_id, row.log_id)
 
 
 def _job_name(row: EventRow) -> str | None:

@@ -22,7 +22,11 @@ class DaemonType(Enum):
     """A kind of daemon."""
 
     MONITORING = "MONITORING"
+    QUEUE = "QUEUE"
     RETENTION = "RETENTION"
+    RUN_RETRIES = "RUN_RETRIES"
+    SCHEDULER = "SCHEDULER"
+    WEBHOOKS = "WEBHOOKS"
 
 
 describe_enum(
@@ -30,7 +34,11 @@ describe_enum(
     "A kind of daemon.",
     {
         "MONITORING": "Finds dead workers and enforces time limits of runs.",
+        "QUEUE": "Launches queued runs.",
         "RETENTION": "Deletes what has outlived its retention.",
+        "RUN_RETRIES": "Makes new runs of those that fail.",
+        "SCHEDULER": "Makes the ticks of schedules.",
+        "WEBHOOKS": "Delivers run events to webhooks.",
     },
 )
 

@@ -14,9 +14,12 @@ from runwire.api.context import ApiInfo
 from runwire.api.instance.daemons import DaemonStatus, read_daemons
 from runwire.api.nodes import Node, global_id
 from runwire.api.paging import check_limit
-from runwire.api.rows import describe_enum, field, given, resolved, view
+from runwire.api.rows import describe_enum, field, given, later, resolved, view
+from runwire.api.runs.queue_states import read_queue
 from runwire.api.scalars import JSON, DateTime
 from runwire.api.user_errors import check_text
+from runwire.api.webhooks.reads import read_webhooks
+from runwire.api.webhooks.types import Webhook
 from runwire.config import ConfigurableClass, ConfigurableClassData
 from runwire.daemons.status import DaemonStatus as DaemonRow
 from runwire.instance import Instance as InstanceRow
@@ -166,7 +169,7 @@ async def _run_tag_values(
     )
 
 
-@view(InstanceRow, "The instance: its components, storages and daemons.")
+@view(InstanceRow, "The instance: its components, storages, daemons and queue.")
 class Instance(Node):
     """The instance that answers."""
 
@@ -189,9 +192,23 @@ class Instance(Node):
         "The component that starts run workers.",
         lambda instance: component_of(instance.run_launcher),
     )
+    scheduler: Component | None = field(
+        "The component that turns schedules into ticks; null when the instance has none.",
+        lambda instance: component_of(instance.scheduler),
+    )
     storages: list[StorageStatus] = resolved(_storages, "The storages and their schema revisions.")
     daemons: list[DaemonStatus] = resolved(
         _daemons, "The daemons that this instance knows, required or not."
+    )
+    queue: object = resolved(
+        read_queue,
+        "The run queue; null when the run coordinator does not queue.",
+        type=later("RunQueue", "runwire.api.runs.queue") | None,
+    )
+    webhooks: list[Webhook] = resolved(
+        read_webhooks,
+        "The receivers of events, in the order of the configuration.",
+        type=list[Webhook],
     )
     run_tag_keys: list[str] = resolved(_run_tag_keys, "Keys of run tags in use, by name.")
     run_tag_values: list[str] = resolved(_run_tag_values, "Values of a run tag in use, by name.")

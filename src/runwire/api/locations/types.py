@@ -16,6 +16,7 @@ from runwire.api.paging import check_limit
 from runwire.api.rows import describe_enum, field, later, list_of, resolved, view
 from runwire.api.scalars import JSON, DateTime
 from runwire.api.tags import Tag, tags_of
+from runwire.api.tick_loaders import read_tick_sources
 from runwire.runs.filters import RunOrder, RunPlace, RunsFilter
 from runwire.runs.run import RunRecord
 from runwire.snapshots import CodeServerInfo
@@ -105,6 +106,11 @@ class Job(Node):
     plan: list[PlanStep] | None = field(
         "The steps that a run would have, by level and key; null when its code location cannot be reached.",
         lambda row: row.job.plan.steps,
+    )
+    tick_sources: Any = resolved(
+        read_tick_sources,
+        "The schedules and sensors that may request its runs, by name.",
+        type=list_of(later("TickSource", "runwire.api.ticks.types")),
     )
     recent_runs: Any = resolved(
         _recent_runs, "Its newest runs.", type=list_of(later("Run", "runwire.api.runs.types"))

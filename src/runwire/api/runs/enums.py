@@ -5,11 +5,18 @@ from __future__ import annotations
 from enum import Enum
 
 from runwire.api.rows import describe_enum
-from runwire.control import TerminatePolicy
+from runwire.control import ReexecutionStrategy, TerminatePolicy
 from runwire.runs.filters import RunOrderField
 from runwire.runs.status import RunAction, RunStatus
 
-__all__ = ["OrderDirection", "RunAction", "RunOrderField", "RunStatus", "TerminatePolicy"]
+__all__ = [
+    "OrderDirection",
+    "ReexecutionStrategy",
+    "RunAction",
+    "RunOrderField",
+    "RunStatus",
+    "TerminatePolicy",
+]
 
 
 class OrderDirection(Enum):
@@ -61,7 +68,18 @@ describe_enum(
         "RESUME": "`resumeRun`.",
         "TERMINATE": "`terminateRun` with any policy.",
         "REPORT_EVENTS": "`reportEvents`.",
+        "REEXECUTE": "`reexecuteRun` of all or chosen steps.",
+        "REEXECUTE_FROM_FAILURE": "`reexecuteRun` from failure.",
         "DELETE": "`deleteRun` without force.",
+    },
+)
+
+describe_enum(
+    ReexecutionStrategy,
+    "Which steps to run again, by how the run ended.",
+    {
+        "ALL_STEPS": "All steps.",
+        "FROM_FAILURE": "Steps that failed or did not end, and all that depend on them.",
     },
 )
 

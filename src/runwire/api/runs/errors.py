@@ -16,9 +16,11 @@ from runwire.api.user_errors import MESSAGE, UserError
 from runwire.error_info import ErrorInfo as ErrorInfoRow
 from runwire.errors import (
     LaunchFailedError,
+    OutputNotFoundError,
     RunAlreadyExistsError,
     RunNotFoundError,
     RunStateConflictError,
+    StepNotFoundError,
     TerminateFailedError,
 )
 from runwire.events.entry import storable_text
@@ -114,3 +116,30 @@ class TerminateFailed(UserError):
         if run is None:
             return RunNotFound.of(RunNotFoundError(error.run_id))
         return cls(message=str(error), run=run, error=error.error)
+
+
+@result("The run has no such steps.")
+class StepNotFound(UserError):
+    """The run has no such steps."""
+
+    message: str = strawberry.field(description=MESSAGE)
+    step_keys: list[str] = strawberry.field(description="The keys that it does not have.")
+
+    @classmethod
+    def of(cls, error: StepNotFoundError) -> Self:
+        """Tells of an error."""
+        return cls(message=str(error), step_keys=list(error.step_keys))
+
+
+@result("An output that the steps need was never stored, or is gone.")
+class OutputNotFound(UserError):
+    """An output that the steps need was never stored, or is gone."""
+
+    message: str = strawberry.field(description=MESSAGE)
+    step_key: str = strawberry.field(description="The step that should have given it.")
+    output_name: str = strawberry.field(description="The name of the output.")
+
+    @classmethod
+    def of(cls, error: OutputNotFoundError) -> Self:
+        """Tells of an error."""
+        return cls(message=str(error), step_key=error.step_key, output_name=error.output_name)

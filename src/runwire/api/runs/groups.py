@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Annotated, NamedTuple
 
 import strawberry
@@ -20,23 +21,21 @@ from runwire.api.runs.page_reads import (
     RunPages,
     read_with_head,
 )
-from runwire.api.runs.running_counts import selects
+from runwire.api.selections import selects
 from runwire.runs.filters import OLDEST_FIRST, RunsFilter
 from runwire.runs.run import RunRecord
 
 
-async def read_parent(root: strawberry.Parent[RunRecord], info: ApiInfo) -> RunRecord | None:
+def read_parent(record: RunRecord, context: ApiContext) -> Awaitable[RunRecord | None] | None:
     """The run that a run re-executes."""
-    if root.run.parent_run_id is None:
-        return None
-    return await info.context.loader(RunRecords).find(root.run.parent_run_id)
+    parent = record.run.parent_run_id
+    return None if parent is None else context.loader(RunRecords).find(parent)
 
 
-async def read_root(root: strawberry.Parent[RunRecord], info: ApiInfo) -> RunRecord | None:
+def read_root(record: RunRecord, context: ApiContext) -> RunRecord | Awaitable[RunRecord | None]:
     """The first run of the group of a run."""
-    if root.run.root_run_id is None:
-        return root
-    return await info.context.loader(RunRecords).find(root.run.root_run_id)
+    root = record.run.root_run_id
+    return record if root is None else context.loader(RunRecords).find(root)
 
 
 class GroupRow(NamedTuple):

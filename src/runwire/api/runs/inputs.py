@@ -17,6 +17,7 @@ from runwire.api.time_range import DateTimeRange
 from runwire.api.user_errors import check_text, check_texts
 from runwire.control import NewRun
 from runwire.runs import filters as rows
+from runwire.runs.tags import SCHEDULE_NAME_TAG
 
 
 @strawberry.input(
@@ -89,6 +90,9 @@ class RunsFilter:
     root_run_id: ID | None = strawberry.field(
         description="Runs of the group with this root.", default=UNSET
     )
+    schedule_name: str | None = strawberry.field(
+        description="Runs that this schedule requested.", default=UNSET
+    )
 
     def to_filter(self) -> rows.RunsFilter:
         """The filter of the layers below.
@@ -104,9 +108,12 @@ class RunsFilter:
             job_names=_texts(given(self.job_names), "jobNames"),
             location_name=_text(given(self.location_name), "locationName"),
             statuses=None if statuses is None else frozenset(statuses),
-            tags=tuple(
-                tag.to_filter(("filter", "tags", str(i)))
-                for i, tag in enumerate(given(self.tags) or ())
+            tags=(
+                *(
+                    tag.to_filter(("filter", "tags", str(i)))
+                    for i, tag in enumerate(given(self.tags) or ())
+                ),
+                *_tag(SCHEDULE_NAME_TAG, _text(given(self.schedule_name), "scheduleName")),
             ),
             created_at=None if created_at is None else created_at.to_range(),
             updated_at=None if updated_at is None else updated_at.to_range(),
@@ -116,6 +123,10 @@ class RunsFilter:
 
 def _text(text: str | None, name: str) -> str | None:
     return None if text is None else check_text(text, ("filter", name))
+
+
+def _tag(key: str, value: str | None) -> list[rows.TagFilter]:
+    return [] if value is None else [rows.TagFilter(key, frozenset({value}))]
 
 
 def _texts(texts: list[str] | list[ID] | None, name: str) -> frozenset[str] | None:

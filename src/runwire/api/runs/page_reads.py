@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from runwire.api.paging import Window
-from runwire.api.runs.places import lies_before, parse_place
+from runwire.api.runs.places import format_place, lies_before, parse_place
 from runwire.api.streams import instance_cursor
 from runwire.feed import read_place
 from runwire.runs.filters import RunOrder, RunPlace, RunsFilter
@@ -21,7 +21,9 @@ MAX_RUNS = 100
 class RunPage(NamedTuple):
     """A page of runs, in order, and what it is a part of.
 
-    `head_cursor` is that of the instance-wide log from before the page was read; empty unless asked for.
+    `head_cursor` is that of the instance-wide log from before the page was read; empty unless asked for. `cursors`
+    are those of the runs where these are in another order than `order` can tell. `total` is how many match, where that
+    is known already.
     """
 
     filter: RunsFilter | None
@@ -30,6 +32,14 @@ class RunPage(NamedTuple):
     has_next: bool
     has_previous: bool
     head_cursor: str = ""
+    cursors: list[str] | None = None
+    total: int | None = None
+
+    def cursor_at(self, index: int) -> str:
+        """The cursor of one of its runs."""
+        if self.cursors is not None:
+            return self.cursors[index]
+        return format_place(RunPlace.of(self.records[index], self.order), self.order)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,42 +10,36 @@ from runwire.api.context import ApiInfo
 from runwire.api.paging import DEFAULT_COUNT, PageInfo, count_limit
 from runwire.api.rows import field, resolved, view
 from runwire.api.runs.page_reads import RunPage
-from runwire.api.runs.places import format_place
 from runwire.api.runs.types import Run
-from runwire.runs.filters import RunOrder, RunPlace
-from runwire.runs.run import RunRecord
 
 
 class RunEdgeRow(NamedTuple):
-    """A run and the order that it is listed in."""
+    """A run of a page, by its place there."""
 
-    run: RunRecord
-    order: RunOrder
-
-
-def cursor_of(record: RunRecord, order: RunOrder) -> str:
-    """The cursor of a run in an order."""
-    return format_place(RunPlace.of(record, order), order)
+    page: RunPage
+    place: int
 
 
 @view(RunEdgeRow, "A run in a page.")
 class RunEdge:
     """A run in a page."""
 
-    cursor: str = field("The cursor of the run in this order.", lambda row: cursor_of(*row))
-    node: Run = field("The run.", lambda row: row.run)
+    cursor: str = field(
+        "The cursor of the run in this order.", lambda row: row.page.cursor_at(row.place)
+    )
+    node: Run = field("The run.", lambda row: row.page.records[row.place])
 
 
 def _edges(page: RunPage) -> list[RunEdgeRow]:
-    return [RunEdgeRow(record, page.order) for record in page.records]
+    return [RunEdgeRow(page, place) for place in range(len(page.records))]
 
 
 def _page_info(page: RunPage) -> PageInfo:
     return PageInfo(
         has_next_page=page.has_next,
         has_previous_page=page.has_previous,
-        start_cursor=cursor_of(page.records[0], page.order) if page.records else None,
-        end_cursor=cursor_of(page.records[-1], page.order) if page.records else None,
+        start_cursor=page.cursor_at(0) if page.records else None,
+        end_cursor=page.cursor_at(-1) if page.records else None,
     )
 
 
@@ -56,10 +50,11 @@ async def _total_count(
         int | None, strawberry.argument(description="Where to stop counting.")
     ] = DEFAULT_COUNT,
 ) -> int:
+    at_most = count_limit(limit)
+    if root.total is not None:
+        return min(root.total, at_most)
     return await info.context.lanes.read(
-        info.context.run_storage.get_runs_count,
-        root.filter,
-        limit=count_limit(limit),
+        info.context.run_storage.get_runs_count, root.filter, limit=at_most
     )
 
 

@@ -8,7 +8,7 @@ import strawberry
 from strawberry import ID, UNSET
 
 from runwire.api.context import ApiContext, ApiInfo
-from runwire.api.loaders import RunRecords
+from runwire.api.loaders import RunRecords, StatsRow
 from runwire.api.paging import Window
 from runwire.api.rows import given, resolved
 from runwire.api.runs.failure import FailureRow
@@ -16,9 +16,9 @@ from runwire.api.runs.groups import GroupRow
 from runwire.api.runs.inputs import RunOrder, RunsFilter
 from runwire.api.runs.page_reads import DEFAULT_RUNS, MAX_RUNS, RunPage, RunPages, read_with_head
 from runwire.api.runs.pages import RunConnection
-from runwire.api.runs.running_counts import selects
-from runwire.api.runs.stats import StatsRow, stats_of
+from runwire.api.runs.stats import stats_of
 from runwire.api.runs.types import Run
+from runwire.api.selections import selects
 from runwire.events.entry import storable_text
 from runwire.runs.filters import RunOrder as RunOrderRow
 from runwire.runs.filters import RunsFilter as RunsFilterRow

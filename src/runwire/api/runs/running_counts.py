@@ -6,30 +6,15 @@ record once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from strawberry.types.nodes import SelectedField, Selection
-
-from runwire.api.context import ApiContext, ApiInfo
+from runwire.api.context import ApiContext
 from runwire.api.loaders import RunCounts
 from runwire.events.entry import EventLogRecord
 from runwire.events.filters import EventFilter
 from runwire.runs.run import RunRecord
 from runwire.runs.steps import STEP_STATS_EVENTS, StepTally
 from runwire.storage import MAX_PAGE
-
-
-def selects(info: ApiInfo, name: str) -> bool:
-    """Whether an operation selects a field of a name anywhere."""
-    return _any_selects(info.selected_fields, name)
-
-
-def _any_selects(selections: Iterable[Selection], name: str) -> bool:
-    return any(
-        (isinstance(selection, SelectedField) and selection.name == name)
-        or _any_selects(selection.selections, name)
-        for selection in selections
-    )
 
 
 class RunningCounts:

@@ -3,39 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from typing import NamedTuple
 
-import strawberry
 from strawberry import ID
 
-from runwire.api.context import ApiContext, ApiInfo
-from runwire.api.loaders import RunCounts
+from runwire.api.context import ApiContext
+from runwire.api.loaders import RunCounts, StatsRow
 from runwire.api.nodes import Node, global_id
 from runwire.api.rows import field, view
 from runwire.api.scalars import DateTime
-from runwire.runs.run import RunRecord, StepCounts
-
-
-class StatsRow(NamedTuple):
-    """A run and the counts over its event log."""
-
-    run: RunRecord
-    counts: StepCounts
+from runwire.runs.run import RunRecord
 
 
 def stats_of(record: RunRecord, context: ApiContext) -> StatsRow | Awaitable[StatsRow]:
     """The statistics of a run: at hand for one that has ended, loaded for one that has not."""
     if record.is_finished:
         return StatsRow(record, record.counts)
-    return _counted(record, context)
-
-
-async def _counted(record: RunRecord, context: ApiContext) -> StatsRow:
-    return StatsRow(record, await context.loader(RunCounts).load(record))
-
-
-def read_stats(root: strawberry.Parent[RunRecord], info: ApiInfo) -> StatsRow | Awaitable[StatsRow]:
-    return stats_of(root, info.context)
+    return context.loader(RunCounts).load(record)
 
 
 @view(StatsRow, "Counts and instants of a run.")

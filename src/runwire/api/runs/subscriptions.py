@@ -16,8 +16,9 @@ from runwire.api.events.inputs import EventFilter
 from runwire.api.events.types import EventRecord, EventRow, cursor_at
 from runwire.api.rows import given, result
 from runwire.api.runs.errors import RunNotFound
-from runwire.api.runs.running_counts import RunningCounts, selects
+from runwire.api.runs.running_counts import RunningCounts
 from runwire.api.runs.types import Run
+from runwire.api.selections import selects
 from runwire.api.streams import StreamBatch, covering
 from runwire.errors import CursorExpiredError, CursorInvalidError, RunNotFoundError
 from runwire.events.cursor import HEAD, Cursor, CursorScope

@@ -13,15 +13,17 @@ from runwire.api.events.pages import DEFAULT_EVENTS, RunLogPages
 from runwire.api.events.types import EventPage, EventRecordConnection
 from runwire.api.nodes import Node, global_id
 from runwire.api.paging import Window
-from runwire.api.rows import field, given, later, resolved, view
+from runwire.api.rows import field, given, later, loaded, resolved, view
 from runwire.api.runs.enums import RunAction, RunStatus
 from runwire.api.runs.failure import FailureRow, RunFailure
 from runwire.api.runs.groups import GroupRow, RunGroup, read_parent, read_root
 from runwire.api.runs.origin import RunOrigin
-from runwire.api.runs.stats import RunStats, read_stats
+from runwire.api.runs.queue_states import read_state
+from runwire.api.runs.stats import RunStats, stats_of
 from runwire.api.runs.steps import RunStepConnection, read_steps
 from runwire.api.scalars import JSON, DateTime
 from runwire.api.tags import Tag, tags_of
+from runwire.api.tick_loaders import read_tick
 from runwire.runs.run import RunRecord
 from runwire.runs.status import actions_in
 from runwire.storage import MAX_PAGE
@@ -90,12 +92,12 @@ class Run(Node):
         "When its worker began, or an external system said so; null before."
     )
     ended_at: DateTime | None = field("When it ended; null before.")
-    parent_run: Run | None = resolved(
+    parent_run: Run | None = loaded(
         read_parent,
         "The run that it re-executes; null when it re-executes none or that one is deleted.",
         type=later("Run", __name__) | None,
     )
-    root_run: Run | None = resolved(
+    root_run: Run | None = loaded(
         read_root,
         "The first run of its group, itself when it re-executes none; null when that one is deleted.",
         type=later("Run", __name__) | None,
@@ -104,9 +106,19 @@ class Run(Node):
         "The runs that descend from one root by re-execution, itself included.",
         lambda record: GroupRow(record.root_run_id),
     )
+    queue: object = loaded(
+        read_state,
+        "Its place in the queue and what it waits for; null unless QUEUED.",
+        type=later("RunQueueState", "runwire.api.runs.queue") | None,
+    )
+    tick: object = resolved(
+        read_tick,
+        "The tick that requested it; null when no schedule or sensor did, and when the tick was purged.",
+        type=later("Tick", "runwire.api.ticks.types") | None,
+    )
     failure: RunFailure | None = field("Why it failed; null unless FAILURE.", FailureRow.of)
-    stats: RunStats = resolved(
-        read_stats, "Counts and instants from its event log, kept on the run.", type=RunStats
+    stats: RunStats = loaded(
+        stats_of, "Counts and instants from its event log, kept on the run.", type=RunStats
     )
     steps: RunStepConnection | None = resolved(
         read_steps,

@@ -38,6 +38,7 @@ def _rows(run: RunDetail) -> list[tuple[str, str]]:
         ("job", run.job_name),
         ("location", "/".join(part for part in place if part)),
         ("status", run.status.value),
+        ("waits for", _waits_for(run)),
         ("failure", run.failure.message if run.failure else ""),
         ("created", local_time(run.created_at)),
         ("started", local_time(begin) if begin else ""),
@@ -57,6 +58,14 @@ def _steps(stats: RunStats) -> str:
         f" {stats.steps_succeeded} succeeded, {stats.steps_failed} failed,"
         f" {stats.steps_skipped} skipped"
     )
+
+
+def _waits_for(run: RunDetail) -> str:
+    state = run.queue
+    if state is None:
+        return ""
+    blocks = "; ".join(block.message.rstrip(".") for block in state.blocked_by)
+    return f"place {state.position} in the queue" + (f": {blocks}" if blocks else ", it is next")
 
 
 def _times(count: int) -> str:

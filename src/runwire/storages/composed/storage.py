@@ -15,8 +15,10 @@ from runwire.storage import (
     InstanceStorage,
     Migration,
     MigrationProgress,
+    PoolStorage,
     RunStorage,
     ScheduleStorage,
+    WebhookStorage,
 )
 from runwire.storages.composed.event_log_storage import ComposedEventLogStorage
 
@@ -51,7 +53,7 @@ class ComposedStorageConfig(ComponentConfig):
     """Config of ComposedStorage. Parts that are written alike are one storage."""
 
     run_storage: StoragePart
-    """Keeps runs, the instance-wide log and the asset index."""
+    """Keeps runs, the instance-wide log, the asset index and the states of webhooks."""
     event_log_storage: StoragePart
     """Keeps the event logs of runs."""
     schedule_storage: StoragePart
@@ -147,6 +149,14 @@ class ComposedStorage(InstanceStorage):
     @property
     def schedule_storage(self) -> ScheduleStorage:
         return self._schedules.schedule_storage
+
+    @property
+    def webhook_storage(self) -> WebhookStorage:
+        return self._runs.webhook_storage
+
+    @property
+    def pool_storage(self) -> PoolStorage:
+        return self._runs.pool_storage
 
     @property
     def suits_several_servers(self) -> bool:

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field, replace
 from runwire import clock
 from runwire.events.entry import EventLogRecord
 from runwire.events.types import MIRRORED_EVENTS
+from runwire.runs.filters import RunsFilter, TagFilter
 from runwire.runs.projection import project
 from runwire.runs.run import RunRecord, StepCounts
+from runwire.runs.status import IN_PROGRESS_STATUSES
 from runwire.runs.tags import merged
 from runwire.storage.instance_log import InstanceEventKind, InstanceLogRecord
 from runwire.storage.run_storage import HeldRun
@@ -63,6 +65,12 @@ class MemoryHeldRun(HeldRun):
     def delete(self) -> None:
         self._deleted = True
         self._note(InstanceEventKind.RUN_DELETED, clock.timestamp())
+
+    def count_in_progress(self, tags: Sequence[TagFilter] = ()) -> list[int]:
+        runs = self._state.runs | {self._record.run_id: self._record}
+        found = [each for each in runs.values() if each.status in IN_PROGRESS_STATUSES]
+        wanted = [RunsFilter(tags=(tag,)) for tag in tags]
+        return [len(found), *(sum(map(each.matches, found)) for each in wanted)]
 
     def publish(self) -> None:
         """Makes everything visible."""

@@ -93,7 +93,7 @@ class MemoryRunStorage(RunStorage):
         return dict(Counter(r.root_run_id for r in self._matching() if r.root_run_id in wanted))
 
     @contextmanager
-    def hold_run(self, run_id: str) -> Iterator[HeldRun]:
+    def hold_run(self, run_id: str, *, claiming: bool = False) -> Iterator[HeldRun]:
         with self._state.lock:
             record = self._state.runs.get(run_id)
             if record is None:
@@ -174,6 +174,16 @@ class MemoryRunStorage(RunStorage):
                     del leases[daemon_type]
             return len(old)
 
+    def find_consumer_position(self, consumer: str) -> int | None:
+        with self._state.lock:
+            return self._state.consumers.get(consumer)
+
+    def move_consumer(self, consumer: str, position: int) -> int:
+        with self._state.lock:
+            known = self._state.consumers.get(consumer, position)
+            self._state.consumers[consumer] = max(known, position)
+            return self._state.consumers[consumer]
+
     def wipe(self) -> None:
         state = self._state
         with state.lock:
@@ -184,6 +194,9 @@ class MemoryRunStorage(RunStorage):
                 state.snapshots,
                 state.heartbeats,
                 state.leases,
+                state.consumers,
+                state.pool_limits,
+                state.pool_slots,
                 state.instance_log,
             ):
                 kept.clear()

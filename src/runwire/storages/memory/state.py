@@ -15,6 +15,7 @@ from runwire.storage.event_log_storage import LogHead
 from runwire.storage.instance_log import InstanceLogRecord
 from runwire.storage.run_storage import DaemonHeartbeat, DaemonLease, RequestKey
 from runwire.storages.stored_form import new_log_id
+from runwire.storages.stored_pools import StoredSlot
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,10 @@ class State:
     snapshots: dict[str, Snapshot] = field(default_factory=dict)
     heartbeats: dict[tuple[str, str], DaemonHeartbeat] = field(default_factory=dict)
     leases: dict[str, DaemonLease] = field(default_factory=dict)
+    pool_limits: dict[str, int] = field(default_factory=dict)
+    # By the storage id of the run and the step.
+    pool_slots: dict[tuple[int, str], StoredSlot] = field(default_factory=dict)
+    consumers: dict[str, int] = field(default_factory=dict)
 
     @property
     def instance_head(self) -> int:

@@ -7,9 +7,11 @@ from typing import Any, Self
 from runwire.config import ConfigurableClassData
 from runwire.storage import InstanceStorage
 from runwire.storages.memory.event_log_storage import MemoryEventLogStorage
+from runwire.storages.memory.pool_storage import MemoryPoolStorage
 from runwire.storages.memory.run_storage import MemoryRunStorage
 from runwire.storages.memory.schedule_storage import MemoryScheduleStorage
 from runwire.storages.memory.state import State
+from runwire.storages.memory.webhook_storage import MemoryWebhookStorage
 
 
 class MemoryStorage(InstanceStorage):
@@ -20,6 +22,8 @@ class MemoryStorage(InstanceStorage):
         self._run_storage = MemoryRunStorage(state)
         self._event_log_storage = MemoryEventLogStorage(state)
         self._schedule_storage = MemoryScheduleStorage()
+        self._webhook_storage = MemoryWebhookStorage()
+        self._pool_storage = MemoryPoolStorage(state)
 
     @classmethod
     def from_config_value(
@@ -40,3 +44,11 @@ class MemoryStorage(InstanceStorage):
     @property
     def schedule_storage(self) -> MemoryScheduleStorage:
         return self._schedule_storage
+
+    @property
+    def webhook_storage(self) -> MemoryWebhookStorage:
+        return self._webhook_storage
+
+    @property
+    def pool_storage(self) -> MemoryPoolStorage:
+        return self._pool_storage

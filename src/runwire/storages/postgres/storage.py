@@ -19,10 +19,12 @@ from runwire.storage import InstanceStorage, Migration, MigrationProgress
 from runwire.storages.migrations import HEAD_REVISION
 from runwire.storages.postgres.connections import Database, Limits
 from runwire.storages.postgres.event_log_storage import PostgresEventLogStorage
+from runwire.storages.postgres.pool_storage import PostgresPoolStorage
 from runwire.storages.postgres.repeating import repeated
 from runwire.storages.postgres.run_storage import PostgresRunStorage
 from runwire.storages.postgres.schedule_storage import PostgresScheduleStorage
 from runwire.storages.postgres.schema import ensure_schema, find_revision, letters_collation
+from runwire.storages.postgres.webhook_storage import PostgresWebhookStorage
 
 _DRIVER = "postgresql+psycopg"
 _SCHEMES = {"postgres", "postgresql", _DRIVER}
@@ -129,6 +131,8 @@ class PostgresStorage(InstanceStorage):
         self._run_storage = PostgresRunStorage(self._database)
         self._event_log_storage = PostgresEventLogStorage(self._run_storage, letters)
         self._schedule_storage = PostgresScheduleStorage(self._run_storage)
+        self._webhook_storage = PostgresWebhookStorage(self._run_storage)
+        self._pool_storage = PostgresPoolStorage(self._run_storage)
 
     # One transaction each; what follows in another repeats itself.
     store_events = repeated(InstanceStorage.store_events)
@@ -163,6 +167,14 @@ class PostgresStorage(InstanceStorage):
     @property
     def schedule_storage(self) -> PostgresScheduleStorage:
         return self._schedule_storage
+
+    @property
+    def webhook_storage(self) -> PostgresWebhookStorage:
+        return self._webhook_storage
+
+    @property
+    def pool_storage(self) -> PostgresPoolStorage:
+        return self._pool_storage
 
     @property
     def suits_several_servers(self) -> bool:

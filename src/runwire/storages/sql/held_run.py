@@ -5,21 +5,34 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from sqlalchemy import Connection, bindparam, delete, insert, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from runwire import clock
-from runwire.events.entry import EventLogRecord
+from runwire.events.entry import EventLogRecord, storable_text
 from runwire.events.types import MIRRORED_EVENTS
+from runwire.runs.filters import TagFilter
 from runwire.runs.projection import project
 from runwire.runs.run import RunRecord, StepCounts
+from runwire.runs.status import IN_PROGRESS_STATUSES
 from runwire.runs.tags import merged
 from runwire.storage.instance_log import InstanceEventKind
 from runwire.storage.run_storage import HeldRun
+from runwire.storages.sql.dialect import dont_scan
 from runwire.storages.sql.instance_log import add_entries, change_entry, event_entry
 from runwire.storages.sql.rows import as_json, progress_values
 from runwire.storages.sql.tables import run_tags, runs
 from runwire.storages.stored_form import stored_tags
 
+_IN_PROGRESS = runs.c.status.in_(sorted(status.value for status in IN_PROGRESS_STATUSES))
 _UPDATE = update(runs).where(runs.c.storage_id == bindparam("held_id"))
 _DROP_TAGS = delete(run_tags).where(run_tags.c.storage_id == bindparam("held_id"))
 
@@ -72,11 +85,27 @@ class SqlHeldRun(HeldRun):
         )
         self._note(InstanceEventKind.RUN_DELETED, clock.timestamp())
 
+    def count_in_progress(self, tags: Sequence[TagFilter] = ()) -> list[int]:
+        dont_scan(self.connection)
+        counts = [func.count(), *(func.count(_tag_that_counts(tag)) for tag in tags)]
+        row = self.connection.execute(select(*counts).select_from(runs).where(_IN_PROGRESS)).one()
+        return list(row)
+
     def _execute_update(self, **values: object) -> None:
         self.connection.execute(_UPDATE, {"held_id": self._record.storage_id, **values})
 
     def _note(self, kind: InstanceEventKind, timestamp: float) -> None:
         add_entries(self.connection, [change_entry(self._record, kind, timestamp)])
+
+
+def _tag_that_counts(tag: TagFilter) -> ColumnElement[str]:
+    """The value of a tag of a run, null when it does not count: each run in progress is asked for its own."""
+    found = select(run_tags.c.value).where(
+        run_tags.c.storage_id == runs.c.storage_id, run_tags.c.key == storable_text(tag.key)
+    )
+    if tag.values is not None:
+        found = found.where(run_tags.c.value.in_(sorted(map(storable_text, tag.values))))
+    return found.scalar_subquery()
 
 
 def add_tag_rows(connection: Connection, record: RunRecord, tags: Mapping[str, str]) -> None:

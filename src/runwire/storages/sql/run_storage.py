@@ -67,6 +67,7 @@ from runwire.storages.sql.tables import (
     INSTANCE_LOG_ID,
     RUNS,
     SCHEDULES,
+    WEBHOOKS,
     daemon_heartbeats,
     daemon_leases,
     instance_head,
@@ -77,6 +78,9 @@ from runwire.storages.sql.tables import (
 )
 from runwire.storages.sql.text import begins_with
 from runwire.storages.stored_form import new_log_id, new_record, stored_run
+
+QUEUE = "queue"
+"""What those who take runs from the queue wait for one another by."""
 
 MAX_COUNTED = 1000
 """How far the steps of a way are counted before it is taken: what is longer is long."""
@@ -204,8 +208,10 @@ class SqlRunStorage(RunStorage):
         return dict(counts)
 
     @contextmanager
-    def hold_run(self, run_id: str) -> Iterator[HeldRun]:
+    def hold_run(self, run_id: str, *, claiming: bool = False) -> Iterator[HeldRun]:
         with self.writing() as connection:
+            if claiming:  # before the row is locked: two that hold one and wait for the other would wait for ever
+                serialize(connection, QUEUE)
             record = find_run(connection, run_id, lock=True)
             if record is None:
                 raise RunNotFoundError(run_id)
@@ -315,10 +321,25 @@ class SqlRunStorage(RunStorage):
             )
             return purged
 
+    def find_consumer_position(self, consumer: str) -> int | None:
+        with self.reading() as connection:
+            return _consumer_position(connection, consumer)
+
+    def move_consumer(self, consumer: str, position: int) -> int:
+        key = _consumer_key(consumer)
+        with self.writing() as connection:
+            serialize(connection, key)
+            known = _consumer_position(connection, consumer)
+            if known is not None and known >= position:
+                return known
+            connection.execute(delete(meta).where(meta.c.key == key))
+            connection.execute(insert(meta), {"key": key, "value": str(position)})
+            return position
+
     def wipe(self) -> None:
         with self.writing() as connection:
             for table in RUNS.sorted_tables:
-                if table not in SCHEDULES:
+                if table not in (*SCHEDULES, *WEBHOOKS):
                     connection.execute(delete(table))
             set_up(connection)
 
@@ -363,6 +384,17 @@ def set_up(connection: Connection) -> None:
     """Writes the rows that an empty storage of runs has."""
     connection.execute(insert(meta), {"key": INSTANCE_LOG_ID, "value": new_log_id()})
     connection.execute(insert(instance_head), {"id": 1, "head": 0, "purged_position": 0})
+
+
+def _consumer_key(consumer: str) -> str:
+    """The key in `meta` of the position of a consumer of the instance-wide log."""
+    return f"consumer {storable_text(consumer)}"
+
+
+def _consumer_position(connection: Connection, consumer: str) -> int | None:
+    statement = select(meta.c.value).where(meta.c.key == _consumer_key(consumer))
+    value: str | None = connection.execute(statement).scalar()
+    return None if value is None else int(value)
 
 
 def _count(connection: Connection, statement: Select[Any]) -> int:

@@ -221,8 +221,71 @@ ticks = Table(
     sqlite_autoincrement=True,
 )
 
+pool_limits = Table(
+    "pool_limits",
+    RUNS,
+    Column("pool", _TEXT, primary_key=True),
+    Column("max_slots", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+pool_slots = Table(
+    "pool_slots",
+    RUNS,
+    # Rows of runs that are gone or have ended do not count.
+    Column("storage_id", _COUNTER, primary_key=True, autoincrement=False),
+    Column("step_key", _TEXT, primary_key=True),
+    Column("pool", _TEXT, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("is_held", Boolean, nullable=False),
+    Column("since", Double, nullable=False),
+    Column("seen_at", Double, nullable=False),
+    Index("pool_slots_pool", "pool"),
+    sqlite_with_rowid=False,
+)
+
 SCHEDULES = (ticks, tick_sources)
 """The tables of schedules and sensors, which are not wiped with the runs."""
+
+webhooks = Table(
+    "webhooks",
+    RUNS,
+    Column("name", _TEXT, primary_key=True),
+    Column("log_id", _TEXT, nullable=False),
+    Column("position", _COUNTER, nullable=False),
+    Column("status", _TEXT, nullable=False),
+    Column("reason", _TEXT),
+    Column("delivered", _COUNTER, nullable=False),
+    Column("failures", _COUNTER, nullable=False),
+    Column("missed", _COUNTER, nullable=False),
+    Column("last_attempt", _TEXT),
+    Column("trouble", _TEXT),
+    Column("updated_at", Double, nullable=False),
+    Column("version", _COUNTER, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+dead_letters = Table(
+    "dead_letters",
+    RUNS,
+    Column("letter_id", _COUNTER, primary_key=True, autoincrement=True),
+    Column("webhook", _TEXT, nullable=False),
+    Column("event_id", _TEXT, nullable=False),
+    Column("run_id", _TEXT, nullable=False),
+    Column("event_type", _TEXT, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("failed_at", Double, nullable=False),
+    Column("status_code", Integer),
+    Column("error", _TEXT, nullable=False),
+    Column("is_requested", Boolean, nullable=False),
+    Index("dead_letters_event", "webhook", "event_id", unique=True),
+    Index("dead_letters_requested", "webhook", "is_requested", "letter_id"),
+    sqlite_autoincrement=True,
+)
+
+WEBHOOKS = (dead_letters, webhooks)
+"""The tables of webhooks, which are not wiped with the runs."""
 
 meta = Table(
     "meta",

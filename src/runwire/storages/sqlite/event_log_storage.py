@@ -106,8 +106,10 @@ class SqliteEventLogStorage(SqlEventLogStorage):
         run = self._runs.find_run_record(record.run_id) if held is None else held.record
         if run is None or run.log_id != record.log_id:
             raise RunNotFoundError(record.run_id)
-        self._check_is_new(record, run)
-        self._shards.create(run)
+        # Whoever else appends may have made it, and the run may reflect that, since its want was seen.
+        if not self._shards.path_of(run.run_id, run.log_id).exists():
+            self._check_is_new(record, run)
+            self._shards.create(run)
 
     def _check_never_was(self, record: RunRecord, held: HeldRun | None) -> None:
         """A log that was never made is empty; one that is gone is not, unless its run is gone as well.

@@ -10,15 +10,16 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import cast
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from runwire.interrupts import current_interrupts
 from runwire.runs.run import RunRecord
 from runwire.storages.migrations import LOG_REVISION, OLDEST_READABLE_LOG
 from runwire.storages.sql.tables import LOG
-from runwire.storages.sqlite.connections import Writer, connect_reader, reading_engine
+from runwire.storages.sqlite.connections import Writer, reading_engine
 from runwire.storages.sqlite.errors import translated_files, translation
 from runwire.storages.sqlite.schema import check_revision, create_database, find_revision
 
@@ -66,8 +67,11 @@ class Shard:
         Raises:
             SchemaRevisionError: it is not.
         """
-        with closing(connect_reader(self.path, self._patience_seconds)) as connection:
-            found = find_revision(connection, of_log=True)
+        # By a connection that stays: the last one that closes a file writes its log back, and syncs it.
+        with closing(self.readers.raw_connection()) as connection:
+            found = find_revision(
+                cast(sqlite3.Connection, connection.driver_connection), of_log=True
+            )
         if found is None or not OLDEST_READABLE_LOG <= found < LOG_REVISION:
             check_revision(self.path, found, LOG_REVISION)
         else:
@@ -179,10 +183,14 @@ class Shards:
         shard = Shard(path, self._patience_seconds)
         try:
             shard.check()
-        except sqlite3.OperationalError:
-            if path.exists():
-                raise
-            return None  # deleted meanwhile
+        except BaseException as error:
+            shard.close()
+            if (
+                isinstance(error, (sqlite3.OperationalError, OperationalError))
+                and not path.exists()
+            ):
+                return None  # deleted meanwhile
+            raise
         self._open[log_id] = shard
         return shard
 

@@ -16,6 +16,8 @@ from runwire.config import (
 from runwire.errors import StorageUnavailableError
 from runwire.storage import EventLogStorage, InstanceStorage, Migration, MigrationProgress
 from runwire.storages.migrations import HEAD_REVISION
+from runwire.storages.sql.pool_storage import SqlPoolStorage
+from runwire.storages.sql.webhook_storage import SqlWebhookStorage
 from runwire.storages.sqlite.consolidated_storage import (
     CONSOLIDATED_FILE_NAME,
     ConsolidatedSqliteEventLogStorage,
@@ -79,6 +81,8 @@ class SqliteStorage(InstanceStorage):
                 base_dir, self._run_storage, busy_timeout_seconds, max_open_logs
             )
         self._schedule_storage = SqliteScheduleStorage(self._run_storage)
+        self._webhook_storage = SqlWebhookStorage(self._run_storage)
+        self._pool_storage = SqlPoolStorage(self._run_storage)
 
     @classmethod
     def config_type(cls) -> type[SqliteStorageConfig]:
@@ -128,6 +132,14 @@ class SqliteStorage(InstanceStorage):
     @property
     def schedule_storage(self) -> SqliteScheduleStorage:
         return self._schedule_storage
+
+    @property
+    def webhook_storage(self) -> SqlWebhookStorage:
+        return self._webhook_storage
+
+    @property
+    def pool_storage(self) -> SqlPoolStorage:
+        return self._pool_storage
 
     def schema_revision(self) -> str | None:
         return self._run_storage.get_revision()

@@ -171,7 +171,11 @@ async def test_a_worker_that_cannot_be_started_fails_the_run(api: Api, operation
     api.launcher.broken = OSError("no space left")
     answer = await make(api, operation, runId="r1")
     assert answer["__typename"] == "LaunchFailed"
-    assert answer["run"] == {"id": answer["run"]["id"], "status": "FAILURE", "actions": ["DELETE"]}
+    assert answer["run"] == {
+        "id": answer["run"]["id"],
+        "status": "FAILURE",
+        "actions": ["REEXECUTE", "REEXECUTE_FROM_FAILURE", "DELETE"],
+    }
     assert (answer["error"]["message"], answer["error"]["className"]) == (
         "no space left",
         "OSError",

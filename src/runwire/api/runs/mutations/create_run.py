@@ -15,7 +15,7 @@ from runwire.api.locations.errors import (
     RunConfigInvalid,
 )
 from runwire.api.rows import result
-from runwire.api.runs.errors import RunAlreadyExists
+from runwire.api.runs.errors import RunAlreadyExists, StepNotFound
 from runwire.api.runs.inputs import NewRunInput
 from runwire.api.runs.types import Run
 from runwire.api.user_errors import InputInvalid, input_at
@@ -50,6 +50,7 @@ CreateRunResult = Annotated[
     | JobAmbiguous
     | CodeLocationUnavailable
     | RunConfigInvalid
+    | StepNotFound
     | RunAlreadyExists
     | InputInvalid
     | Forbidden,

@@ -15,7 +15,13 @@ from runwire.api.locations.errors import (
     RunConfigInvalid,
 )
 from runwire.api.rows import result
-from runwire.api.runs.errors import LaunchFailed, RunAlreadyExists, RunNotFound, RunStateConflict
+from runwire.api.runs.errors import (
+    LaunchFailed,
+    RunAlreadyExists,
+    RunNotFound,
+    RunStateConflict,
+    StepNotFound,
+)
 from runwire.api.runs.handover import hand_over
 from runwire.api.runs.inputs import RunTarget
 from runwire.api.runs.types import Run
@@ -49,6 +55,7 @@ LaunchRunResult = Annotated[
     | JobAmbiguous
     | CodeLocationUnavailable
     | RunConfigInvalid
+    | StepNotFound
     | RunAlreadyExists
     | RunStateConflict
     | LaunchFailed

@@ -15,7 +15,13 @@ from runwire.api.locations.errors import (
     RunConfigInvalid,
 )
 from runwire.api.rows import result
-from runwire.api.runs.errors import LaunchFailed, RunAlreadyExists, RunNotFound, RunStateConflict
+from runwire.api.runs.errors import (
+    LaunchFailed,
+    RunAlreadyExists,
+    RunNotFound,
+    RunStateConflict,
+    StepNotFound,
+)
 from runwire.api.runs.handover import hand_over
 from runwire.api.runs.inputs import RunTarget
 from runwire.api.runs.types import Run
@@ -47,6 +53,7 @@ SubmitRunResult = Annotated[
     | JobAmbiguous
     | CodeLocationUnavailable
     | RunConfigInvalid
+    | StepNotFound
     | RunAlreadyExists
     | RunStateConflict
     | LaunchFailed

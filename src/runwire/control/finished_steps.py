@@ -1,14 +1,14 @@
-"""What former workers of a run have done, as its log tells."""
+"""What workers of a run have done, as its log tells."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from runwire.events.entry import EventLogRecord
 from runwire.events.filters import EventFilter
 from runwire.events.payloads import HandledOutputData, StepErrorSource, StepFailureData
 from runwire.events.types import EventType
-from runwire.execution.progress import FinishedSteps
 from runwire.runs.run import RunRecord
 from runwire.storage.event_log_storage import EventLogStorage
 
@@ -26,7 +26,31 @@ _TELLING = EventFilter(
 )
 
 
-def finished_steps(logs: EventLogStorage, record: RunRecord) -> FinishedSteps:
+@dataclass(frozen=True, slots=True)
+class FinishedSteps:
+    """The steps that workers of a run have ended.
+
+    Attributes:
+        succeeded: their outputs by name, with the epoch of the worker that stored each.
+        failed: those that failed.
+        dropped: those that will not run, as the log tells already.
+        attempts: how often each of the others has begun, if it has.
+    """
+
+    succeeded: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    failed: frozenset[str] = frozenset()
+    dropped: frozenset[str] = frozenset()
+    attempts: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def count(self) -> int:
+        """How many have ended."""
+        return len(self.succeeded) + len(self.failed) + len(self.dropped)
+
+
+def finished_steps(
+    logs: EventLogStorage, record: RunRecord, step_keys: Collection[str] | None = None
+) -> FinishedSteps:
     """The steps of a run that have ended for good.
 
     Only the log counts, not what lies in files. A step that was interrupted by the end of its worker has not
@@ -36,13 +60,14 @@ def finished_steps(logs: EventLogStorage, record: RunRecord) -> FinishedSteps:
     Args:
         logs: keeps the log.
         record: the run.
+        step_keys: only these steps; all when None.
     """
     outputs: dict[str, dict[str, int]] = {}
     succeeded: dict[str, dict[str, int]] = {}
     failed: set[str] = set()
     skipped: set[str] = set()
     attempts: dict[str, int] = {}
-    for event in _events(logs, record):
+    for event in _events(logs, record, step_keys):
         key, epoch = event.step_key, event.epoch
         if key is None or epoch is None:
             continue
@@ -73,10 +98,13 @@ def _is_interrupt(event: EventLogRecord) -> bool:
     return isinstance(data, StepFailureData) and data.error_source is StepErrorSource.INTERRUPT
 
 
-def _events(logs: EventLogStorage, record: RunRecord) -> Iterator[EventLogRecord]:
+def _events(
+    logs: EventLogStorage, record: RunRecord, step_keys: Collection[str] | None
+) -> Iterator[EventLogRecord]:
+    wanted = replace(_TELLING, step_keys=None if step_keys is None else frozenset(step_keys))
     after = 0
     while True:
-        page = logs.get_records(record, after=after, filter=_TELLING)
+        page = logs.get_records(record, after=after, filter=wanted)
         yield from page.records
         if not page.has_more:
             return

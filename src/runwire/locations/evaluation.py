@@ -1,0 +1,57 @@
+"""Calling the functions of schedules, in whichever process has them loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from runwire import clock
+from runwire.definitions import RepositoryDefinition, ScheduleDefinition, ScheduleEvaluationContext
+from runwire.error_info import ErrorInfo
+from runwire.errors import TickEvaluationError
+from runwire.execution.boundary import user_code_error_boundary
+from runwire.locations import protocol
+from runwire.locations.protocol import Message
+
+Repositories = Sequence[RepositoryDefinition]
+
+
+def evaluate_schedule(
+    repositories: Repositories, request: protocol.EvaluateScheduleRequest
+) -> protocol.TickEvaluated | protocol.EvaluationFailed | protocol.ScheduleMissing:
+    """What the function of a schedule gives, or what is wrong with it."""
+    schedule = find_schedule(repositories, request.repository_name, request.schedule_name)
+    if schedule is None:
+        return protocol.ScheduleMissing(schedule_names(repositories))
+    due = clock.from_timestamp(request.due_at).astimezone(schedule.cron.zone)
+    context = ScheduleEvaluationContext(due, schedule.name)
+    try:
+        with user_code_error_boundary(
+            TickEvaluationError, lambda: f"the function of schedule {schedule.name!r} raised"
+        ):
+            reply = protocol.TickEvaluated(schedule.evaluate(context))
+        protocol.encode(reply)  # what cannot be sent is refused here, where it is known why
+    except BaseException as error:  # noqa: BLE001 - SystemExit as well: it is what user code did
+        return protocol.EvaluationFailed(ErrorInfo.from_exception(error))
+    return reply
+
+
+def find_schedule(
+    repositories: Repositories, repository_name: str, schedule_name: str
+) -> ScheduleDefinition | None:
+    """A schedule; None when there is none."""
+    for repository in repositories:
+        if repository.name == repository_name:
+            return repository.schedules.get(schedule_name)
+    return None
+
+
+def schedule_names(repositories: Repositories) -> tuple[str, ...]:
+    """The names of all schedules."""
+    return tuple(sorted({name for each in repositories for name in each.schedules}))
+
+
+EVALUATIONS: Mapping[str, tuple[protocol.Method[Any, Any], Callable[..., Message]]] = {
+    protocol.EVALUATE_SCHEDULE.name: (protocol.EVALUATE_SCHEDULE, evaluate_schedule),
+}
+"""What an evaluator does, by the name of the method that is called."""

@@ -1,0 +1,1 @@
+"""Schedulers that come with runwire."""

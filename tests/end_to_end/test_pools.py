@@ -1,0 +1,136 @@
+"""Pools by real servers and workers, some of which are killed: no step begins without a slot, and none is leaked."""
+
+from __future__ import annotations
+
+import os
+import signal
+import textwrap
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from runwire.instance import Instance
+from runwire.runs import RunStatus
+from runwire.testing.left_behind import eventually
+from tests.end_to_end.conftest import Server, storage_setting
+
+RUNS = 6
+LIMIT = 2
+
+JOBS = """
+    import os, time
+    from pathlib import Path
+
+    from runwire import OpContext, job, multiprocess_executor, op
+
+    HERE = Path(__file__).parent
+
+    def note(context: OpContext, what: str) -> None:
+        with (HERE / "notes").open("a") as notes:
+            print(what, f"{context.run_id}/{context.step_key}", os.getppid(), os.getpid(), file=notes)
+
+    @op(pool="db")
+    def query(context: OpContext) -> None:
+        note(context, "begin")
+        time.sleep(0.15)
+        note(context, "end")
+
+    @job
+    def in_process():
+        query(); query(); query()
+
+    @job(executor_def=multiprocess_executor.configured({"max_concurrent": 3}))
+    def in_processes():
+        query(); query(); query()
+"""
+YAML = """
+run_monitoring: {{max_resume_run_attempts: {attempts}, poll_interval_seconds: 0.1}}
+daemons: {{heartbeat_interval_seconds: 0.2, lease_seconds: 1}}
+"""
+
+SUBMIT = """mutation ($input: SubmitRunInput!) {
+  submitRun(input: $input) { __typename ... on SubmitRunSuccess { run { runId } } }
+}"""
+
+
+@pytest.fixture(params=["sharded", "postgres"])
+def storage_yaml(request: pytest.FixtureRequest) -> str:
+    return storage_setting(request, request.param)
+
+
+@pytest.fixture(params=[0, 9], ids=["fails", "resumes"])
+def home(request: pytest.FixtureRequest, storage_yaml: str, tmp_path: Path) -> Path:
+    text = YAML.format(attempts=request.param) + storage_yaml
+    (tmp_path / "runwire.yaml").write_text(text)
+    (tmp_path / "jobs.py").write_text(textwrap.dedent(JOBS))
+    return tmp_path
+
+
+@pytest.fixture
+def server(home: Path) -> Iterator[Server]:
+    server = Server(home)
+    server.start("dev", "-f", str(home / "jobs.py"))
+    yield server
+    server.stop()
+
+
+def notes(home: Path) -> list[list[str]]:
+    path = home / "notes"
+    return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("job_name", ["in_process", "in_processes"])
+def test_the_limit_holds_while_workers_are_killed(
+    job_name: str, home: Path, server: Server
+) -> None:
+    with Instance.from_home(home) as instance:
+        storage, pools = instance.storage, instance.storage.pool_storage
+        pools.set_pool_limit("db", LIMIT)
+        wanted = {"target": {"newRun": {"job": {"jobName": job_name}}}}
+        for _ in range(RUNS):
+            answer = server.execute(SUBMIT, input=wanted)
+            assert answer["submitRun"]["__typename"] == "SubmitRunSuccess"
+        eventually(lambda: len(notes(home)) >= 4, "some steps ran")
+        killed = 0
+        while killed < 2:
+            for what, step, parent, pid in reversed(notes(home)):
+                is_over = any(n[0] == "end" and n[1] == step for n in notes(home))
+                if what == "begin" and not is_over:
+                    with suppress(ProcessLookupError):
+                        os.kill(int(pid if job_name == "in_process" else parent), signal.SIGKILL)
+                        killed += 1
+                    break
+        run_ids = [each.run_id for each in storage.run_storage.get_run_records(limit=99).records]
+        most = 0
+
+        def all_ended() -> bool:
+            nonlocal most
+            for pool in pools.get_pools():
+                most = max(most, len(pool.slots))
+            return all(storage.get_run_record(run_id).is_finished for run_id in run_ids)
+
+        eventually(all_ended, "the runs end")
+        assert 0 < most <= LIMIT
+        (pool,) = pools.get_pools()
+        assert (pool.slots, pool.waiting) == ((), ())
+        statuses = {storage.get_run_record(run_id).status for run_id in run_ids}
+        assert statuses <= {RunStatus.SUCCESS, RunStatus.FAILURE}
+        assert RunStatus.SUCCESS in statuses
+        assert _most_at_once(notes(home)) <= LIMIT
+
+
+def _most_at_once(told: list[list[str]]) -> int:
+    """The most steps of live processes at once, as their notes tell; who was killed ends where it is told again."""
+    running: set[str] = set()
+    most = 0
+    ended = {(step, pid) for what, step, _, pid in told if what == "end"}
+    for what, step, _, pid in told:
+        if what == "begin" and (step, pid) in ended:
+            running.add(step + pid)
+        else:
+            running.discard(step + pid)
+        most = max(most, len(running))
+    return most
