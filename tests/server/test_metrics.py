@@ -106,6 +106,9 @@ def test_operations_are_counted_by_name_type_and_outcome(live: LiveServer) -> No
     assert page.of("runwire_http_refusals_total", code="400") == 1
     durations = "runwire_operation_duration_seconds"
     assert page.of(f"{durations}_count", operation="Version", type="query") == 1
+    points = "runwire_operation_cost_points_total"
+    assert page.of(points, operation="Version", type="query") == 2  # itself, and the instance
+    assert page.of(points, operation="Missing", type="query") == 1 + 25 + 25
     assert page.of(f"{durations}_bucket", operation="Create", type="mutation", le="+Inf") == 1
     assert page.of("runwire_live_operations", type="query") == 0
     assert page.of("runwire_lane_call_duration_seconds_count", lane="reader") >= 1
@@ -115,7 +118,7 @@ def test_names_that_callers_make_up_stay_few() -> None:
     metrics = Metrics(max_names=4)
     for name in ("A", "B", "C", "D", "A"):
         metrics.operation_began("query")
-        metrics.operation_ended("query", name, "query", "ok", 0.1, is_timed=True)
+        metrics.operation_ended("query", name, "query", "ok", 0.1, 1, is_timed=True)
     page = Figures(metrics.page().decode())
     assert [ended(page, name, "query", "ok") for name in ("A", "B", "C", "D", "other")] == [
         2,

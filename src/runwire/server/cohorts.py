@@ -106,7 +106,7 @@ class Cohorts:
             self._operations.telemetry.operation(requested) as observed,
             self._slot(requested, principal) as problem,
         ):
-            refusal = problem or self._operations.charge(requested, principal)
+            refusal = problem or self._operations.charge(requested, principal, observed)
             if refusal is not None:
                 observed.answered(refusal.payload, was_executed=False)
                 yield refusal

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from graphql import (
     SKIP,
@@ -23,7 +24,7 @@ from strawberry.extensions import SchemaExtension
 from strawberry.schema.schema import validate_document
 from strawberry.types.execution import ExecutionContext
 
-from runwire.server.document_limits import DocumentLimits, cost_of
+from runwire.server.document_limits import DocumentLimits, Numbers, numbers_of, rows_of
 from runwire.server.settings import Limits
 
 _REMEMBERED = 256
@@ -36,7 +37,7 @@ class Document:
     parsed: DocumentNode
     errors: list[GraphQLError] | None
     _cursor_variables: dict[str | None, frozenset[str]] = field(default_factory=dict)
-    _costs: dict[str | None, int] = field(default_factory=dict)
+    _rows: dict[tuple[str | None, Numbers], int] = field(default_factory=dict)
 
     @cached_property
     def asks_for_schema(self) -> bool:
@@ -45,12 +46,16 @@ class Document:
         visit(self.parsed, finder)
         return finder.found
 
-    def cost(self, operation: OperationDefinitionNode) -> int:
-        """How many points an operation of it costs."""
+    def rows(self, operation: OperationDefinitionNode, variables: Mapping[str, Any]) -> int:
+        """How many objects an operation of it may give at the most, its variables being these."""
         name = None if operation.name is None else operation.name.value
-        if name not in self._costs:
-            self._costs[name] = cost_of(self.parsed, operation)
-        return self._costs[name]
+        key = name, numbers_of(operation, variables)
+        rows = self._rows.get(key)
+        if rows is None:
+            if len(self._rows) >= _REMEMBERED:
+                self._rows.clear()
+            rows = self._rows[key] = rows_of(self.parsed, operation, key[1])
+        return rows
 
     def cursor_variables(self, operation: OperationDefinitionNode) -> frozenset[str]:
         """The variables that say nothing but where a stream of this document starts: `after` of a root field."""
@@ -103,7 +108,7 @@ class Documents:
     def __init__(self, limits: Limits) -> None:
         self.max_tokens = limits.tokens
         self._limits = DocumentLimits(
-            limits.depth, limits.aliases, limits.rows, limits.directives, limits.root_fields
+            limits.depth, limits.aliases, limits.directives, limits.root_fields
         )
         self._documents: OrderedDict[str, Document] = OrderedDict()
 

@@ -6,8 +6,9 @@ its fragments are spread.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from graphql import (
     DocumentNode,
@@ -17,9 +18,13 @@ from graphql import (
     GraphQLError,
     InlineFragmentNode,
     IntValueNode,
+    NamedTypeNode,
+    NonNullTypeNode,
     OperationDefinitionNode,
     SelectionNode,
     SelectionSetNode,
+    TypeNode,
+    VariableNode,
 )
 
 _MANY = 1_000_000
@@ -80,13 +85,16 @@ _LISTS = {
 """How many objects a list field that takes no number is taken to give."""
 
 
+Numbers: TypeAlias = tuple[tuple[str, int | None], ...]
+"""What the variables of an operation that are integers say; None for null and for what is not given."""
+
+
 @dataclass(frozen=True, slots=True)
 class DocumentLimits:
-    """The most that an operation of a document may ask for."""
+    """The most that an operation of a document may ask for, whatever its variables are."""
 
     depth: int
     aliases: int
-    rows: int
     directives: int = 50
     root_fields: int = 50
 
@@ -113,20 +121,34 @@ class DocumentLimits:
             return f"the operation has more than {self.directives} directives; ask for less at once"
         if measure.fields > self.root_fields:
             return f"the operation begins with more than {self.root_fields} fields; ask for less at once"
-        if measure.rows > self.rows:
-            return (
-                f"the operation may give more than {self.rows} objects, lists within lists multiplied;"
-                " ask for smaller pages, or for less of each object"
-            )
         return None
 
 
-def cost_of(document: DocumentNode, operation: OperationDefinitionNode) -> int:
-    """How many points an operation costs: one, and one for each object that it may give."""
+def numbers_of(operation: OperationDefinitionNode, variables: Mapping[str, Any]) -> Numbers:
+    """What the variables of an operation that are integers say, those that are not given by their defaults."""
+    numbers = []
+    for definition in operation.variable_definitions or ():
+        if _is_integer(definition.type):
+            name, default = definition.variable.name.value, definition.default_value
+            usual = int(default.value[:10]) if isinstance(default, IntValueNode) else None
+            number = variables.get(name, usual)
+            # What is no number is refused when its variables are read; till then it is the most.
+            numbers.append((name, number if number is None or type(number) is int else _MANY))
+    return tuple(numbers)
+
+
+def _is_integer(kind: TypeNode) -> bool:
+    if isinstance(kind, NonNullTypeNode):
+        kind = kind.type
+    return isinstance(kind, NamedTypeNode) and kind.name.value == "Int"
+
+
+def rows_of(document: DocumentNode, operation: OperationDefinitionNode, numbers: Numbers) -> int:
+    """How many objects an operation may give at the most, lists within lists multiplied."""
     try:
-        return 1 + _Fold(document).measure(operation.selection_set).rows
+        return _Fold(document, dict(numbers)).measure(operation.selection_set).rows
     except _TooDeepError:
-        return 1  # it is refused
+        return 0  # it is refused
 
 
 class _TooDeepError(Exception):
@@ -134,7 +156,10 @@ class _TooDeepError(Exception):
 
 
 class _Fold:
-    def __init__(self, document: DocumentNode) -> None:
+    def __init__(
+        self, document: DocumentNode, numbers: Mapping[str, int | None] | None = None
+    ) -> None:
+        self._numbers = numbers or {}
         self._fragments = {
             node.name.value: node
             for node in document.definitions
@@ -171,7 +196,7 @@ class _Fold:
         match node:
             case FieldNode():
                 below = self.measure(node.selection_set)
-                rows = _times(node) * (below.rows + 1) if node.selection_set else 0
+                rows = self._times(node) * (below.rows + 1) if node.selection_set else 0
                 aliases = below.aliases + (node.alias is not None)
                 return Measure(
                     below.depth + 1, min(aliases, _MANY), below.directives, 1, min(rows, _MANY)
@@ -191,15 +216,18 @@ class _Fold:
                 self._measured[name] = self.measure(self._fragments[name].selection_set)
         return self._measured[name]
 
-
-def _times(node: FieldNode) -> int:
-    """How many objects a field may give: what it is told, by a variable the most that it can be."""
-    name = node.name.value
-    usual, most = _PAGES.get(name, (1, 1))
-    for argument in node.arguments or ():
-        if argument.name.value in {"first", "last"}:
-            value = argument.value
-            return (
-                max(0, min(int(value.value[:9]), most)) if isinstance(value, IntValueNode) else most
-            )
-    return _LISTS.get(name, usual)
+    def _times(self, node: FieldNode) -> int:
+        """How many objects a field may give."""
+        name = node.name.value
+        usual, most = _PAGES.get(name, (1, 1))
+        for argument in node.arguments or ():
+            if argument.name.value in {"first", "last"}:
+                match argument.value:
+                    case IntValueNode(value=text):
+                        number: int | None = int(text[:9])
+                    case VariableNode(name=variable):
+                        number = self._numbers.get(variable.value, most)
+                    case _:
+                        number = None
+                return usual if number is None else max(0, min(number, most))
+        return _LISTS.get(name, usual)

@@ -49,6 +49,12 @@ class Metrics:
             buckets=TIME_BOUNDS,
             registry=registry,
         )
+        self._points = Counter(
+            "runwire_operation_cost_points",
+            "What the operations that have ended cost their callers, in points.",
+            ["operation", "type"],
+            registry=registry,
+        )
         self._live = Gauge(
             "runwire_live_operations", "Operations that run now.", ["type"], registry=registry
         )
@@ -93,6 +99,7 @@ class Metrics:
         type: str,
         outcome: str,
         seconds: float,
+        points: int,
         *,
         is_timed: bool,
     ) -> None:
@@ -104,11 +111,13 @@ class Metrics:
             type: query, mutation, subscription or unknown.
             outcome: what came of it.
             seconds: how long it took.
+            points: what it cost its caller.
             is_timed: whether that says something of the server, not only of whoever listened.
         """
         name = self._bounded(name)
         self._live.labels(began_as).dec()
         self._operations.labels(name, type, outcome).inc()
+        self._points.labels(name, type).inc(points)
         if is_timed:
             self._seconds.labels(name, type).observe(seconds)
 

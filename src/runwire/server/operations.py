@@ -25,7 +25,7 @@ from runwire.server.encoding import encode_json, encode_variables
 from runwire.server.requests import GraphQLRequest
 from runwire.server.settings import Introspection, Limits
 from runwire.server.shared_queries import SharedQueries
-from runwire.server.telemetry import Telemetry
+from runwire.server.telemetry import Observed, Telemetry
 from runwire.server.trusted import TrustedDocuments
 
 StreamKey: TypeAlias = tuple[str, str | None, bytes, Role]
@@ -67,6 +67,14 @@ class RequestedOperation:
 
     document: Document | None
     node: OperationDefinitionNode | None
+    variables: Mapping[str, Any]
+
+    @property
+    def cost(self) -> int:
+        """How many points it costs: one, and one for each object that it may give."""
+        if self.document is None or self.node is None:
+            return 1
+        return 1 + self.document.rows(self.node, self.variables)
 
     @property
     def name(self) -> str | None:
@@ -113,6 +121,7 @@ class Operations:
         self._schema.extensions = (*schema.extensions, lambda: DocumentCheck(documents))
         self._make_context = make_context
         self._points = Points(limits.points_per_minute)
+        self._max_rows = limits.rows
         self._query_seconds = limits.query_seconds
         self._queries: SharedQueries[Answer] = SharedQueries()
         self._finishing: set[asyncio.Task[StreamExecutionResult]] = set()
@@ -207,7 +216,7 @@ class Operations:
         """The result of a query or mutation."""
         requested = self.requested(request)
         with self.telemetry.operation(requested) as observed:
-            refusal = self.charge(requested, principal)
+            refusal = self.charge(requested, principal, observed)
             if refusal is not None:
                 observed.answered(refusal.payload, was_executed=False)
                 return refusal
@@ -228,12 +237,14 @@ class Operations:
         text = self._trusted.text_of(request)
         return text, request.operation_name, encode_variables(request.variables or {}), principal
 
-    def charge(self, requested: RequestedOperation, principal: Principal) -> Answer | None:
+    def charge(
+        self, requested: RequestedOperation, principal: Principal, observed: Observed
+    ) -> Answer | None:
         """Takes the points of an operation from who asks; what to answer when there are too few."""
-        document, node = requested.document, requested.node
-        cost = 1 if document is None or node is None else document.cost(node)
+        cost = requested.cost
         shortage = self._points.spend(caller_of(principal), cost)
         if shortage is None:
+            observed.points = cost
             return None
         seconds = shortage.retry_after_seconds
         message = (
@@ -252,10 +263,9 @@ class Operations:
         try:
             document = self._read(request)
         except GraphQLError:
-            return RequestedOperation(None, None)
-        return RequestedOperation(
-            document, get_operation_ast(document.parsed, request.operation_name)
-        )
+            return RequestedOperation(None, None, {})
+        node = get_operation_ast(document.parsed, request.operation_name)
+        return RequestedOperation(document, node, request.variables or {})
 
     def stream_key(self, request: GraphQLRequest, principal: Principal) -> StreamKey | None:
         """What subscriptions have in common that give the same messages from the same cursor on.
@@ -328,6 +338,11 @@ class Operations:
             return (
                 "a subscription needs Accept: text/event-stream, or a websocket that speaks"
                 " graphql-transport-ws"
+            )
+        if document.rows(operation, request.variables or {}) > self._max_rows:
+            return (
+                f"the operation may give more than {self._max_rows} objects, lists within lists multiplied;"
+                " ask for smaller pages, or for less of each object"
             )
         return None
 

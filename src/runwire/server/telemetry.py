@@ -66,9 +66,15 @@ class Tracer(Protocol):
 
 @dataclass(slots=True)
 class Observed:
-    """An operation as it runs. `outcome` is what came of it so far."""
+    """An operation as it runs.
+
+    Attributes:
+        outcome: what came of it so far.
+        points: what it cost its caller.
+    """
 
     outcome: Outcome = Outcome.OK
+    points: int = 0
 
     def answered(self, payload: Mapping[str, Any], *, was_executed: bool) -> None:
         """Takes note of an answer; of all its answers, the last one with errors tells what came of it."""
@@ -123,6 +129,7 @@ class Telemetry:
                 kind,
                 outcome,
                 seconds,
+                observed.points,
                 is_timed=began_as != "subscription",
             )
             logger.info(
