@@ -54,7 +54,9 @@ def guarded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Guarded
         AcceptedToken("brief", _digest(BRIEF), Role.VIEWER, 1_800_000_000.5),
     )
     with Instance.ephemeral(tmp_path) as instance:
-        app = create_app(instance, EmptyWorkspace(), settings=AppSettings(tokens=tokens))
+        app = create_app(
+            instance, EmptyWorkspace(), settings=AppSettings(tokens=tokens, legacy_graphql_ws=True)
+        )
         with run_app(app, Limits()) as url, runwire.connect(url, LASTING) as admin:
             yield Guarded(admin.url, admin)
 

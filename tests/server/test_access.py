@@ -12,6 +12,7 @@ from runwire import clock
 from runwire.api.access import Role
 from runwire.server.auth import AcceptedToken, digest_of
 from runwire.server.origins import OriginRules, is_loopback
+from runwire.server.settings import Limits
 from tests.server.conftest import LiveServer, ServeTry, closed, greet, hear, say, subscribe
 
 TOKEN = "a-token-of-some-length"
@@ -279,6 +280,32 @@ async def test_a_socket_is_closed_when_its_token_expires(serve_try: ServeTry) ->
         assert (await hear(socket))["type"] == "next"
         assert await closed(socket) == (4403, "Forbidden: the token has expired")
     assert await asyncio.to_thread(server.ended.get, timeout=30) == "forever"
+
+
+@pytest.mark.parametrize("seconds", [None, 3600])
+async def test_a_socket_lasts_as_long_as_a_connection_may(
+    serve_try: ServeTry, seconds: float | None
+) -> None:
+    server = serve_try(Limits(connection_seconds=1), tokens=(named(seconds=seconds),))
+    async with server.connect() as socket:
+        await greet(socket, HEADERS)
+        await subscribe(socket, "subscription { forever }")
+        assert (await hear(socket))["type"] == "next"
+        told = "the connection is as old as one may be; connect again, and resume"
+        assert await closed(socket) == (1012, told)
+    assert await asyncio.to_thread(server.ended.get, timeout=30) == "forever"
+
+
+@pytest.mark.parametrize("seconds", [None, 3600])
+def test_a_stream_of_events_lasts_as_long_as_a_connection_may(
+    serve_try: ServeTry, seconds: float | None
+) -> None:
+    server = serve_try(Limits(connection_seconds=1), tokens=(named(seconds=seconds),))
+    headers = {**HEADERS, "accept": "text/event-stream"}
+    answer = server.post("subscription { forever }", headers=headers)
+    assert answer.status_code == 200
+    assert "event: complete" not in answer.text
+    assert server.ended.get(timeout=30) == "forever"
 
 
 def test_a_stream_of_events_ends_when_its_token_expires(serve_try: ServeTry) -> None:

@@ -30,6 +30,12 @@ def bearer(token: str) -> dict[str, str]:
     [
         (Principal("ada", True), "127.0.0.1", "token ada"),
         (Principal("ada", True), None, "token ada"),
+        # A token of the configuration is somebody else than whom an issuer calls so.
+        (
+            Principal("ada", True, issuer="https://id.example"),
+            None,
+            "subject ada of https://id.example",
+        ),
         (ANYBODY, "10.0.0.7", "address 10.0.0.7"),
         (ANYBODY, "127.0.0.1", None),
         (ANYBODY, "::1", None),

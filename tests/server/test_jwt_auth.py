@@ -56,7 +56,9 @@ async def test_a_principal_is_who_the_token_says(issuer: Issuer) -> None:
     auth = auth_of(issuer)
     assert issuer.fetches == 0
     for _ in range(3):
-        assert await auth.principal(token) == Principal("ada", True, Role.OPERATOR, exp)
+        assert await auth.principal(token) == Principal(
+            "ada", True, Role.OPERATOR, exp, "https://issuer.example"
+        )
     assert issuer.fetches == 1
 
 

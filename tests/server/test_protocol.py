@@ -8,6 +8,7 @@ from typing import Any
 from runwire.api.access import Principal
 from runwire.server.auth import ANYBODY
 from runwire.server.requests import GraphQLRequest
+from runwire.server.websocket.dialects import TRANSPORT_WS
 from runwire.server.websocket.protocol import (
     Action,
     Admission,
@@ -23,7 +24,7 @@ class Conversation:
     def __init__(self, max_operations: int = 10, *, admitted: bool = True) -> None:
         self.payloads: list[Any] = []
         self._principal = ANYBODY if admitted else None
-        self.protocol = Protocol(max_operations)
+        self.protocol = Protocol(TRANSPORT_WS, max_operations)
 
     def say(self, type: str, **members: Any) -> Action | None:
         action = self.protocol.receive_text(json.dumps({"type": type, **members}))
@@ -128,7 +129,7 @@ def test_reasons_fit_into_a_close_frame_whatever_the_client_sent() -> None:
 
 def test_principals_are_those_of_the_init() -> None:
     ada = Principal("ada", True)
-    protocol = Protocol(1)
+    protocol = Protocol(TRANSPORT_WS, 1)
     assert protocol.receive_text('{"type":"connection_init"}') == Admission(None)
     protocol.admit(ada)
     action = protocol.receive_text('{"type":"subscribe","id":"1","payload":{"query":"{a}"}}')

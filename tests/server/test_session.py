@@ -15,7 +15,7 @@ from runwire.server.auth import ANYBODY
 from runwire.server.cohorts import Cohorts
 from runwire.server.operations import Operations
 from runwire.server.settings import Limits
-from runwire.server.websocket.protocol import Protocol
+from runwire.server.websocket.dialects import TRANSPORT_WS
 from runwire.server.websocket.session import Session
 from tests.server.conftest import SCHEMA, TryContext
 
@@ -55,8 +55,8 @@ async def test_a_stream_that_always_has_more_lets_the_others_have_their_turn() -
     async def admit(_: object) -> Principal:
         return ANYBODY
 
-    protocol = Protocol(10)
-    session = Session(cast(WebSocket, socket), protocol, admit, Cohorts(operations), limits)
+    dialects = (TRANSPORT_WS,)
+    session = Session(cast(WebSocket, socket), dialects, admit, Cohorts(operations), limits)
     running = asyncio.create_task(session.run())
     socket.say(type="connection_init")
     query = "subscription { count(to: 500) }"

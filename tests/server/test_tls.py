@@ -19,7 +19,6 @@ from websockets.typing import Subprotocol
 from runwire import clock
 from runwire.instance.settings import TlsSettings
 from runwire.server.tls import TlsFiles, TlsInvalidError, tls_context, tls_files
-from runwire.server.websocket.messages import SUBPROTOCOL
 from tests.cli.test_serve import lines_until, started
 from tests.server.conftest import greet
 
@@ -79,7 +78,7 @@ async def test_it_serves_https_and_secure_websockets(tmp_path: Path) -> None:
             )
         assert answer.json() == {"data": {"__typename": "Query"}}
         socket_url = url.replace("https", "wss")
-        protocols = [Subprotocol(SUBPROTOCOL)]
+        protocols = [Subprotocol("graphql-transport-ws")]
         async with connect(
             socket_url, proxy=None, ssl=trusting(files), subprotocols=protocols
         ) as socket:

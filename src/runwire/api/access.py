@@ -95,12 +95,14 @@ class Principal:
         authenticated: whether credentials were presented.
         role: what it may do.
         expires_at: when its credentials end, in seconds since the epoch; None when they do not.
+        issuer: who names it so; None for the configuration of this server.
     """
 
     name: str
     authenticated: bool
     role: Role = Role.ADMIN
     expires_at: float | None = None
+    issuer: str | None = None
 
     @property
     def permissions(self) -> list[Permission]:

@@ -27,6 +27,7 @@ class Limits(BaseModel):
         init_seconds: for the first message on a websocket to arrive.
         stall_seconds: for which a client may take nothing of what waits for it.
         keep_alive_seconds: after which a stream of events without any says that it is there.
+        connection_seconds: for which a websocket or a stream of events may last; who follows on connects again.
         query_seconds: for a query or mutation to be answered.
         connections: websockets and streams of events at once.
         connections_per_caller: those of one caller.
@@ -53,6 +54,7 @@ class Limits(BaseModel):
     init_seconds: PositiveSeconds = 5.0
     stall_seconds: PositiveSeconds = 10.0
     keep_alive_seconds: PositiveSeconds = 12.0
+    connection_seconds: PositiveSeconds = 86_400.0
     query_seconds: PositiveSeconds = 30.0
     connections: _Count = 1000
     connections_per_caller: _Count = 200

@@ -125,6 +125,7 @@ class ServerSettings(_Strict):
     `drain_seconds` before it stops to accept connections, then finishes answers for `shutdown_seconds` at most.
     `documents` says whether documents are taken by id, and others refused; beside those of runwire, those in
     `documents_folder` are known. `introspection` says who may ask for the schema: everybody, nobody, or admins.
+    `legacy_graphql_ws` lets websockets speak the subprotocol graphql-ws too, which its makers gave up.
     With several workers, each listens on a port of its own as well, `worker_ports_from` being the first one's.
     """
 
@@ -147,6 +148,7 @@ class ServerSettings(_Strict):
     introspection: Annotated[
         Literal["on", "off", "admin"], BeforeValidator(_on_off), _TAKES_ON_OFF
     ] = "on"
+    legacy_graphql_ws: bool = False
 
 
 def _check_token(token: SecretStr) -> SecretStr:

@@ -37,6 +37,7 @@ from runwire.server.readiness import Readiness
 from runwire.server.request_context import RequestContext
 from runwire.server.settings import AppSettings
 from runwire.server.telemetry import Telemetry
+from runwire.server.websocket.dialects import LEGACY, TRANSPORT_WS
 from runwire.workspace import Workspace
 
 ENDPOINT = "/graphql"
@@ -128,7 +129,8 @@ def assemble(
         settings.documents,
         settings.introspection,
     )
-    endpoint = Endpoint(operations, auth, graphiql, settings.limits, stopping)
+    dialects = (TRANSPORT_WS, LEGACY) if settings.legacy_graphql_ws else (TRANSPORT_WS,)
+    endpoint = Endpoint(operations, auth, graphiql, settings.limits, stopping, dialects)
 
     @contextlib.asynccontextmanager
     async def settling(app: Starlette) -> AsyncIterator[None]:

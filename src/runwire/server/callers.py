@@ -22,6 +22,8 @@ _MAX_BUCKETS = 10_000
 
 def caller_of(principal: Principal) -> str | None:
     """What tells a caller from others; None for who calls from this machine without a token, who has no limits."""
+    if principal.issuer is not None:
+        return f"subject {principal.name} of {principal.issuer}"
     if principal.authenticated:
         return f"token {principal.name}"
     host = client_host.get()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -20,8 +21,8 @@ from runwire.server.ide.pages import GraphiQL
 from runwire.server.operations import Operations
 from runwire.server.settings import Limits
 from runwire.server.slots import Slots
+from runwire.server.websocket.dialects import TRANSPORT_WS, Dialect
 from runwire.server.websocket.messages import Payload
-from runwire.server.websocket.protocol import Protocol
 from runwire.server.websocket.session import Session
 
 
@@ -39,12 +40,14 @@ class Endpoint:
         graphiql: GraphiQL,
         limits: Limits,
         stopping: asyncio.Event,
+        dialects: Sequence[Dialect] = (TRANSPORT_WS,),
     ) -> None:
         self.cohorts = Cohorts(operations, limits)
         self._metrics = operations.telemetry.metrics
         self._auth = auth
         self._graphiql = graphiql
         self._limits = limits
+        self._dialects = dialects
         self._streams = Slots(limits.connections)
         self._callers = CallerSlots(limits.connections_per_caller)
         self._http = HttpTransport(
@@ -91,8 +94,7 @@ class Endpoint:
                 caller = caller_of(principal)
                 return principal
 
-            protocol = Protocol(self._limits.operations)
-            await Session(socket, protocol, admit, self.cohorts, self._limits).run()
+            await Session(socket, self._dialects, admit, self.cohorts, self._limits).run()
         finally:
             self._metrics.connection_closed("websocket")
             self._streams.give_back()

@@ -72,7 +72,7 @@ class JwtAuth:
             expires_at = float(claims["exp"]) + self._settings.leeway_seconds
         except OverflowError:
             raise UnauthenticatedError("the claim exp of the token is out of range") from None
-        return Principal(name, True, self._role(claims), expires_at)
+        return Principal(name, True, self._role(claims), expires_at, self._settings.issuer)
 
     async def _claims(self, token: str) -> Mapping[str, Any]:
         """What a token says whose signature is good."""

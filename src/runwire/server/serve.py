@@ -178,6 +178,7 @@ def _app_settings(settings: Settings, home: Path, host: str, token: str | None) 
         limits=settings.server.limits,
         introspection=settings.server.introspection,
         documents=_trusted(settings.server, home),
+        legacy_graphql_ws=settings.server.legacy_graphql_ws,
         metrics=settings.server.metrics,
     )
 

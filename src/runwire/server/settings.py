@@ -31,6 +31,7 @@ class AppSettings:
         tracer: what traces operations; None for nothing.
         introspection: who may ask for the schema.
         documents: which documents are known, and whether others are taken.
+        legacy_graphql_ws: whether websockets may speak graphql-ws as well.
     """
 
     tokens: tuple[AcceptedToken, ...] = ()
@@ -43,6 +44,7 @@ class AppSettings:
     tracer: Tracer | None = None
     introspection: Introspection = "on"
     documents: TrustedDocuments = field(default_factory=TrustedDocuments)
+    legacy_graphql_ws: bool = False
 
     @property
     def demands_token(self) -> bool:

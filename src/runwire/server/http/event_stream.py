@@ -31,7 +31,7 @@ class EventStream(Response):
         answers: the results; they are closed in the end.
         stopping: is set when the server stops: the stream ends then, without having completed.
         keep_alive_seconds: after so long without an event a comment is sent, for proxies that close what is idle.
-        lasting_seconds: after so long it ends, because nobody is known any more to read it; None for never.
+        lasting_seconds: after so long it ends, without having completed, so that its client connects again.
         on_end: is called in the end.
     """
 
@@ -41,7 +41,7 @@ class EventStream(Response):
         stopping: asyncio.Event,
         *,
         keep_alive_seconds: float,
-        lasting_seconds: float | None,
+        lasting_seconds: float,
         on_end: Callable[[], object],
     ) -> None:
         super().__init__(headers=_HEADERS, media_type=f"{EVENT_STREAM}; charset=utf-8")

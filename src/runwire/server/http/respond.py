@@ -96,11 +96,12 @@ class HttpTransport:
             self._callers.give_back(caller)
             return refuse(503, self._streams.message, "UNAVAILABLE")
         self._operations.telemetry.metrics.connection_opened(_TRANSPORT)
+        most, left = self._limits.connection_seconds, principal.seconds_left
         return EventStream(
             self._cohorts.stream(asked, principal, resume_after),
             self._stopping,
             keep_alive_seconds=self._limits.keep_alive_seconds,
-            lasting_seconds=principal.seconds_left,
+            lasting_seconds=most if left is None else min(left, most),
             on_end=lambda: self._end_stream(caller),
         )
 

@@ -1,1 +1,1 @@
-"""The protocol graphql-transport-ws: what a client may say when, and the socket around it."""
+"""GraphQL over websockets: what a client may say when, in which words, and the socket around it."""

@@ -1,8 +1,10 @@
-"""What graphql-transport-ws demands, without the socket: messages come in, actions come out.
+"""What the subprotocols demand, without the socket: messages come in, actions come out.
 
 before connection_init   connection_init → asked who it is, then acknowledged (or 4403); ping, pong; subscribe → 4401
 acknowledged             subscribe → an operation, complete ends it; connection_init → 4429
 whatever cannot be read  4400
+
+graphql-ws says start for subscribe and stop for complete; it has no ping, and ends with connection_terminate.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from typing import Any, TypeAlias
 from runwire.api.access import Principal
 from runwire.server.encoding import encode_json
 from runwire.server.requests import GraphQLRequest, MalformedError
+from runwire.server.websocket.dialects import Dialect
 from runwire.server.websocket.messages import (
     Complete,
     ConnectionInit,
@@ -20,7 +23,7 @@ from runwire.server.websocket.messages import (
     Ping,
     Pong,
     Subscribe,
-    decode_message,
+    Terminate,
 )
 
 _MAX_REASON_BYTES = 123
@@ -58,10 +61,11 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """Close the socket."""
+    """Close the socket, having sent a message if there is one."""
 
     code: int
     reason: str
+    message: dict[str, Any] | None = None
 
 
 Action: TypeAlias = Reply | Admission | Operation | Stop | Close
@@ -71,10 +75,12 @@ class Protocol:
     """The state of one conversation.
 
     Args:
+        dialect: its words.
         max_operations: the most operations at once.
     """
 
-    def __init__(self, max_operations: int) -> None:
+    def __init__(self, dialect: Dialect, max_operations: int) -> None:
+        self._dialect = dialect
         self._max_operations = max_operations
         self._principal: Principal | None = None
         self._operations: dict[str, Operation] = {}
@@ -92,9 +98,9 @@ class Protocol:
     def receive_text(self, text: str) -> Action | None:
         """What to do about a text frame; None for nothing."""
         try:
-            message = decode_message(text)
+            message = self._dialect.decode(text)
         except MalformedError as error:
-            return _close(4400, f"this is no message of graphql-transport-ws: {error}")
+            return _close(4400, f"this is no message of {self._dialect.subprotocol}: {error}")
         match message:
             case ConnectionInit():
                 return self._init(message.payload)
@@ -107,10 +113,12 @@ class Protocol:
             case Complete():
                 operation = self._operations.pop(message.id, None)
                 return operation and Stop(operation)
+            case Terminate():
+                return Close(1000, "")
 
     def receive_bytes(self) -> Action:
         """What to do about a binary frame."""
-        return _close(4400, "messages of graphql-transport-ws are text")
+        return _close(4400, f"messages of {self._dialect.subprotocol} are text")
 
     def admit(self, principal: Principal) -> Action:
         """What to do once it is known who speaks."""
@@ -120,7 +128,9 @@ class Protocol:
     def refuse(self, problem: str | None) -> Action:
         """What to do when nobody speaks whom we know."""
         mend = 'send {"authorization": "Bearer <token>"} with connection_init'
-        return _close(4403, f"Forbidden: {problem or mend}")
+        reason = f"Forbidden: {problem or mend}"
+        told = {"type": "connection_error", "payload": {"message": reason}}
+        return _close(4403, reason, told if self._dialect.tells_refusal else None)
 
     def end(self, operation: Operation) -> None:
         """Says that an operation has ended, so that its id may be used again."""
@@ -139,20 +149,25 @@ class Protocol:
             return _close(4409, f"Subscriber for {message.id} already exists")
         if len(self._operations) >= self._max_operations:
             problem = f"at most {self._max_operations} operations run at once on one socket"
-            return Reply(error_message(message.id, [{"message": problem}]))
+            return Reply(self.error_message(message.id, [{"message": problem}]))
         operation = Operation(message.id, message.payload, self._principal)
         self._operations[message.id] = operation
         return operation
 
+    def result_head(self, operation_id: str) -> bytes:
+        """What comes before each result of an operation, which is JSON already; `RESULT_TAIL` comes after it."""
+        return b'{"id":%b,"type":"%b","payload":' % (
+            encode_json(operation_id),
+            self._dialect.result,
+        )
 
-def next_message(operation_id: str, payload: bytes) -> tuple[bytes, bytes, bytes]:
-    """One result of an operation, in parts: JSON around a payload that is JSON already, and is not copied."""
-    return b'{"id":%b,"type":"next","payload":' % encode_json(operation_id), payload, b"}"
+    def error_message(self, operation_id: str, errors: list[dict[str, Any]]) -> dict[str, Any]:
+        """The end of an operation that was refused before it was executed."""
+        payload = self._dialect.error_payload(errors)
+        return {"id": operation_id, "type": "error", "payload": payload}
 
 
-def error_message(operation_id: str, errors: list[dict[str, Any]]) -> dict[str, Any]:
-    """The end of an operation that was refused before it was executed."""
-    return {"id": operation_id, "type": "error", "payload": errors}
+RESULT_TAIL = b"}"
 
 
 def complete_message(operation_id: str) -> dict[str, Any]:
@@ -164,8 +179,7 @@ def _with_payload(type: str, payload: Payload) -> dict[str, Any]:
     return {"type": type} if payload is None else {"type": type, "payload": payload}
 
 
-def _close(code: int, reason: str) -> Close:
+def _close(code: int, reason: str, message: dict[str, Any] | None = None) -> Close:
     """A close frame has room for so much of a reason."""
-    return Close(
-        code, reason.encode("utf-8", "replace")[:_MAX_REASON_BYTES].decode(errors="ignore")
-    )
+    shortened = reason.encode("utf-8", "replace")[:_MAX_REASON_BYTES].decode(errors="ignore")
+    return Close(code, shortened, message)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from contextlib import aclosing, suppress
 from typing import Any
 
@@ -17,8 +17,10 @@ from runwire.server.encoding import encode_json
 from runwire.server.log_context import operation_id
 from runwire.server.operations import error_of_fault
 from runwire.server.settings import Limits
-from runwire.server.websocket.messages import SUBPROTOCOL, Payload
+from runwire.server.websocket.dialects import Dialect, choose
+from runwire.server.websocket.messages import Payload
 from runwire.server.websocket.protocol import (
+    RESULT_TAIL,
     Action,
     Admission,
     Close,
@@ -27,10 +29,12 @@ from runwire.server.websocket.protocol import (
     Reply,
     Stop,
     complete_message,
-    error_message,
-    next_message,
 )
 from runwire.server.websocket.transport import EXTENSION, WriteText
+
+_NO_INIT = Close(4408, "Connection initialisation timeout")
+_EXPIRED = Close(4403, "Forbidden: the token has expired")
+_TOO_OLD = Close(1012, "the connection is as old as one may be; connect again, and resume")
 
 _BURST = 8
 """How many messages are sent before others may run, though nobody has to wait."""
@@ -41,7 +45,7 @@ class Session:
 
     Args:
         socket: the socket.
-        protocol: what it speaks.
+        dialects: what may be spoken, the best one first.
         admit: who speaks, by the payload of connection_init; raises UnauthenticatedError.
         cohorts: executes operations.
         limits: how much is taken.
@@ -50,27 +54,30 @@ class Session:
     def __init__(
         self,
         socket: WebSocket,
-        protocol: Protocol,
+        dialects: Sequence[Dialect],
         admit: Callable[[Payload], Awaitable[Principal]],
         cohorts: Cohorts,
         limits: Limits,
     ) -> None:
         self._admit = admit
         self._socket = socket
-        self._protocol = protocol
+        self._dialects = dialects
         self._cohorts = cohorts
-        self._init_seconds = limits.init_seconds
+        self._limits = limits
         self._write: WriteText | None = socket.scope.get("extensions", {}).get(EXTENSION)
         self._sent = 0
         self._tasks: dict[Operation, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
         """Accepts the socket and serves it."""
-        if SUBPROTOCOL not in self._socket.scope["subprotocols"]:
+        dialect = choose(self._socket.scope["subprotocols"], self._dialects)
+        if dialect is None:
+            spoken = " or ".join(each.subprotocol for each in self._dialects)
             await self._socket.accept()
-            await self._socket.close(4406, f"Subprotocol not acceptable: speak {SUBPROTOCOL}")
+            await self._socket.close(4406, f"Subprotocol not acceptable: speak {spoken}")
             return
-        await self._socket.accept(SUBPROTOCOL)
+        await self._socket.accept(dialect.subprotocol)
+        self._protocol = Protocol(dialect, self._limits.operations)
         close: Close | None = None
         try:
             with suppress(WebSocketDisconnect):
@@ -79,19 +86,20 @@ class Session:
             await self._stop_all()
         if close is not None:
             with suppress(WebSocketDisconnect):
+                if close.message is not None:
+                    await self._send(close.message)
                 await self._socket.close(close.code, close.reason)
 
     async def _converse(self) -> Close:
         """Receives frames until one asks for the end; returns how to close."""
         loop = asyncio.get_running_loop()
-        until: float | None = loop.time() + self._init_seconds
+        began = loop.time()
+        until, end = began + self._limits.init_seconds, _NO_INIT
         while True:
             was_acknowledged = self._protocol.is_acknowledged
             frame = await self._receive(until)
             if frame is None:
-                if was_acknowledged:
-                    return Close(4403, "Forbidden: the token has expired")
-                return Close(4408, "Connection initialisation timeout")
+                return end
             if frame["type"] == "websocket.disconnect":
                 raise WebSocketDisconnect(frame["code"], frame.get("reason"))
             text = frame.get("text")
@@ -103,8 +111,10 @@ class Session:
             if isinstance(action, Admission):
                 action = await self._ask(action)
             if not was_acknowledged and self._protocol.is_acknowledged:
+                until, end = began + self._limits.connection_seconds, _TOO_OLD
                 left = self._protocol.seconds_left
-                until = None if left is None else loop.time() + left
+                if left is not None and loop.time() + left < until:
+                    until, end = loop.time() + left, _EXPIRED
             match action:
                 case Reply():
                     await self._send(action.message)
@@ -126,9 +136,9 @@ class Session:
         except CrowdedError as error:
             return Close(4429, f"Too many connections: {error}")
 
-    async def _receive(self, until: float | None) -> MutableMapping[str, Any] | None:
+    async def _receive(self, until: float) -> MutableMapping[str, Any] | None:
         """The next frame; None when the time is up, however many frames wait."""
-        if until is not None and asyncio.get_running_loop().time() >= until:
+        if asyncio.get_running_loop().time() >= until:
             return None
         try:
             async with asyncio.timeout_at(until):
@@ -159,7 +169,7 @@ class Session:
         except WebSocketDisconnect:
             return
         except Exception as fault:  # noqa: BLE001 - it is logged with its id
-            final = error_message(operation.id, [error_of_fault(fault)])
+            final = self._protocol.error_message(operation.id, [error_of_fault(fault)])
         # The client may use the id again as soon as it has read the last message.
         self._protocol.end(operation)
         with suppress(WebSocketDisconnect):
@@ -167,12 +177,13 @@ class Session:
 
     async def _send_results(self, operation: Operation) -> dict[str, Any]:
         """Sends the results of an operation; returns its last message, not sent yet."""
+        head = self._protocol.result_head(operation.id)
         results = self._cohorts.stream(operation.request, operation.principal)
         async with aclosing(results):
             async for answer in results:
                 if not answer.was_executed:
-                    return error_message(operation.id, answer.payload["errors"])
-                await self._send_parts(next_message(operation.id, answer.encoded))
+                    return self._protocol.error_message(operation.id, answer.payload["errors"])
+                await self._send_parts((head, answer.encoded, RESULT_TAIL))
         return complete_message(operation.id)
 
     async def _send(self, message: dict[str, Any]) -> None:
