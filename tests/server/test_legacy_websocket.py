@@ -87,9 +87,9 @@ PROBES: dict[str, Probe] = {
 }
 
 
-@pytest.fixture
-def legacy(serve_try: ServeTry) -> LiveServer:
-    return serve_try(legacy_graphql_ws=True)
+@pytest.fixture(scope="module")
+def legacy(serve_once: ServeTry) -> LiveServer:
+    return serve_once(legacy_graphql_ws=True)
 
 
 @pytest.mark.parametrize("name", PROBES)

@@ -548,9 +548,9 @@ AFTER_INIT: dict[str, Probe] = {
 }
 
 
-@pytest.fixture
-def probed(serve_try: ServeTry) -> LiveServer:
-    return serve_try(Limits(init_seconds=60))
+@pytest.fixture(scope="module")
+def probed(serve_once: ServeTry) -> LiveServer:
+    return serve_once(Limits(init_seconds=60))
 
 
 @pytest.mark.parametrize("name", BEFORE_INIT)

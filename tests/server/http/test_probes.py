@@ -12,7 +12,7 @@ from typing import IO, Any
 
 import pytest
 
-from tests.server.conftest import LiveServer
+from tests.server.conftest import LiveServer, ServeTry
 
 Answer = tuple[int, str, Any]
 """The status, the media type, and the body: decoded where it is JSON."""
@@ -445,12 +445,17 @@ PROBES: dict[str, tuple[bytes, list[Answer], bool]] = {
 """What is sent, what is answered, and whether the server closes the connection then."""
 
 
+@pytest.fixture(scope="module")
+def probed(serve_once: ServeTry) -> LiveServer:
+    return serve_once()
+
+
 @pytest.mark.parametrize("name", PROBES)
 def test_a_probe_is_answered_to_the_letter(
-    server: LiveServer, name: str, caplog: pytest.LogCaptureFixture
+    probed: LiveServer, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     sent, answers, closes = PROBES[name]
-    host, port = server.authority.split(":")
+    host, port = probed.authority.split(":")
     with socket.create_connection((host, int(port)), timeout=60) as client:
         client.sendall(sent)
         with client.makefile("rb") as received:
