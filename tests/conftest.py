@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sys
 from pathlib import Path
 
 from tests.postgres import pooled_url, pooler_port, postgres_server, postgres_url
@@ -18,6 +19,9 @@ _NEEDED_BYTES = 4 * 1024**3
 def pytest_configure() -> None:
     """Makes no difference between places where tests are run."""
     _write_into_memory()
+    # Hundreds of processes are started: each would compile everything anew.
+    sys.dont_write_bytecode = False
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # As in the background of a shell; programs that tests start, and interrupt, would inherit it.
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -222,6 +222,22 @@ def test_a_run_that_was_made_and_not_submitted_is_submitted_by_the_repeat(way: W
     assert way.submitted == [record.run_id]
 
 
+def test_a_run_that_is_submitted_by_a_repeat_before_its_maker_does_is_made(
+    way: Way, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    way.ended("r")
+
+    def submit(run_id: str) -> RunRecord:
+        raise RunStateConflictError(run_id, "STARTING", ["NOT_STARTED"])
+
+    monkeypatch.setattr(way, "submit", submit)
+    record, created = way.ask("r", idempotency_key="k")
+    assert created
+    assert way.storage.get_run_record(record.run_id) == record
+    with pytest.raises(RunStateConflictError):
+        way.ask("r")
+
+
 @pytest.mark.parametrize(
     ("wanted", "path"),
     [

@@ -6,7 +6,6 @@ RUNWIRE_TORTURE=full.
 
 from __future__ import annotations
 
-import os
 import random
 import subprocess
 import sys
@@ -32,15 +31,15 @@ from runwire.runs.tags import PRIORITY_TAG
 from runwire.storage import InstanceEventKind
 from runwire.workspace import JobSelector
 from tests.daemons.queue_process import workspace
+from tests.torture import FULL
 
 pytestmark = [pytest.mark.torture, pytest.mark.timeout(1200)]
 
-IS_FULL = os.environ.get("RUNWIRE_TORTURE") == "full"
-RUNS = 2000 if IS_FULL else 60
-KILLS = 60 if IS_FULL else 5
+RUNS = 2000 if FULL else 60
+KILLS = 60 if FULL else 5
 WORKERS = 12
 CANCELED_SHARE = 0.2
-PATIENCE_SECONDS = 1000.0 if IS_FULL else 120.0
+PATIENCE_SECONDS = 1000.0 if FULL else 120.0
 
 QUEUE = {
     "max_concurrent_runs": 6,

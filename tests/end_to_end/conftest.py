@@ -21,7 +21,8 @@ import pytest
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
-FULL = os.environ.get("RUNWIRE_TORTURE") == "full"
+from tests.torture import FULL
+
 PATIENCE_SECONDS = 300 if FULL else 100
 
 

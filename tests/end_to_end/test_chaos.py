@@ -29,7 +29,8 @@ from runwire.events.types import TERMINAL_RUN_EVENTS, EventType
 from runwire.instance import Instance
 from runwire.runs.run import RunRecord
 from runwire.runs.status import RunStatus
-from tests.end_to_end.conftest import FULL, Server, Subscriber, wait_until
+from tests.end_to_end.conftest import Server, Subscriber, wait_until
+from tests.torture import FULL
 
 SECONDS = float(os.environ.get("RUNWIRE_CHAOS_SECONDS", "600" if FULL else "30"))
 LANES = 4

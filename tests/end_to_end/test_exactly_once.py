@@ -12,7 +12,6 @@ import pytest
 
 from runwire import clock
 from tests.end_to_end.conftest import (
-    FULL,
     STORAGES,
     Server,
     Subscriber,
@@ -20,6 +19,7 @@ from tests.end_to_end.conftest import (
     storage_setting,
     wait_until,
 )
+from tests.torture import FULL
 
 pytestmark = [pytest.mark.torture, pytest.mark.timeout(600)]
 

@@ -13,7 +13,6 @@ from websockets.exceptions import WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
 from tests.end_to_end.conftest import (
-    FULL,
     PATIENCE_SECONDS,
     STORAGES,
     Server,
@@ -21,6 +20,7 @@ from tests.end_to_end.conftest import (
     storage_setting,
     wait_until,
 )
+from tests.torture import FULL
 
 pytestmark = [pytest.mark.torture, pytest.mark.timeout(600)]
 

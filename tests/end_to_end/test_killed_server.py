@@ -15,7 +15,6 @@ import pytest
 
 from tests.cli.test_worker_serving import is_gone, workers_of
 from tests.end_to_end.conftest import (
-    FULL,
     STORAGES,
     Endpoint,
     Server,
@@ -23,6 +22,7 @@ from tests.end_to_end.conftest import (
     report,
     wait_until,
 )
+from tests.torture import FULL
 
 pytestmark = [pytest.mark.torture, pytest.mark.timeout(900)]
 

@@ -15,6 +15,7 @@ from runwire.instance import Instance
 from runwire.runs import RunStatus
 from runwire.testing.left_behind import eventually
 from tests.end_to_end.conftest import Server, storage_setting
+from tests.torture import crossed
 
 RUNS = 6
 LIMIT = 2
@@ -55,14 +56,14 @@ SUBMIT = """mutation ($input: SubmitRunInput!) {
 }"""
 
 
-@pytest.fixture(params=["sharded", "postgres"])
-def storage_yaml(request: pytest.FixtureRequest) -> str:
-    return storage_setting(request, request.param)
+FAILS, RESUMES = 0, 9
+"""How often a run whose worker is lost goes on."""
 
 
-@pytest.fixture(params=[0, 9], ids=["fails", "resumes"])
-def home(request: pytest.FixtureRequest, storage_yaml: str, tmp_path: Path) -> Path:
-    text = YAML.format(attempts=request.param) + storage_yaml
+@pytest.fixture
+def home(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    storage, attempts = request.param
+    text = YAML.format(attempts=attempts) + storage_setting(request, storage)
     (tmp_path / "runwire.yaml").write_text(text)
     (tmp_path / "jobs.py").write_text(textwrap.dedent(JOBS))
     return tmp_path
@@ -82,7 +83,14 @@ def notes(home: Path) -> list[list[str]]:
 
 
 @pytest.mark.torture
-@pytest.mark.parametrize("job_name", ["in_process", "in_processes"])
+@pytest.mark.parametrize(
+    ("job_name", "home"),
+    crossed(
+        ["in_process", "in_processes"],
+        [("sharded", RESUMES), ("postgres", FAILS), ("sharded", FAILS), ("postgres", RESUMES)],
+    ),
+    indirect=["home"],
+)
 def test_the_limit_holds_while_workers_are_killed(
     job_name: str, home: Path, server: Server
 ) -> None:

@@ -18,6 +18,7 @@ from runwire.runs import RunRecord, RunStatus
 from runwire.runs.filters import OLDEST_FIRST
 from runwire.testing.left_behind import eventually
 from tests.end_to_end.conftest import Server, storage_setting
+from tests.torture import crossed
 
 PATIENCE = 30.0
 
@@ -56,7 +57,7 @@ SUBMIT = """mutation ($input: SubmitRunInput!) {
 Start = Callable[[str], "subprocess.Popen[bytes]"]
 
 
-@pytest.fixture(params=["sharded", "postgres"])
+@pytest.fixture
 def home(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     (tmp_path / "runwire.yaml").write_text(YAML + storage_setting(request, request.param))
     (tmp_path / "jobs.py").write_text(textwrap.dedent(JOBS))
@@ -92,7 +93,9 @@ def server(home: Path) -> Iterator[Server]:
 
 
 @pytest.mark.torture
-@pytest.mark.parametrize("point", RETRY_FAULT_POINTS)
+@pytest.mark.parametrize(
+    ("point", "home"), crossed(RETRY_FAULT_POINTS, ["sharded", "postgres"]), indirect=["home"]
+)
 def test_a_daemon_that_is_killed_in_a_retry_gives_each_failed_run_one(
     point: str, home: Path, server: Server, start: Start
 ) -> None:

@@ -20,6 +20,7 @@ from runwire.fault_points import VARIABLE, WEBHOOK_FAULT_POINTS
 from runwire.instance import Instance
 from runwire.testing.left_behind import eventually
 from runwire.testing.samples import add_run, report
+from tests.torture import only_in_full
 from tests.webhooks.receiver import SECRET, Got, Receiver, Reply, a_receiver
 
 PATIENCE = 120.0
@@ -152,6 +153,7 @@ def test_a_receiver_that_is_down_for_seconds_gets_every_event_in_order(
 
 
 @pytest.mark.torture
+@only_in_full
 def test_a_receiver_that_is_down_for_a_minute_gets_every_event_in_order(
     home: Path, start: Start, receiver: Receiver
 ) -> None:

@@ -144,7 +144,7 @@ class LiveServer:
         return self.url.removeprefix("http://")
 
     def request(self, method: str, path: str = "/graphql", **options: Any) -> httpx.Response:
-        with httpx.Client(trust_env=False, verify=False, timeout=30) as client:  # noqa: S501 - http
+        with httpx.Client(trust_env=False, verify=False, timeout=30) as client:
             return client.request(method, f"{self.url}{path}", **options)
 
     def post(self, query: str, headers: Any = None, **members: Any) -> httpx.Response:

@@ -45,8 +45,8 @@ from websockets.sync.client import ClientConnection, connect
 from runwire.api.schema import print_schema
 from runwire.documents import load_document, operation_names
 from tests.server.fuzzed import RUNS
+from tests.torture import FULL
 
-FULL = os.environ.get("RUNWIRE_TORTURE") == "full"
 SECONDS = float(os.environ.get("RUNWIRE_FUZZ_SECONDS", "600"))
 SEED = os.environ.get("RUNWIRE_FUZZ_SEED")
 FUZZERS = 7

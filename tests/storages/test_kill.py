@@ -25,12 +25,12 @@ from runwire.runs.run import RunRecord, StepCounts, new_run_id
 from runwire.runs.status import RunStatus
 from runwire.storage import InstanceEventKind, InstanceStorage
 from runwire.testing.samples import lines, positions, read_log
+from tests.torture import FULL
 
 pytestmark = [pytest.mark.torture, pytest.mark.timeout(600)]
 
-IS_FULL = os.environ.get("RUNWIRE_TORTURE") == "full"
-KILLS = 200 if IS_FULL else 15
-KILLS_AT_A_POINT = 12 if IS_FULL else 2
+KILLS = 200 if FULL else 15
+KILLS_AT_A_POINT = 12 if FULL else 2
 
 POINTS = (
     "before the link of a new log",

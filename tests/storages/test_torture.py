@@ -6,7 +6,6 @@ Eight processes write; some are killed and started again. Twenty readers join at
 from __future__ import annotations
 
 import json
-import os
 import random
 import subprocess
 import sys
@@ -25,16 +24,16 @@ from runwire.errors import StorageUnavailableError
 from runwire.runs.run import Run
 from runwire.storage import InstanceEventKind, InstanceStorage
 from tests.postgres import PostgresServer
+from tests.torture import FULL
 
 pytestmark = [pytest.mark.torture, pytest.mark.timeout(900)]
 
-IS_FULL = os.environ.get("RUNWIRE_TORTURE") == "full"
 WRITERS = 8
 READERS = 20
 RUNS = 4
-BATCHES = 400 if IS_FULL else 40
-KILLS = 40 if IS_FULL else 5
-PATIENCE_SECONDS = 600.0 if IS_FULL else 240.0
+BATCHES = 400 if FULL else 40
+KILLS = 40 if FULL else 5
+PATIENCE_SECONDS = 600.0 if FULL else 240.0
 
 ALL_KINDS = tuple(InstanceEventKind)
 

@@ -134,17 +134,21 @@ def reexecute_run(
     tags = check_tags(wanted.tags, ("tags",))
     parent = storage.get_run_record(wanted.run_id)
     _check_status(parent, wanted.action)
-    run = _planned(storage, workspace, wanted, parent, tags, is_stored)
+    run, request = (
+        _planned(storage, workspace, wanted, parent, tags, is_stored),
+        wanted.request_key(),
+    )
     record, created = storage.run_storage.add_run(
-        run, created_at=clock.timestamp(), request=wanted.request_key()
+        run, created_at=clock.timestamp(), request=request
     )
     fault_point("reexecute.after_add")
     try:
         return submit(record.run_id), created
     except RunStateConflictError:
-        if created:
+        if request is None:
             raise
-        return storage.get_run_record(record.run_id), False  # submitted before
+        # Submitted before, or meanwhile by one who repeats the request.
+        return storage.get_run_record(record.run_id), created
 
 
 def _check_status(parent: RunRecord, action: RunAction) -> None:

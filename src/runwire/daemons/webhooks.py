@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from runwire import clock
 from runwire.daemons.daemon import Daemon
 from runwire.instance import Instance
 from runwire.storage import HeadsWatch
-from runwire.webhooks.delivery import Delivery
 from runwire.workspace import Workspace
+
+if TYPE_CHECKING:
+    from runwire.webhooks.delivery import Delivery
 
 LOOK_SECONDS = 0.1
 """How often it is looked for what is new."""
@@ -57,6 +59,9 @@ class WebhooksDaemon(Daemon):
         self._head = self._head if moved is None else moved
         kept = self._storage.webhook_storage.get_webhooks()
         versions = {state.name: state.version for state in kept}
+        # Every server knows of this daemon; what sends requests is loaded where something is sent.
+        from runwire.webhooks.delivery import Delivery  # noqa: PLC0415
+
         for settings in self._settings:
             delivery = self._deliveries.get(settings.name)
             if delivery is None or not delivery.is_alive:

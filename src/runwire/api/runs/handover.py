@@ -40,9 +40,10 @@ def hand_over(context: ApiContext, target: RunTarget, handover: Handover) -> Han
             handover(storable_text(given(target.run_id) or ""), context.workspace), False
         )
     record, created = _create(context, new_run)
-    if created:
+    if created and not given(new_run.idempotency_key):
         return HandedOver(handover(record.run_id, context.workspace), True)
-    return HandedOver(_repeat(context, record, handover), False)
+    # One who repeats the request may be first.
+    return HandedOver(_repeat(context, record, handover), created)
 
 
 def _create(context: ApiContext, new_run: NewRunInput) -> tuple[RunRecord, bool]:
