@@ -141,7 +141,8 @@ def serving(home: Path, storage: str) -> Iterator[Runs]:
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
+def runs(tmp_path_factory: pytest.TempPathFactory, postgres_server: object) -> Iterator[Runs]:
+    """The server of databases is begun before, for it is there still when these are gone."""
     with serving(tmp_path_factory.mktemp("runs"), STORAGES["sharded"]) as made:
         yield made
 
