@@ -56,7 +56,9 @@ async def test_a_stream_that_always_has_more_lets_the_others_have_their_turn() -
         return ANYBODY
 
     protocol = Protocol(10)
-    session = Session(cast(WebSocket, socket), protocol, admit, Cohorts(operations), limits)
+    session = Session(
+        cast(WebSocket, socket), protocol, admit, Cohorts(operations), limits, operations.refusals
+    )
     running = asyncio.create_task(session.run())
     socket.say(type="connection_init")
     query = "subscription { count(to: 500) }"

@@ -41,6 +41,7 @@ class Endpoint:
         stopping: asyncio.Event,
     ) -> None:
         self.cohorts = Cohorts(operations, limits)
+        self._refusals = operations.refusals
         self._metrics = operations.telemetry.metrics
         self._auth = auth
         self._graphiql = graphiql
@@ -62,11 +63,13 @@ class Endpoint:
         if request.method == "GET" and takes_html(accepted(request.headers)):
             return self._graphiql.page()
         if request.method not in {"GET", "POST"}:
+            await self._refusals.hold_back(None)
             message = "operations are sent by POST, queries by GET as well"
             return refuse(405, message, headers={"Allow": "GET, POST"})
         try:
             principal = await self._auth.principal(request.headers.get("authorization"))
         except UnauthenticatedError as error:
+            await self._refusals.hold_back(None)
             return unauthenticated(error.problem)
         return await self._http.respond(request, principal)
 
@@ -92,7 +95,8 @@ class Endpoint:
                 return principal
 
             protocol = Protocol(self._limits.operations)
-            await Session(socket, protocol, admit, self.cohorts, self._limits).run()
+            session = Session(socket, protocol, admit, self.cohorts, self._limits, self._refusals)
+            await session.run()
         finally:
             self._metrics.connection_closed("websocket")
             self._streams.give_back()

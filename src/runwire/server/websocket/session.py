@@ -10,6 +10,7 @@ from typing import Any
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from runwire.api.access import Principal
+from runwire.server.allowance import Refusals
 from runwire.server.auth import UnauthenticatedError
 from runwire.server.callers import CrowdedError
 from runwire.server.cohorts import Cohorts
@@ -35,6 +36,9 @@ from runwire.server.websocket.transport import EXTENSION, WriteText
 _BURST = 8
 """How many messages are sent before others may run, though nobody has to wait."""
 
+_MAX_REFUSED = 100
+"""How many operations a socket may begin that are too many, before it is closed."""
+
 
 class Session:
     """Serves one socket until either side closes it.
@@ -45,6 +49,7 @@ class Session:
         admit: who speaks, by the payload of connection_init; raises UnauthenticatedError.
         cohorts: executes operations.
         limits: how much is taken.
+        refusals: holds back what refuses.
     """
 
     def __init__(
@@ -54,11 +59,13 @@ class Session:
         admit: Callable[[Payload], Awaitable[Principal]],
         cohorts: Cohorts,
         limits: Limits,
+        refusals: Refusals,
     ) -> None:
         self._admit = admit
         self._socket = socket
         self._protocol = protocol
         self._cohorts = cohorts
+        self._refusals = refusals
         self._init_seconds = limits.init_seconds
         self._write: WriteText | None = socket.scope.get("extensions", {}).get(EXTENSION)
         self._sent = 0
@@ -85,6 +92,7 @@ class Session:
         """Receives frames until one asks for the end; returns how to close."""
         loop = asyncio.get_running_loop()
         until: float | None = loop.time() + self._init_seconds
+        refused = 0
         while True:
             was_acknowledged = self._protocol.is_acknowledged
             frame = await self._receive(until)
@@ -107,6 +115,12 @@ class Session:
                 until = None if left is None else loop.time() + left
             match action:
                 case Reply():
+                    if action.refuses is not None:
+                        refused += 1
+                        if refused > _MAX_REFUSED:
+                            return Close(4429, f"Too many operations: {_MAX_REFUSED} were refused")
+                        # Till then nothing more is read from the socket.
+                        await self._refusals.hold_back(action.refuses)
                     await self._send(action.message)
                 case Operation():
                     self._start(action)
