@@ -49,8 +49,8 @@ _MAX_TOLD = 8
 _MAX_TOLD_BYTES = 2 * 1024 * 1024
 """How many answers about the schema are remembered, and how large one may be."""
 
-_READING_SECONDS = 2.0
-_READING_SHARE = 0.25
+_READING_SECONDS = 0.5
+_READING_SHARE = 0.15
 """How much of a processor a source may take at once, and of each second, by what is not known."""
 
 _MAX_WAITING = 20

@@ -120,19 +120,17 @@ class DocumentLimits:
 
     def check(self, document: DocumentNode) -> list[GraphQLError]:
         """One error for each operation that asks for too much, or one for the whole document."""
-        if _pairs(document) > MAX_PAIRS:
-            return [
-                GraphQLError(
-                    "the document repeats fields or fragments too often; ask for less at once"
-                )
-            ]
         fold = _Fold(document)
         operations = (n for n in document.definitions if isinstance(n, OperationDefinitionNode))
-        return [
+        errors = [
             GraphQLError(problem, operation)
             for operation in operations
             if (problem := self._problem(fold, operation))
         ]
+        if not errors and _pairs(document) > MAX_PAIRS:
+            problem = "the document repeats fields or fragments too often; ask for less at once"
+            return [GraphQLError(problem)]
+        return errors
 
     def _problem(self, fold: _Fold, operation: OperationDefinitionNode) -> str | None:
         try:
