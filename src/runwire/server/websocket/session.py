@@ -36,6 +36,9 @@ from runwire.server.websocket.transport import EXTENSION, WriteText
 _BURST = 8
 """How many messages are sent before others may run, though nobody has to wait."""
 
+_BEGINNING, _BEGIN_SECONDS = 2, 0.01
+"""While so many operations of a socket have not answered yet, the next one waits for one of them, or so long."""
+
 _MAX_REFUSED = 100
 """How many operations a socket may begin that are too many, before it is closed."""
 
@@ -70,6 +73,8 @@ class Session:
         self._write: WriteText | None = socket.scope.get("extensions", {}).get(EXTENSION)
         self._sent = 0
         self._tasks: dict[Operation, asyncio.Task[None]] = {}
+        self._beginning: set[Operation] = set()
+        self._one_has_begun = asyncio.Event()
 
     async def run(self) -> None:
         """Accepts the socket and serves it."""
@@ -124,6 +129,7 @@ class Session:
                     await self._send(action.message)
                 case Operation():
                     self._start(action)
+                    await self._let_begin()
                 case Stop():
                     self._cancel(action.operation)
                 case Close():
@@ -151,9 +157,29 @@ class Session:
             return None
 
     def _start(self, operation: Operation) -> None:
+        self._beginning.add(operation)
         task = asyncio.create_task(self._execute(operation), name=f"operation {operation.id}")
         self._tasks[operation] = task
-        task.add_done_callback(lambda _: self._tasks.pop(operation, None))
+        task.add_done_callback(lambda _: self._ended(operation))
+
+    async def _let_begin(self) -> None:
+        """Has many operations that come at once not begin at once, so that others are served in between."""
+        if len(self._beginning) < _BEGINNING:
+            await asyncio.sleep(0)
+            return
+        self._one_has_begun.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_BEGIN_SECONDS):
+                await self._one_has_begun.wait()
+
+    def _ended(self, operation: Operation) -> None:
+        self._has_begun(operation)
+        self._tasks.pop(operation, None)
+
+    def _has_begun(self, operation: Operation) -> None:
+        if operation in self._beginning:
+            self._beginning.discard(operation)
+            self._one_has_begun.set()
 
     def _cancel(self, operation: Operation) -> None:
         task = self._tasks.get(operation)
@@ -184,6 +210,7 @@ class Session:
         results = self._cohorts.stream(operation.request, operation.principal)
         async with aclosing(results):
             async for answer in results:
+                self._has_begun(operation)
                 if not answer.was_executed:
                     return error_message(operation.id, answer.payload["errors"])
                 await self._send_parts(next_message(operation.id, answer.encoded))
