@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from runwire.server import operations
 from runwire.server.settings import Limits
 from tests.server.conftest import LiveServer, ServeTry, closed, greet, hear, subscribe
 
@@ -113,6 +114,50 @@ def test_json_that_nests_without_end_is_refused(
     assert answer.status_code == 400
     assert "nested too deeply" in answer.json()["errors"][0]["message"]
     answered(server)
+
+
+@pytest.mark.parametrize("value", ["{}", "[]", "1", '"a"', '"\\"\\\\"', '{"a":1}'])
+def test_a_body_of_many_values_is_refused_before_it_is_decoded(
+    server: LiveServer, value: str
+) -> None:
+    headers = {**STRICT, "content-type": "application/json"}
+    body = '{"query": "{hello}", "variables": {"x": [%s]}}'
+    answer = server.request("POST", content=body % ",".join([value] * 30_000), headers=headers)
+    assert answer.status_code == 400
+    problem = "the body has more than 25000 values of JSON; send less at once"
+    assert answer.json() == {"errors": [{"message": problem}]}
+    answer = server.request("POST", content=body % ",".join([value] * 12_000), headers=headers)
+    assert answer.json() == {"data": {"hello": "hello"}}
+
+
+@pytest.mark.parametrize("text", [",[{" * 30_000, '\\",[{' * 30_000, "\\\\"])
+def test_what_is_in_a_text_is_no_value(server: LiveServer, text: str) -> None:
+    body = '{"query": "{hello}", "variables": {"x": "%s"}}'
+    headers = {**STRICT, "content-type": "application/json"}
+    answer = server.request("POST", content=body % text, headers=headers)
+    assert answer.json() == {"data": {"hello": "hello"}}
+
+
+async def test_who_is_refused_often_waits_for_it_and_others_do_not(
+    serve_try: ServeTry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operations, "_REFUSALS_AT_ONCE", 2)
+    monkeypatch.setattr(operations, "_REFUSALS_PER_SECOND", 1)
+    server = serve_try()
+    told: list[str] = []
+
+    async def ask(name: str, query: str, **headers: str) -> None:
+        answer = await asyncio.to_thread(server.post, query, headers={**STRICT, **headers})
+        assert answer.status_code == (200 if query == "{hello}" else 400)
+        told.append(name)
+
+    await ask("first", "{")
+    await ask("second", "{nothing}")
+    held = asyncio.create_task(ask("third", "{nothing}"))
+    await asyncio.sleep(0.1)
+    await ask("good", "{hello}")
+    await held
+    assert told == ["first", "second", "good", "third"]
 
 
 @pytest.mark.parametrize("is_declared", [True, False])

@@ -295,6 +295,8 @@ class Documents:
             parsed = parse(text, max_tokens=self._max_tokens)
         except GraphQLError as error:
             return DocumentRefusedError([dict(error.formatted)])
+        if not any(isinstance(node, OperationDefinitionNode) for node in parsed.definitions):
+            return DocumentRefusedError([{"message": "the document has no operation"}])
         errors = self._limits.check(parsed)
         if not errors and self._schema is not None:
             errors = validate_document(self._schema, parsed, tuple(specified_rules))

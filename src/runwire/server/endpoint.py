@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from runwire.api.access import Principal
-from runwire.server.auth import TokenAuth, UnauthenticatedError
+from runwire.server.auth import ANYBODY, TokenAuth, UnauthenticatedError
 from runwire.server.callers import CallerSlots, CrowdedError, caller_of, client_host
 from runwire.server.cohorts import Cohorts
 from runwire.server.http.negotiation import accepted, takes_html
@@ -79,8 +79,15 @@ class Endpoint:
         if not self._streams.take():
             await socket.send_denial_response(refuse(503, self._streams.message, "UNAVAILABLE"))
             return
+        # Until it is known who it is, it is one of its address.
+        caller = caller_of(ANYBODY)
+        if not self._callers.take(caller):
+            self._streams.give_back()
+            await self._refusals.hold_back(None)
+            crowded = refuse(429, str(CrowdedError(self._callers.limit)), "TOO_MANY_REQUESTS")
+            await socket.send_denial_response(crowded)
+            return
         self._metrics.connection_opened("websocket")
-        caller: str | None = None
         try:
 
             async def admit(payload: Payload) -> Principal:
@@ -89,9 +96,12 @@ class Endpoint:
                     principal = await self._auth.principal(socket.headers.get("authorization"))
                 except UnauthenticatedError:
                     principal = await self._auth.principal_of_init(payload)
-                if not self._callers.take(caller_of(principal)):
-                    raise CrowdedError(self._callers.limit)
-                caller = caller_of(principal)
+                known = caller_of(principal)
+                if known != caller:
+                    if not self._callers.take(known):
+                        raise CrowdedError(self._callers.limit)
+                    self._callers.give_back(caller)
+                    caller = known
                 return principal
 
             protocol = Protocol(self._limits.operations)

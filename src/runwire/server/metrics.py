@@ -19,6 +19,8 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 MAX_NAMES = 200
 """How many names of operations are told apart; a caller makes them up, and each costs memory for ever."""
+MAX_NAME_LENGTH = 128
+"""How long a name may be that is told apart; it stands in each line of the page."""
 
 OTHER = "other"
 ANONYMOUS = "anonymous"
@@ -139,6 +141,8 @@ class Metrics:
 
     def _bounded(self, name: str) -> str:
         if name not in self._names:
+            if len(name) > MAX_NAME_LENGTH:
+                return OTHER
             if len(self._names) >= self._max_names:
                 return OTHER
             self._names.add(name)

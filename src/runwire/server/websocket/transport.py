@@ -33,6 +33,8 @@ _ABORT_SECONDS = 2.0
 _SLICE_BYTES = 4 * 1024
 """How much of what comes in on a socket is taken before others may run."""
 
+_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+
 _LENGTH_7, _LENGTH_16 = 126, 1 << 16
 
 
@@ -61,7 +63,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
     def data_received(self, data: bytes) -> None:
         """Called with what came in. Of many small messages that come at once, others are served in between."""
         if not self._rest and len(data) <= _SLICE_BYTES:
-            super().data_received(data)
+            self._take(data)
             return
         if not self._rest:
             self.loop.call_soon(self._take_slice)
@@ -76,13 +78,21 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             self.transport.resume_reading()
         return message
 
+    def _take(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            # Its head is one of HTTP, but larger than one of a handshake may be; nobody else would answer.
+            self.metrics.refused(431)
+            self.transport.write(_TOO_LARGE)
+            self.transport.close()
+
     def _take_slice(self) -> None:
         if self.transport.is_closing():
             self._rest.clear()
             return
         part = bytes(self._rest[:_SLICE_BYTES])
         del self._rest[:_SLICE_BYTES]
-        super().data_received(part)
+        self._take(part)
         if self._rest:
             self.loop.call_soon(self._take_slice)
         elif self.queue.empty():
