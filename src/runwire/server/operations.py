@@ -152,7 +152,9 @@ class Operations:
         try:
             document = self._read(request)
         except DocumentRefusedError as error:
-            yield self._told(Answer({"errors": copy.deepcopy(error.errors)}, was_executed=False))
+            # They are remembered, and `_told` changes them where the schema is hidden.
+            errors = error.errors if self._introspection == "on" else copy.deepcopy(error.errors)
+            yield self._told(Answer({"errors": errors}, was_executed=False))
             return
         except GraphQLError as error:
             yield Answer({"errors": [error.formatted]}, was_executed=False)
