@@ -7,12 +7,14 @@ import json
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
+from runwire.server.http.connection import Turnstile
 from runwire.server.settings import Limits
 from runwire.server.websocket import transport
 from runwire.server.websocket.messages import SUBPROTOCOL
@@ -175,3 +177,39 @@ async def test_a_reader_that_never_reads_again_is_cut_off(
             await lost.get()
         frames = await asyncio.to_thread(frames_of, client)
     assert CLOSE not in {kind for kind, _ in frames}
+
+
+async def test_many_who_come_at_once_are_let_in_in_their_order(serve_try: ServeTry) -> None:
+    server = serve_try(Limits(connections=60))
+    sockets = await asyncio.gather(*(_connect(server, {}) for _ in range(60)))
+    for each in sockets:
+        await greet(each)
+    with pytest.raises(InvalidStatus):
+        await _connect(server, {})
+    for each in sockets:
+        await each.close()
+
+
+def test_a_turnstile_lets_in_one_after_another_whatever_becomes_of_them() -> None:
+    told: list[int] = []
+
+    def begin(n: int) -> None:
+        told.append(n)
+        if n == 1:
+            raise ZeroDivisionError
+
+    async def crowd() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda *_: None)
+        turnstile = Turnstile()
+        for n in range(5):
+            turnstile.enter(loop, partial(begin, n))
+        for last in (5, 6):
+            all_in = loop.create_future()
+            turnstile.enter(loop, partial(begin, last))
+            turnstile.enter(loop, partial(all_in.set_result, None))
+            async with asyncio.timeout(30):
+                await all_in
+
+    asyncio.run(crowd())
+    assert told == [0, 1, 2, 3, 4, 5, 6]

@@ -26,6 +26,10 @@ def http_protocol(limits: Limits, metrics: Metrics) -> type[asyncio.Protocol]:
     )
 
 
+_PACE_SECONDS = 0.001
+"""How long the next one waits of those who ask for a websocket at once."""
+
+
 class Turnstile:
     """Has what many ask for at once be done one after another, so that others are served in between."""
 
@@ -44,7 +48,7 @@ class Turnstile:
         finally:
             self._waiting.popleft()
             if self._waiting:
-                loop.call_soon(self._let_in, loop)
+                loop.call_later(_PACE_SECONDS, self._let_in, loop)
 
 
 class HttpProtocol(HttpToolsProtocol):
