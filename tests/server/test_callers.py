@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from contextlib import AsyncExitStack
 
 import httpx
 import pytest
+from websockets.exceptions import InvalidStatus
 
 from runwire.api.access import Principal
+from runwire.server import callers
 from runwire.server.auth import ANYBODY, AcceptedToken, digest_of
 from runwire.server.callers import CallerSlots, Points, caller_of, client_host
 from runwire.server.settings import Limits
@@ -203,3 +206,26 @@ async def test_a_caller_has_so_many_subscriptions(
             await subscribe(first, "subscription { forever }", "4")
             while (await hear(first))["type"] != "next":
                 await subscribe(first, "subscription { forever }", "4")
+
+
+async def test_who_has_not_said_who_it_is_has_the_websockets_of_its_address(
+    serve_try: ServeTry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(callers, "is_loopback", lambda _: False)
+    server = serve_try(Limits(connections_per_caller=2), tokens=TOKENS)
+    async with server.connect() as first, server.connect():
+        with pytest.raises(InvalidStatus) as refused:
+            await server.connect()
+        assert refused.value.response.status_code == 429
+        assert json.loads(refused.value.response.body or b"")["errors"] == [
+            {
+                "message": "at most 2 connections of one caller are open at once",
+                "extensions": {"code": "TOO_MANY_REQUESTS"},
+            }
+        ]
+        await greet(first, bearer(ADA))
+        async with server.connect() as third:
+            await greet(third, bearer(ADA))
+        with pytest.raises(InvalidStatus):
+            async with server.connect(), server.connect():
+                pass

@@ -215,7 +215,7 @@ async def test_who_comes_late_catches_up_alone_and_joins(log: Log, cohorts: Coho
 
 async def test_callers_of_one_role_share_a_cohort(log: Log, cohorts: Cohorts) -> None:
     clients = Client(cohorts, ANN), Client(cohorts, BOB)
-    await until(lambda: log.open == 1)
+    await until(lambda: cohorts.members == 2 and log.open == 1)
     log.append()
     await all_at(1, *clients)
     assert clients[0].answers[-1] is clients[1].answers[-1]

@@ -114,6 +114,41 @@ def test_operations_are_counted_by_name_type_and_outcome(live: LiveServer) -> No
     assert page.of("runwire_lane_call_duration_seconds_count", lane="reader") >= 1
 
 
+async def test_the_page_is_made_beside_the_loop_for_one_after_another(
+    live: LiveServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    under_way = most = 0
+    count = Metrics.counted
+
+    def counted(self: Metrics) -> bytes:
+        nonlocal under_way, most
+        with pytest.raises(RuntimeError, match="no running event loop"):
+            asyncio.get_running_loop()
+        under_way += 1
+        most = max(most, under_way)
+        time.sleep(0.02)
+        under_way -= 1
+        return count(self)
+
+    monkeypatch.setattr(Metrics, "counted", counted)
+    pages = await asyncio.gather(*(asyncio.to_thread(figures, live) for _ in range(4)))
+    assert most == 1
+    assert all(page.of("runwire_cohorts") == 0 and len(page) > 20 for page in pages)
+
+
+def test_names_that_are_long_are_not_told_apart(
+    live: LiveServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "runwire.operations")
+    for letter in ("a", "b"):
+        assert "errors" not in live.post(f"query {letter * 60_000} {{ __typename }}").json()
+    assert live.post(f"query {'c' * 128} {{ __typename }}").status_code == 200
+    page = figures(live)
+    assert ended(page, "other", "query", "ok") == 2
+    assert ended(page, "c" * 128, "query", "ok") == 1
+    assert max(len(record.getMessage()) for record in caplog.records) < 1000
+
+
 def test_names_that_callers_make_up_stay_few() -> None:
     metrics = Metrics(max_names=4)
     for name in ("A", "B", "C", "D", "A"):

@@ -7,11 +7,17 @@ import json
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+from websockets.typing import Subprotocol
 
+from runwire.server.http.connection import Turnstile
 from runwire.server.settings import Limits
 from runwire.server.websocket import transport
+from runwire.server.websocket.messages import SUBPROTOCOL
 from runwire.server.websocket.transport import SocketProtocol
 from tests.server.conftest import LiveServer, ServeTry, greet, hear, subscribe
 
@@ -36,6 +42,56 @@ def frame(text: str) -> bytes:
     payload = text.encode()
     assert len(payload) < 126
     return bytes([0x81, 0x80 | len(payload)]) + bytes(4) + payload
+
+
+async def test_messages_that_come_together_are_taken_in_order(serve_try: ServeTry) -> None:
+    """Some 30 KiB at once: others are served between parts of it."""
+    server = serve_try()
+    async with server.connect() as client:
+        await greet(client)
+        pings = [json.dumps({"type": "ping", "payload": {"n": n}}) for n in range(700)]
+        client.transport.write(b"".join(map(frame, pings)))
+        for n in range(700):
+            assert await hear(client) == {"type": "pong", "payload": {"n": n}}
+        client.transport.write(b"".join(map(frame, pings)))
+        await subscribe(client, "{ hello }")
+        heard = [(await hear(client))["type"] for _ in range(702)]
+        assert heard[:700] == ["pong"] * 700
+        assert heard[700:] == ["next", "complete"]
+
+
+async def test_who_leaves_amid_many_messages_is_forgotten(serve_try: ServeTry) -> None:
+    server = serve_try()
+    async with server.connect() as client:
+        await greet(client)
+        await subscribe(client, "subscription { forever }")
+        await hear(client)
+        client.transport.write(frame('{"type":"ping"}') * 20_000)
+        client.transport.abort()
+    assert await asyncio.to_thread(server.ended.get, timeout=30) == "forever"
+
+
+async def test_a_large_handshake_is_taken_in_parts(serve_try: ServeTry) -> None:
+    headers = {f"x-large-{n}": "x" * 5_000 for n in range(4)}
+    async with _connect(serve_try(), headers) as client:
+        await greet(client)
+
+
+@pytest.mark.parametrize(
+    "headers", [{"x-large": "x" * 9_000}, {f"x-{n}": "x" for n in range(200)}], ids=["long", "many"]
+)
+async def test_a_handshake_that_is_too_large_is_refused(
+    serve_try: ServeTry, headers: dict[str, str]
+) -> None:
+    with pytest.raises(InvalidStatus) as refused:
+        await _connect(serve_try(), headers)
+    assert refused.value.response.status_code == 431
+
+
+def _connect(server: LiveServer, headers: dict[str, str]) -> connect:
+    url = f"ws{server.endpoint.removeprefix('http')}"
+    protocols = [Subprotocol(SUBPROTOCOL)]
+    return connect(url, subprotocols=protocols, additional_headers=headers, proxy=None)
 
 
 @contextmanager
@@ -121,3 +177,39 @@ async def test_a_reader_that_never_reads_again_is_cut_off(
             await lost.get()
         frames = await asyncio.to_thread(frames_of, client)
     assert CLOSE not in {kind for kind, _ in frames}
+
+
+async def test_many_who_come_at_once_are_let_in_in_their_order(serve_try: ServeTry) -> None:
+    server = serve_try(Limits(connections=60))
+    sockets = await asyncio.gather(*(_connect(server, {}) for _ in range(60)))
+    for each in sockets:
+        await greet(each)
+    with pytest.raises(InvalidStatus):
+        await _connect(server, {})
+    for each in sockets:
+        await each.close()
+
+
+def test_a_turnstile_lets_in_one_after_another_whatever_becomes_of_them() -> None:
+    told: list[int] = []
+
+    def begin(n: int) -> None:
+        told.append(n)
+        if n == 1:
+            raise ZeroDivisionError
+
+    async def crowd() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda *_: None)
+        turnstile = Turnstile()
+        for n in range(5):
+            turnstile.enter(loop, partial(begin, n))
+        for last in (5, 6):
+            all_in = loop.create_future()
+            turnstile.enter(loop, partial(begin, last))
+            turnstile.enter(loop, partial(all_in.set_result, None))
+            async with asyncio.timeout(30):
+                await all_in
+
+    asyncio.run(crowd())
+    assert told == [0, 1, 2, 3, 4, 5, 6]

@@ -376,9 +376,7 @@ AFTER_INIT: dict[str, Probe] = {
     "no operation": (
         [
             ask("fragment F on Query{hello}"),
-            refused(
-                "the document has not exactly one operation; name one of them as operationName"
-            ),
+            refused("the document has no operation"),
         ],
         None,
     ),

@@ -22,6 +22,7 @@ class Limits(BaseModel):
         head_bytes: of the head of an HTTP request.
         head_seconds: for the head to arrive.
         body_bytes: of the body of an HTTP request.
+        values: of JSON in the body of an HTTP request.
         body_seconds: for the body to arrive.
         message_bytes: of one message on a websocket.
         init_seconds: for the first message on a websocket to arrive.
@@ -36,6 +37,7 @@ class Limits(BaseModel):
         subscriptions_per_caller: those of one caller.
         points_per_minute: how many points the operations of one caller may cost, all of them at once if it likes;
             None for any number. An operation costs one, and one for each object that it may give.
+        document_chars: characters of a document.
         tokens: of a document.
         depth: how deep its selections nest, fragments included.
         aliases: how many fields have an alias, each fragment counted as often as it is used.
@@ -49,6 +51,7 @@ class Limits(BaseModel):
     head_bytes: _Bytes = 64 * 1024
     head_seconds: PositiveSeconds = 10.0
     body_bytes: _Bytes = 2 * 1024 * 1024
+    values: _Count = 25_000
     body_seconds: PositiveSeconds = 30.0
     message_bytes: _Bytes = 64 * 1024
     init_seconds: PositiveSeconds = 5.0
@@ -62,6 +65,7 @@ class Limits(BaseModel):
     subscriptions: _Count = 10_000
     subscriptions_per_caller: _Count = 1000
     points_per_minute: Annotated[WholeNumber, Field(ge=1, le=10**9)] | None = 1_000_000
+    document_chars: _Count = 64 * 1024
     tokens: _Count = 2000
     depth: Annotated[WholeNumber, Field(ge=1, le=100)] = 15
     aliases: Annotated[WholeNumber, Field(ge=0, le=100_000)] = 50

@@ -139,6 +139,7 @@ def assemble(
                 await stack.enter_async_context(lifespan(app))
             yield
             await operations.settle(_SETTLE_SECONDS)
+            operations.close()
 
     rules = OriginRules(settings.on_loopback, settings.allowed_hosts, settings.allowed_origins)
     open_paths = {LIVEZ, READYZ, *([METRICS] if settings.metrics == "open" else [])}

@@ -101,6 +101,12 @@ class Cohorts:
         self, request: GraphQLRequest, principal: Principal, resume_after: str | None = None
     ) -> Answers:
         """The results of an operation, as `Operations.stream` gives them."""
+        refusals = self._operations.refusals
+        busy = await self._operations.learn(request, principal)
+        if busy is not None:
+            await refusals.hold_back(principal)
+            yield busy
+            return
         requested = self._operations.requested(request)
         with (
             self._operations.telemetry.operation(requested) as observed,
@@ -109,6 +115,7 @@ class Cohorts:
             refusal = problem or self._operations.charge(requested, principal, observed)
             if refusal is not None:
                 observed.answered(refusal.payload, was_executed=False)
+                await refusals.hold_back(principal)
                 yield refusal
                 return
             key, cursor = self._operations.stream_key(request, principal), resume_after
@@ -119,6 +126,8 @@ class Cohorts:
                     async for answer in own:
                         observed.answered(answer.payload, was_executed=answer.was_executed)
                         self.counts.own += 1
+                        if not answer.was_executed:
+                            await refusals.hold_back(principal)
                         yield answer
                         if key is not None and answer.covered is not None:
                             member = await self._join(key, own, answer.covered)

@@ -6,6 +6,7 @@ its fragments are spread.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
@@ -54,6 +55,8 @@ class Measure(NamedTuple):
 
 _NOTHING = Measure()
 
+_SELECTING = OperationDefinitionNode, FragmentDefinitionNode
+
 _PAGES = {
     "assets": (50, 100),
     "deadLetters": (25, 100),
@@ -71,6 +74,18 @@ _PAGES = {
 }
 """How many objects a list field gives when it is not told, and at the most."""
 
+_SCHEMA_LISTS = {
+    "types": 250,
+    "directives": 8,
+    "fields": 4,
+    "inputFields": 4,
+    "args": 1,
+    "enumValues": 4,
+    "interfaces": 1,
+    "possibleTypes": 2,
+}
+"""The same of what tells of the schema, about as many as a type of it has."""
+
 _LISTS = {
     "codeLocations": 5,
     "repositories": 5,
@@ -81,12 +96,17 @@ _LISTS = {
     "standbys": 5,
     "limits": 25,
     "blockedBy": 3,
+    **_SCHEMA_LISTS,
 }
 """How many objects a list field that takes no number is taken to give."""
 
 
 Numbers: TypeAlias = tuple[tuple[str, int | None], ...]
 """What the variables of an operation that are integers say; None for null and for what is not given."""
+
+
+MAX_PAIRS = 50_000
+"""How many pairs the fields of a document with the same name make, and its fragments: validation compares them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +119,18 @@ class DocumentLimits:
     root_fields: int = 50
 
     def check(self, document: DocumentNode) -> list[GraphQLError]:
-        """One error for each operation that asks for too much."""
+        """One error for each operation that asks for too much, or one for the whole document."""
         fold = _Fold(document)
         operations = (n for n in document.definitions if isinstance(n, OperationDefinitionNode))
-        return [
+        errors = [
             GraphQLError(problem, operation)
             for operation in operations
             if (problem := self._problem(fold, operation))
         ]
+        if not errors and _pairs(document) > MAX_PAIRS:
+            problem = "the document repeats fields or fragments too often; ask for less at once"
+            return [GraphQLError(problem)]
+        return errors
 
     def _problem(self, fold: _Fold, operation: OperationDefinitionNode) -> str | None:
         try:
@@ -122,6 +146,22 @@ class DocumentLimits:
         if measure.fields > self.root_fields:
             return f"the operation begins with more than {self.root_fields} fields; ask for less at once"
         return None
+
+
+def _pairs(document: DocumentNode) -> int:
+    """How much validation has to compare; nested selections are compared as well, so all of a name count."""
+    names: Counter[str] = Counter()
+    spreads = 0
+    todo = [node.selection_set for node in document.definitions if isinstance(node, _SELECTING)]
+    while todo:
+        for node in todo.pop().selections:
+            spreads += isinstance(node, FragmentSpreadNode)
+            if isinstance(node, FieldNode):
+                names[(node.alias or node.name).value] += 1
+            if isinstance(node, FieldNode | InlineFragmentNode) and node.selection_set is not None:
+                todo.append(node.selection_set)
+    # To compare fragments costs more.
+    return sum(count * count // 2 for count in names.values()) + 2 * spreads * spreads
 
 
 def numbers_of(operation: OperationDefinitionNode, variables: Mapping[str, Any]) -> Numbers:

@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from runwire.api.access import Principal
-from runwire.server.auth import TokenAuth, UnauthenticatedError
+from runwire.server.auth import ANYBODY, TokenAuth, UnauthenticatedError
 from runwire.server.callers import CallerSlots, CrowdedError, caller_of, client_host
 from runwire.server.cohorts import Cohorts
 from runwire.server.http.negotiation import accepted, takes_html
@@ -43,6 +43,7 @@ class Endpoint:
         dialects: Sequence[Dialect] = (TRANSPORT_WS,),
     ) -> None:
         self.cohorts = Cohorts(operations, limits)
+        self._refusals = operations.refusals
         self._metrics = operations.telemetry.metrics
         self._auth = auth
         self._graphiql = graphiql
@@ -65,11 +66,13 @@ class Endpoint:
         if request.method == "GET" and takes_html(accepted(request.headers)):
             return self._graphiql.page()
         if request.method not in {"GET", "POST"}:
+            await self._refusals.hold_back(None)
             message = "operations are sent by POST, queries by GET as well"
             return refuse(405, message, headers={"Allow": "GET, POST"})
         try:
             principal = await self._auth.principal(request.headers.get("authorization"))
         except UnauthenticatedError as error:
+            await self._refusals.hold_back(None)
             return unauthenticated(error.problem)
         return await self._http.respond(request, principal)
 
@@ -79,8 +82,15 @@ class Endpoint:
         if not self._streams.take():
             await socket.send_denial_response(refuse(503, self._streams.message, "UNAVAILABLE"))
             return
+        # Until it is known who it is, it is one of its address.
+        caller = caller_of(ANYBODY)
+        if not self._callers.take(caller):
+            self._streams.give_back()
+            await self._refusals.hold_back(None)
+            crowded = refuse(429, str(CrowdedError(self._callers.limit)), "TOO_MANY_REQUESTS")
+            await socket.send_denial_response(crowded)
+            return
         self._metrics.connection_opened("websocket")
-        caller: str | None = None
         try:
 
             async def admit(payload: Payload) -> Principal:
@@ -89,12 +99,18 @@ class Endpoint:
                     principal = await self._auth.principal(socket.headers.get("authorization"))
                 except UnauthenticatedError:
                     principal = await self._auth.principal_of_init(payload)
-                if not self._callers.take(caller_of(principal)):
-                    raise CrowdedError(self._callers.limit)
-                caller = caller_of(principal)
+                known = caller_of(principal)
+                if known != caller:
+                    if not self._callers.take(known):
+                        raise CrowdedError(self._callers.limit)
+                    self._callers.give_back(caller)
+                    caller = known
                 return principal
 
-            await Session(socket, self._dialects, admit, self.cohorts, self._limits).run()
+            session = Session(
+                socket, self._dialects, admit, self.cohorts, self._limits, self._refusals
+            )
+            await session.run()
         finally:
             self._metrics.connection_closed("websocket")
             self._streams.give_back()

@@ -19,6 +19,8 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 MAX_NAMES = 200
 """How many names of operations are told apart; a caller makes them up, and each costs memory for ever."""
+MAX_NAME_LENGTH = 128
+"""How long a name may be that is told apart; it stands in each line of the page."""
 
 OTHER = "other"
 ANONYMOUS = "anonymous"
@@ -34,6 +36,7 @@ class Metrics:
 
     def __init__(self, *, max_names: int = MAX_NAMES) -> None:
         self.registry = registry = CollectorRegistry()
+        self._told = CollectorRegistry()
         self._max_names = max_names
         self._names: set[str] = {ANONYMOUS, INVALID}
         self._operations = Counter(
@@ -80,11 +83,19 @@ class Metrics:
     def add(self, collectors: Iterable[Collector]) -> None:
         """Tells on each page what collectors tell then."""
         for collector in collectors:
-            self.registry.register(collector)
+            self._told.register(collector)
 
     def page(self) -> bytes:
-        """The page as text. What collectors tell is read now."""
+        """The page as text: what was counted, and what collectors tell."""
+        return self.counted() + self.told()
+
+    def counted(self) -> bytes:
+        """The part of the page that is counted here. It may be long; any thread may make it."""
         return generate_latest(self.registry)
+
+    def told(self) -> bytes:
+        """The part that collectors tell. It is read now, in the event loop that what they tell of belongs to."""
+        return generate_latest(self._told)
 
     # ------------------------------------------------------------------------ what happens
 
@@ -139,6 +150,8 @@ class Metrics:
 
     def _bounded(self, name: str) -> str:
         if name not in self._names:
+            if len(name) > MAX_NAME_LENGTH:
+                return OTHER
             if len(self._names) >= self._max_names:
                 return OTHER
             self._names.add(name)

@@ -19,8 +19,15 @@ from runwire.api.access import Principal, Role
 from runwire.api.context import Covered, OperationContext
 from runwire.api.errors import public_error
 from runwire.deadline import Deadline, using_deadline
+from runwire.server.allowance import Refusals, source_of
 from runwire.server.callers import Points, caller_of
-from runwire.server.document_check import Document, DocumentCheck, Documents
+from runwire.server.document_check import (
+    BusyError,
+    Document,
+    DocumentCheck,
+    DocumentRefusedError,
+    Documents,
+)
 from runwire.server.encoding import encode_json, encode_variables
 from runwire.server.requests import GraphQLRequest
 from runwire.server.settings import Introspection, Limits
@@ -60,7 +67,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class RequestedOperation:
-    """What a request asks for: a document that parses, and the one operation of it, if it has that.
+    """What a request asks for: a document that is valid, and the one operation of it, if it has that.
 
     It is a `runwire.server.telemetry.Subject`.
     """
@@ -88,8 +95,8 @@ class RequestedOperation:
 
     @property
     def is_valid(self) -> bool:
-        """Whether its document was found to be valid; that is known once it was executed."""
-        return self.node is not None and self.document is not None and self.document.errors == []
+        """Whether its document is valid."""
+        return self.node is not None
 
 
 class Operations:
@@ -116,11 +123,12 @@ class Operations:
         self._trusted = trusted or TrustedDocuments()
         self._introspection = introspection
         self.telemetry = telemetry or Telemetry()
-        self._documents = documents = Documents(limits)
+        self._documents = documents = Documents(limits, schema._schema)  # noqa: SLF001 - strawberry has no other way to it
         self._schema = copy.copy(schema)
         self._schema.extensions = (*schema.extensions, lambda: DocumentCheck(documents))
         self._make_context = make_context
         self._points = Points(limits.points_per_minute)
+        self.refusals = Refusals(_REFUSALS_AT_ONCE, _REFUSALS_PER_SECOND)
         self._max_rows = limits.rows
         self._query_seconds = limits.query_seconds
         self._queries: SharedQueries[Answer] = SharedQueries()
@@ -142,26 +150,35 @@ class Operations:
             resume_after: the cursor that a resumable stream goes on from; None for what the request says.
         """
         try:
-            text = self._trusted.text_of(request)
+            document = self._read(request)
+        except DocumentRefusedError as error:
+            # They are remembered, and `_told` changes them where the schema is hidden.
+            errors = error.errors if self._introspection == "on" else copy.deepcopy(error.errors)
+            yield self._told(Answer({"errors": errors}, was_executed=False))
+            return
         except GraphQLError as error:
             yield Answer({"errors": [error.formatted]}, was_executed=False)
             return
-        problem = self._problem(request, allowed)
-        if problem is not None:
+        operation = get_operation_ast(document.parsed, request.operation_name)
+        problem = self._problem(document, operation, request, allowed)
+        if operation is None or problem is not None:
             yield Answer({"errors": [{"message": problem}]}, was_executed=False)
             return
-        if self._hides_schema(request, principal):
+        if self._hides_schema(principal) and document.asks_for_schema:
             yield Answer({"errors": [_HIDDEN]}, was_executed=False)
+            return
+        if document.asks_only_for_schema(operation):
+            yield await self._told_of_schema(request, principal)
             return
         context = self._make_context(principal)
         context.resume_after = resume_after
         results = await self._schema.stream(
-            text,
+            self._trusted.text_of(request),
             variable_values=request.variables,
             operation_name=request.operation_name,
             context_value=context,
         )
-        kind = self.operation_type(request)
+        kind = operation.operation
         if kind is OperationType.MUTATION:
             yield await self._finish(results)
             return
@@ -172,6 +189,23 @@ class Operations:
             async for result in results:
                 covered, context.covered = context.covered, None
                 yield self._told(_answer(result, covered))
+
+    async def _told_of_schema(self, request: GraphQLRequest, principal: Principal) -> Answer:
+        """The answer to a query of the schema only."""
+        try:
+            told = await self._documents.tell_schema(
+                self._trusted.text_of(request),
+                request.operation_name,
+                request.variables or {},
+                source_of(principal),
+            )
+        except BusyError as error:
+            return _busy(error)
+        payload: dict[str, Any] = {"errors": told.errors} if told.errors else {}
+        answer = Answer(payload, told.was_executed)
+        # Its data is not kept but as JSON.
+        vars(answer)["encoded"] = told.encoded
+        return answer
 
     async def _in_time(self, results: AsyncGenerator[StreamExecutionResult, None]) -> Answer:
         """The answer to a query, which ends when its time is up or nobody waits for it any more."""
@@ -207,6 +241,10 @@ class Operations:
         if not task.cancelled():
             task.exception()  # whoever waits is told of it; when nobody does, it is looked at here
 
+    def close(self) -> None:
+        """Frees the thread that reads documents."""
+        self._documents.close()
+
     async def settle(self, seconds: float) -> None:
         """Waits, for so long, for the mutations that are under way, whoever waits for their answers."""
         if self._finishing:
@@ -214,6 +252,15 @@ class Operations:
 
     async def execute(self, request: GraphQLRequest, principal: Principal) -> Answer:
         """The result of a query or mutation."""
+        answer = await self._executed(request, principal)
+        if not answer.was_executed:
+            await self.refusals.hold_back(principal)
+        return answer
+
+    async def _executed(self, request: GraphQLRequest, principal: Principal) -> Answer:
+        busy = await self.learn(request, principal)
+        if busy is not None:
+            return busy
         requested = self.requested(request)
         with self.telemetry.operation(requested) as observed:
             refusal = self.charge(requested, principal, observed)
@@ -227,6 +274,16 @@ class Operations:
                 answer = await self._only(request, principal)
             observed.answered(answer.payload, was_executed=answer.was_executed)
             return answer
+
+    async def learn(self, request: GraphQLRequest, principal: Principal) -> Answer | None:
+        """Has the document of a request read, beside the event loop; what to answer when there are too many."""
+        try:
+            await self._documents.learn(self._trusted.text_of(request), source_of(principal))
+        except BusyError as error:
+            return _busy(error)
+        except GraphQLError:
+            pass  # it is told when the document is to be executed
+        return None
 
     async def _only(self, request: GraphQLRequest, principal: Principal) -> Answer:
         async with aclosing(self.stream(request, principal, ONE_ANSWER)) as answers:
@@ -302,16 +359,11 @@ class Operations:
         """
         return self._documents.read(self._trusted.text_of(request))
 
-    def _hides_schema(self, request: GraphQLRequest, principal: Principal) -> bool:
-        """Whether an operation asks for the schema, and may not."""
-        if self._introspection == "on" or (
-            self._introspection == "admin" and principal.role is Role.ADMIN
-        ):
-            return False
-        try:
-            return self._read(request).asks_for_schema
-        except GraphQLError:
-            return False
+    def _hides_schema(self, principal: Principal) -> bool:
+        """Whether somebody may not ask for the schema."""
+        return self._introspection == "off" or (
+            self._introspection == "admin" and principal.role is not Role.ADMIN
+        )
 
     def _told(self, answer: Answer) -> Answer:
         """An answer as it may be given: its errors suggest no names of a schema that is hidden."""
@@ -321,13 +373,14 @@ class Operations:
                     error["message"] = _SUGGESTION.sub("", error["message"])
         return answer
 
-    def _problem(self, request: GraphQLRequest, allowed: frozenset[OperationType]) -> str | None:
-        """Why a document has no operation to execute here; one that does not parse is told of later."""
-        try:
-            document = self._read(request)
-        except GraphQLError:
-            return None
-        operation = get_operation_ast(document.parsed, request.operation_name)
+    def _problem(
+        self,
+        document: Document,
+        operation: OperationDefinitionNode | None,
+        request: GraphQLRequest,
+        allowed: frozenset[OperationType],
+    ) -> str | None:
+        """Why a document has no operation to execute here."""
         if operation is None:
             return (
                 "the document has not exactly one operation; name one of them as operationName"
@@ -360,6 +413,9 @@ def error_of_fault(fault: Exception) -> dict[str, Any]:
     return dict(public_error(GraphQLError("", original_error=fault)).formatted)
 
 
+_REFUSALS_AT_ONCE, _REFUSALS_PER_SECOND = 50, 25
+"""How many refusals a source gets without delay."""
+
 _HIDDEN = {
     "message": "the schema is not shown here: introspection is off",
     "extensions": {"code": "INTROSPECTION_OFF"},
@@ -371,6 +427,10 @@ _SUGGESTION = re.compile(r" Did you mean .*?\?")
 async def _first(results: AsyncGenerator[StreamExecutionResult, None]) -> StreamExecutionResult:
     async with aclosing(results):
         return await anext(results)
+
+
+def _busy(error: BusyError) -> Answer:
+    return too_much(str(error), "RATE_LIMITED", error.retry_after_seconds)
 
 
 def _late(message: str) -> Answer:

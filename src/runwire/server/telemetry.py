@@ -12,7 +12,7 @@ from time import perf_counter
 from typing import Any, Protocol
 
 from runwire.server.log_context import operation_name
-from runwire.server.metrics import ANONYMOUS, INVALID, Metrics
+from runwire.server.metrics import ANONYMOUS, INVALID, MAX_NAME_LENGTH, Metrics
 
 logger = logging.getLogger("runwire.operations")
 
@@ -135,7 +135,7 @@ class Telemetry:
             logger.info(
                 "%s %s: %s in %.1f ms",
                 kind,
-                name,
+                name[:MAX_NAME_LENGTH],
                 outcome,
                 seconds * 1000,
                 extra={"outcome": outcome, "duration_ms": round(seconds * 1000, 3)},

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -17,7 +19,36 @@ _TOO_LARGE = b"431 Request Header Fields Too Large", b"the head of the request i
 
 def http_protocol(limits: Limits, metrics: Metrics) -> type[asyncio.Protocol]:
     """The protocol of HTTP within limits."""
-    return type("HttpProtocol", (HttpProtocol,), {"limits": limits, "metrics": metrics})
+    return type(
+        "HttpProtocol",
+        (HttpProtocol,),
+        {"limits": limits, "metrics": metrics, "turnstile": Turnstile()},
+    )
+
+
+_PACE_SECONDS = 0.001
+"""How long the next one waits of those who ask for a websocket at once."""
+
+
+class Turnstile:
+    """Has what many ask for at once be done one after another, so that others are served in between."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Callable[[], object]] = deque()
+
+    def enter(self, loop: asyncio.AbstractEventLoop, begin: Callable[[], object]) -> None:
+        """Has something begin when all has begun that came before it."""
+        self._waiting.append(begin)
+        if len(self._waiting) == 1:
+            loop.call_soon(self._let_in, loop)
+
+    def _let_in(self, loop: asyncio.AbstractEventLoop) -> None:
+        try:
+            self._waiting[0]()
+        finally:
+            self._waiting.popleft()
+            if self._waiting:
+                loop.call_later(_PACE_SECONDS, self._let_in, loop)
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -26,10 +57,12 @@ class HttpProtocol(HttpToolsProtocol):
     Attributes:
         limits: how much, and for how long.
         metrics: counts who is refused or dropped.
+        turnstile: what websockets come in by.
     """
 
     limits: Limits
     metrics: Metrics
+    turnstile: Turnstile
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -77,7 +110,13 @@ class HttpProtocol(HttpToolsProtocol):
     def handle_websocket_upgrade(self) -> None:
         """Called when the client asks for a websocket."""
         self._forget_head()
-        super().handle_websocket_upgrade()
+        self.transport.pause_reading()
+        self.turnstile.enter(self.loop, self._upgrade)
+
+    def _upgrade(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
+            super().handle_websocket_upgrade()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called when the connection is gone."""

@@ -25,10 +25,17 @@ _object_decoder = msgspec.json.Decoder(dict[str, Any] | None)
 
 
 class RefusedError(Exception):
-    """A request that is not executed, with the status that says so."""
+    """A request that is not executed, with the status that says so.
 
-    def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
+    Attributes:
+        size: how many bytes of it were read.
+    """
+
+    def __init__(
+        self, status: int, message: str, headers: Mapping[str, str] | None = None, size: int = 0
+    ) -> None:
         super().__init__(message)
+        self.size = size
         self.status = status
         self.message = message
         self.headers = headers
@@ -80,12 +87,17 @@ async def _read_post(request: Request, limits: Limits) -> GraphQLRequest:
     try:
         async with asyncio.timeout(limits.body_seconds):
             body = await _read_body(request, limits.body_bytes)
-        return decode_json(body, _decoder)
     except TimeoutError:
         message = f"the body did not arrive within {limits.body_seconds:g} s"
         raise RefusedError(408, message, _CLOSE) from None
+    if count_values(body, limits.values) > limits.values:
+        message = f"the body has more than {limits.values} values of JSON; send less at once"
+        raise RefusedError(400, message, size=len(body))
+    try:
+        return decode_json(body, _decoder)
     except MalformedError as error:
-        raise RefusedError(400, f"the body is no GraphQL request: {error}") from None
+        problem = f"the body is no GraphQL request: {error}"
+        raise RefusedError(400, problem, size=len(body)) from None
 
 
 async def _read_body(request: Request, limit: int) -> bytes:
@@ -96,10 +108,29 @@ async def _read_body(request: Request, limit: int) -> bytes:
     async for chunk in request.stream():
         size += len(chunk)
         if size > limit:
-            raise _too_large(limit)
+            raise _too_large(limit, size)
         chunks.append(chunk)
     return b"".join(chunks)
 
 
-def _too_large(limit: int) -> RefusedError:
-    return RefusedError(413, f"the body is larger than {limit} bytes", _CLOSE)
+def _too_large(limit: int, size: int = 0) -> RefusedError:
+    return RefusedError(413, f"the body is larger than {limit} bytes", _CLOSE, size)
+
+
+def count_values(body: bytes, enough: int) -> int:
+    """How many values a text of JSON has at the most, found without decoding it; right where it is more than enough.
+
+    Each value begins the text, or stands behind a comma or a bracket.
+    """
+    if 1 + _separators(body) <= enough:
+        return 1 + _separators(body)
+    # Of long texts, commas may be many.
+    plain = body.replace(b"\\\\", b"").replace(b'\\"', b"")
+    texts = plain.count(b'"') // 2
+    if texts // 2 > enough:  # of which half may be names of members
+        return texts // 2
+    return 1 + _separators(b"".join(plain.split(b'"')[::2]))
+
+
+def _separators(text: bytes) -> int:
+    return text.count(b",") + text.count(b"[") + text.count(b"{")

@@ -68,8 +68,9 @@ class HttpTransport:
         try:
             asked = await read_request(request, self._limits)
             if request.method == "GET":
-                self._check_safe(asked, media_type)
+                await self._check_safe(asked, principal, media_type)
         except RefusedError as error:
+            await self._operations.refusals.hold_back(principal, error.size)
             return error.answer()
         except ClientDisconnect:
             return Response(status_code=400)
@@ -77,8 +78,14 @@ class HttpTransport:
             return self._stream(asked, principal, request.headers.get("last-event-id") or None)
         return await while_connected(request, self._answer(asked, principal, media_type))
 
-    def _check_safe(self, asked: GraphQLRequest, media_type: str) -> None:
+    async def _check_safe(
+        self, asked: GraphQLRequest, principal: Principal, media_type: str
+    ) -> None:
         """Refuses by GET what changes something; what cannot be read is told of in the answer."""
+        busy = await self._operations.learn(asked, principal)
+        if busy is not None:
+            headers = {"Retry-After": str(busy.retry_after_seconds)}
+            raise RefusedError(429, busy.payload["errors"][0]["message"], headers)
         safe = {None, OperationType.QUERY}
         if media_type == EVENT_STREAM:
             safe.add(OperationType.SUBSCRIPTION)

@@ -31,9 +31,15 @@ _MAX_REASON_BYTES = 123
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """Send this message."""
+    """Send this message.
+
+    Attributes:
+        message: the message.
+        refuses: to whom it refuses an operation; None when it does not.
+    """
 
     message: dict[str, Any]
+    refuses: Principal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +155,7 @@ class Protocol:
             return _close(4409, f"Subscriber for {message.id} already exists")
         if len(self._operations) >= self._max_operations:
             problem = f"at most {self._max_operations} operations run at once on one socket"
-            return Reply(self.error_message(message.id, [{"message": problem}]))
+            return Reply(self.error_message(message.id, [{"message": problem}]), self._principal)
         operation = Operation(message.id, message.payload, self._principal)
         self._operations[message.id] = operation
         return operation

@@ -10,6 +10,7 @@ from typing import Any
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from runwire.api.access import Principal
+from runwire.server.allowance import Refusals
 from runwire.server.auth import UnauthenticatedError
 from runwire.server.callers import CrowdedError
 from runwire.server.cohorts import Cohorts
@@ -39,6 +40,12 @@ _TOO_OLD = Close(1012, "the connection is as old as one may be; connect again, a
 _BURST = 8
 """How many messages are sent before others may run, though nobody has to wait."""
 
+_BEGINNING, _BEGIN_SECONDS = 2, 0.01
+"""While so many operations of a socket have not answered yet, the next one waits for one of them, or so long."""
+
+_MAX_REFUSED = 100
+"""How many operations a socket may begin that are too many, before it is closed."""
+
 
 class Session:
     """Serves one socket until either side closes it.
@@ -49,6 +56,7 @@ class Session:
         admit: who speaks, by the payload of connection_init; raises UnauthenticatedError.
         cohorts: executes operations.
         limits: how much is taken.
+        refusals: holds back what refuses.
     """
 
     def __init__(
@@ -58,15 +66,19 @@ class Session:
         admit: Callable[[Payload], Awaitable[Principal]],
         cohorts: Cohorts,
         limits: Limits,
+        refusals: Refusals,
     ) -> None:
         self._admit = admit
         self._socket = socket
         self._dialects = dialects
         self._cohorts = cohorts
+        self._refusals = refusals
         self._limits = limits
         self._write: WriteText | None = socket.scope.get("extensions", {}).get(EXTENSION)
         self._sent = 0
         self._tasks: dict[Operation, asyncio.Task[None]] = {}
+        self._beginning: set[Operation] = set()
+        self._one_has_begun = asyncio.Event()
 
     async def run(self) -> None:
         """Accepts the socket and serves it."""
@@ -95,6 +107,7 @@ class Session:
         loop = asyncio.get_running_loop()
         began = loop.time()
         until, end = began + self._limits.init_seconds, _NO_INIT
+        refused = 0
         while True:
             was_acknowledged = self._protocol.is_acknowledged
             frame = await self._receive(until)
@@ -117,9 +130,16 @@ class Session:
                     until, end = loop.time() + left, _EXPIRED
             match action:
                 case Reply():
+                    if action.refuses is not None:
+                        refused += 1
+                        if refused > _MAX_REFUSED:
+                            return Close(4429, f"Too many operations: {_MAX_REFUSED} were refused")
+                        # Till then nothing more is read from the socket.
+                        await self._refusals.hold_back(action.refuses)
                     await self._send(action.message)
                 case Operation():
                     self._start(action)
+                    await self._let_begin()
                 case Stop():
                     self._cancel(action.operation)
                 case Close():
@@ -147,9 +167,29 @@ class Session:
             return None
 
     def _start(self, operation: Operation) -> None:
+        self._beginning.add(operation)
         task = asyncio.create_task(self._execute(operation), name=f"operation {operation.id}")
         self._tasks[operation] = task
-        task.add_done_callback(lambda _: self._tasks.pop(operation, None))
+        task.add_done_callback(lambda _: self._ended(operation))
+
+    async def _let_begin(self) -> None:
+        """Has many operations that come at once not begin at once, so that others are served in between."""
+        if len(self._beginning) < _BEGINNING:
+            await asyncio.sleep(0)
+            return
+        self._one_has_begun.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_BEGIN_SECONDS):
+                await self._one_has_begun.wait()
+
+    def _ended(self, operation: Operation) -> None:
+        self._has_begun(operation)
+        self._tasks.pop(operation, None)
+
+    def _has_begun(self, operation: Operation) -> None:
+        if operation in self._beginning:
+            self._beginning.discard(operation)
+            self._one_has_begun.set()
 
     def _cancel(self, operation: Operation) -> None:
         task = self._tasks.get(operation)
@@ -181,6 +221,7 @@ class Session:
         results = self._cohorts.stream(operation.request, operation.principal)
         async with aclosing(results):
             async for answer in results:
+                self._has_begun(operation)
                 if not answer.was_executed:
                     return self._protocol.error_message(operation.id, answer.payload["errors"])
                 await self._send_parts((head, answer.encoded, RESULT_TAIL))

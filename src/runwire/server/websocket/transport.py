@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeAlias
 
+from uvicorn._types import ASGIReceiveEvent
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Opcode
@@ -28,6 +29,11 @@ Raises:
 _NO_TEXT = 1007
 _STALLED = 1013
 _ABORT_SECONDS = 2.0
+
+_SLICE_BYTES = 4 * 1024
+"""How much of what comes in on a socket is taken before others may run."""
+
+_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 _LENGTH_7, _LENGTH_16 = 126, 1 << 16
 
@@ -52,6 +58,48 @@ class SocketProtocol(WebSocketsSansIOProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._stall = StallWatch(self.loop, self.stall_seconds, self._close_stalled)
+        self._rest = bytearray()
+
+    def data_received(self, data: bytes) -> None:
+        """Called with what came in. Of many small messages that come at once, others are served in between."""
+        if not self._rest and len(data) <= _SLICE_BYTES:
+            self._take(data)
+            return
+        if not self._rest:
+            self.loop.call_soon(self._take_slice)
+        self._rest += data
+        self.transport.pause_reading()
+
+    async def receive(self) -> ASGIReceiveEvent:
+        """The next event; more is read from the socket once all that came in was taken."""
+        message = await self.queue.get()
+        if self.read_paused and self.queue.empty() and not self._rest:
+            self.read_paused = False
+            self.transport.resume_reading()
+        return message
+
+    def _take(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            # Its head is one of HTTP, but larger than one of a handshake may be; nobody else would answer.
+            self.metrics.refused(431)
+            self.transport.write(_TOO_LARGE)
+            self.transport.close()
+
+    def _take_slice(self) -> None:
+        if self.transport.is_closing():
+            self._rest.clear()
+            return
+        part = bytes(self._rest[:_SLICE_BYTES])
+        del self._rest[:_SLICE_BYTES]
+        self._take(part)
+        if self._rest:
+            self.loop.call_soon(self._take_slice)
+        elif self.queue.empty():
+            self.read_paused = False
+            self.transport.resume_reading()
+        else:
+            self.read_paused = True
 
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
