@@ -276,3 +276,47 @@ def _left_out(zone: ZoneInfo, year: int) -> frozenset[date]:
         for day, begin, end in zip(days, begins, begins[1:], strict=False)
         if begin == end  # it begins where the next one does
     )
+
+
+# --------------------------------------------------------------------------------------- choosing some
+
+
+class PartitionRange(msgspec.Struct, frozen=True):
+    """Partitions of time from one to another, both included, of those that a job had when they were chosen."""
+
+    partitions: PartitionsSnapshot
+    first: str
+    last: str
+
+
+class PartitionSelection(msgspec.Struct, frozen=True):
+    """Chosen partitions in order, which stay the same whatever becomes of the job: a range, or else keys."""
+
+    keys: tuple[str, ...] = ()
+    range: PartitionRange | None = None
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        if self.range is None:
+            return len(self.keys)
+        first, last = self._ends(self.range)
+        return last - first + 1
+
+    def key_at(self, position: int) -> str:
+        """The key of a place; the first is 0."""
+        if self.range is None:
+            return self.keys[position]
+        first, _ = self._ends(self.range)
+        return partitions_of(self.range.partitions).key_at(first + position)
+
+    def keys_between(self, first: int, end: int) -> list[str]:
+        """The keys of the places from one up to another, which is not included."""
+        return [self.key_at(position) for position in range(first, min(end, self.count))]
+
+    def _ends(self, chosen: PartitionRange) -> tuple[int, int]:
+        partitions = partitions_of(chosen.partitions)
+        first, last = map(partitions.find_index, (chosen.first, chosen.last))
+        if first is None or last is None:
+            raise ValueError(f"{chosen.first!r} or {chosen.last!r} is none of {chosen.partitions}")
+        return first, last
