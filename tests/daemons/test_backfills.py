@@ -15,7 +15,7 @@ from runwire.instance import Instance
 from runwire.partitions import PartitionsKind, PartitionsSnapshot
 from runwire.runs.filters import OLDEST_FIRST
 from runwire.storage import BackfillStatus
-from runwire.testing.left_behind import GENEROUS_SECONDS
+from runwire.testing.left_behind import GENEROUS_SECONDS, eventually
 from runwire.workspace import JobSelector
 from tests.control.fakes import FakeLocation, FakeWorkspace
 
@@ -141,3 +141,29 @@ def test_what_should_stop_leaves_the_rest_to_others(
     assert [key for _, key, _ in told(instance)] == ["eu"]
     assert instance.storage.backfill_storage.get_backfill(backfill_id).position == 1
     daemon.close()
+
+
+def test_of_two_that_work_at_once_each_partition_has_one_run(
+    tmp_path: Path, instance: Instance, workspace: FakeWorkspace
+) -> None:
+    """Both believe to have the lease, and go on with the same steps side by side."""
+    keys = tuple(f"key-{number:02}" for number in range(30))
+    workspace.locations["here"].partition("etl", PartitionsSnapshot(REGIONS.kind, keys=keys))
+    with Instance.from_home(tmp_path) as other:
+        daemons = [BackfillsDaemon(each, workspace) for each in (instance, other)]
+        backfill_id = backfill(instance, workspace, "etl")
+        storage = instance.storage.backfill_storage
+        reported: list[BaseException] = []
+
+        def is_submitted() -> bool:
+            for daemon in daemons:
+                work(daemon, reported)
+            return storage.get_backfill(backfill_id).position == 25
+
+        eventually(is_submitted, "as many runs are submitted as may wait at once")
+        for daemon in daemons:
+            daemon.wait_until_idle(GENEROUS_SECONDS)
+            daemon.close()
+    assert [key for _, key, _ in told(instance)] == sorted(keys)[:25]
+    assert {status for _, _, status in told(instance)} == {"QUEUED"}
+    assert reported == []
