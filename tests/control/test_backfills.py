@@ -12,8 +12,10 @@ from runwire.control import (
     BackfillProgress,
     BackfillRunner,
     NewBackfill,
+    NewRun,
     cancel_backfill,
     create_backfill,
+    create_run,
     resume_backfill,
 )
 from runwire.errors import (
@@ -474,6 +476,45 @@ def test_a_step_that_is_canceled_leaves_nothing_waiting(world: World) -> None:
     runner = replace(world.runner(), submit=canceled_meanwhile)
     assert runner.advance(backfill.backfill_id).status is BackfillStatus.CANCELED
     assert world.told() == [("a", "CANCELED")]
+
+
+def test_a_run_that_is_made_after_it_was_canceled_is_canceled(world: World) -> None:
+    """Another daemon ends it after this one has looked whether to go on, and before the run is there."""
+    backfill = world.create(keys=["a", "b"])
+
+    def canceled_meanwhile(key: str) -> dict[str, Any]:
+        cancel_backfill(world.storage, backfill.backfill_id)
+        assert world.advance(backfill).status is BackfillStatus.CANCELED
+        return {}
+
+    world.location.partition("etl", replace_config(STATIC))
+    world.location.configure = canceled_meanwhile
+    assert world.advance(backfill).status is BackfillStatus.CANCELED
+    assert world.told() == [("a", "CANCELED")]
+
+
+def test_a_partition_is_counted_once_whatever_became_of_it(world: World) -> None:
+    """Its run has failed; then another run of it succeeds, or none can be made any more."""
+    world.location.partition("etl", replace_config(STATIC))
+    backfill = world.create(keys=["a", "b"], scope=BackfillScope.MISSING)
+    world.advance(backfill)
+    world.end(RunStatus.FAILURE)
+    world.advance(backfill)
+    by_hand = NewRun(job=ETL, partition_key="a", run_id="by-hand")
+    create_run(world.storage, world.workspace, by_hand)
+    report(
+        world.storage, "by-hand", EventType.RUN_STARTING, EventType.RUN_START, EventType.RUN_SUCCESS
+    )
+
+    def broken(key: str) -> dict[str, Any]:
+        raise PartitionConfigError("it raised")
+
+    world.location.configure = broken
+    resume_backfill(world.storage, backfill.backfill_id)
+    assert world.advance(backfill).status is BackfillStatus.IN_PROGRESS
+    assert world.advance(backfill).status is BackfillStatus.COMPLETED
+    assert world.progress(backfill) == {"failed": 2}
+    assert list(world.failures(backfill)) == ["b"]
 
 
 def test_resuming_submits_again_what_did_not_succeed(world: World) -> None:
