@@ -186,6 +186,34 @@ class TickNotFoundError(NotFoundError):
         super().__init__(f"there is no tick {tick_id}; old ones may have been purged")
 
 
+class PartitionNotFoundError(NotFoundError):
+    """A job has no partition of this key, or not yet."""
+
+    def __init__(self, job_name: str, partition_key: str, nearest: Sequence[str] = ()) -> None:
+        self.job_name = job_name
+        self.partition_key = partition_key
+        hint = f"; there are: {', '.join(nearest)}" if nearest else "; there are none yet"
+        super().__init__(f"job {job_name!r} has no partition {partition_key!r}{hint}")
+
+
+class JobNotPartitionedError(NotFoundError):
+    """A partition is asked for of a job that has none."""
+
+    def __init__(self, job_name: str) -> None:
+        self.job_name = job_name
+        super().__init__(
+            f"job {job_name!r} has no partitions; give it some by @job(partitions=...), or leave the key out"
+        )
+
+
+class BackfillNotFoundError(NotFoundError):
+    def __init__(self, backfill_id: str) -> None:
+        self.backfill_id = backfill_id
+        super().__init__(
+            f"there is no backfill {backfill_id!r}; list backfills to see what there is"
+        )
+
+
 class WebhookNotFoundError(NotFoundError):
     def __init__(self, name: str, known: Iterable[str] = ()) -> None:
         self.name = name
@@ -304,6 +332,39 @@ class WebhookConflictError(ConflictError):
 
 
 # ---------------------------------------------------------------- invalid
+
+
+class BackfillAlreadyExistsError(ConflictError):
+    """An idempotency key belongs to a backfill that something else was asked of."""
+
+    def __init__(self, backfill_id: str, idempotency_key: str) -> None:
+        self.backfill_id = backfill_id
+        super().__init__(
+            f"idempotency key {idempotency_key!r} belongs to backfill {backfill_id!r}, which was asked for"
+            " with another input; use another key"
+        )
+
+
+class BackfillStateConflictError(ConflictError):
+    """The status of a backfill does not allow what was asked for."""
+
+    def __init__(self, backfill_id: str, status: str, expected: Sequence[str]) -> None:
+        self.backfill_id = backfill_id
+        self.status = status
+        self.expected = tuple(expected)
+        super().__init__(
+            f"backfill {backfill_id!r} is {status}; this needs {' or '.join(self.expected)}"
+        )
+
+
+class BackfillConflictError(ConflictError):
+    """A backfill was written by somebody else since it was read."""
+
+    def __init__(self, backfill_id: str, version: int, current: int) -> None:
+        self.backfill_id = backfill_id
+        super().__init__(
+            f"backfill {backfill_id!r} was read at version {version}, and is at {current}; read it again"
+        )
 
 
 class InputInvalidError(InvalidError):
@@ -479,6 +540,24 @@ class TickEvaluationError(UserCodeError):
     ) -> None:
         self.info = info
         super().__init__(message, user_exception=user_exception)
+
+
+class PartitionConfigError(UserCodeError):
+    """The function `partition_config` of a job raised, or gave what it may not. `info` tells it, as data."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        user_exception: BaseException | None = None,
+        info: ErrorInfo | None = None,
+    ) -> None:
+        self.info = info
+        super().__init__(message, user_exception=user_exception)
+
+
+class PartitionMissingError(UserCodeError):
+    """An op asks for the partition of a run that has none."""
 
 
 class DefinitionLoadError(UserCodeError):

@@ -45,7 +45,7 @@ FAULT_POINTS: Final = (
     "daemon.after_lease",
     "terminate.after_canceling",
 )
-"""All points of runs, by their names; those of ticks, of webhooks and of retries follow.
+"""All points of runs, by their names; those of ticks, of webhooks, of retries and of backfills follow.
 
 A point that is reached by another name is a mistake.
 """
@@ -72,6 +72,14 @@ RETRY_FAULT_POINTS: Final = (
 
 _wanted, _, _marker = os.environ.get(VARIABLE, "").partition(":")
 _is_off = False
+
+BACKFILL_FAULT_POINTS: Final = (
+    "backfill.after_run_created",
+    "backfill.after_run_submitted",
+    "backfill.before_position_stored",
+    "backfill.after_position_stored",
+)
+"""Those of backfills."""
 
 
 @contextmanager

@@ -12,6 +12,8 @@ from typing import Any
 
 import msgspec
 
+from runwire.partitions import PartitionsSnapshot
+
 
 class InputSnapshot(msgspec.Struct, frozen=True):
     """An input of an op. `sources` are (op handle, output name) pairs; empty when config or a default feeds it."""
@@ -69,7 +71,10 @@ class PlanSnapshot(msgspec.Struct, frozen=True):
 
 
 class JobSnapshot(msgspec.Struct, frozen=True):
-    """A job: `graph` has its ops with sources before what they feed, `plan` the steps of a run of it."""
+    """A job: `graph` has its ops with sources before what they feed, `plan` the steps of a run of it.
+
+    `partitions` are None for a job without any.
+    """
 
     name: str
     graph: tuple[OpNodeSnapshot, ...]
@@ -78,6 +83,7 @@ class JobSnapshot(msgspec.Struct, frozen=True):
     default_run_config: dict[str, Any]
     description: str | None = None
     tags: dict[str, str] = {}
+    partitions: PartitionsSnapshot | None = None
 
 
 class ScheduleSnapshot(msgspec.Struct, frozen=True):

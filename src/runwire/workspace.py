@@ -160,6 +160,18 @@ class CodeLocation(ABC):
         """
         raise ScheduleNotFoundError(schedule_name)
 
+    def configure_partition(
+        self, repository_name: str, job_name: str, partition_key: str
+    ) -> dict[str, Any]:
+        """Calls the function that gives the run config of a job's partitions; changes nothing.
+
+        Raises:
+            PartitionConfigError: the function raised, took too long, or gave what it may not.
+            JobNotFoundError: the location does not have the job.
+            CodeLocationUnavailableError: the location is not loaded or does not answer in time.
+        """
+        raise JobNotFoundError(job_name)
+
     @abstractmethod
     def start_worker(self, request: WorkerRequest) -> int:
         """Starts a run worker in a process of its own that outlives this location; returns its pid.

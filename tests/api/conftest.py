@@ -35,6 +35,7 @@ from runwire.feed import DaemonFeed, InstanceFeed, RunFeed
 from runwire.instance import Instance
 from runwire.lanes import Lanes
 from runwire.launcher import LaunchRunContext, ResumeRunContext, RunLauncher
+from runwire.partitions import PartitionsSnapshot
 from runwire.runs import Run, RunRecord
 from runwire.snapshots import (
     CodeServerInfo,
@@ -151,6 +152,7 @@ class FakeLocation(CodeLocation):
         self.broken = False
         self.evaluation: TickEvaluation | Exception = TickEvaluation()
         self.evaluated: list[tuple[str, str, float]] = []
+        self.configuration: dict[str, Any] | Exception = {}
         self.tell: Callable[[CodeLocationState], None] = lambda _: None
 
     def change(self, **values: Any) -> None:
@@ -195,6 +197,22 @@ class FakeLocation(CodeLocation):
         if isinstance(self.evaluation, Exception):
             raise self.evaluation
         return self.evaluation
+
+    def partition(self, job_name: str, partitions: PartitionsSnapshot | None) -> None:
+        """Gives a job of its first repository partitions."""
+        first, *others = self._state.repositories
+        jobs = tuple(
+            msgspec.structs.replace(each, partitions=partitions) if each.name == job_name else each
+            for each in first.jobs
+        )
+        self.change(repositories=(msgspec.structs.replace(first, jobs=jobs), *others))
+
+    def configure_partition(
+        self, repository_name: str, job_name: str, partition_key: str
+    ) -> dict[str, Any]:
+        if isinstance(self.configuration, Exception):
+            raise self.configuration
+        return self.configuration
 
     def start_worker(self, request: WorkerRequest) -> int:
         raise NotImplementedError

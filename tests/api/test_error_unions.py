@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,10 +11,16 @@ from graphql import GraphQLUnionType, build_schema, get_named_type
 
 from runwire.api.access import Principal, Role
 from runwire.api.schema import print_schema
+from runwire.control import NewBackfill
 from runwire.documents import load_document
+from runwire.error_info import ErrorInfo
+from runwire.errors import PartitionConfigError
 from runwire.events import EventType
 from runwire.instance.settings import Settings
+from runwire.partitions import PartitionsKind, PartitionsSnapshot
 from runwire.snapshots import ScheduleSnapshot
+from runwire.storage import BackfillStatus
+from runwire.workspace import JobSelector
 from tests.api.conftest import Api
 from tests.webhooks.receiver import SECRET
 
@@ -111,6 +118,33 @@ def new_run(job: str = "etl", **members: Any) -> Input:
     return {"newRun": {"job": {"jobName": job}, **members}}
 
 
+REGIONS = PartitionsSnapshot(PartitionsKind.STATIC, keys=("eu", "us"), has_config=True)
+
+
+def partitioned(api: Api, job: str = "etl") -> str:
+    """A job that has partitions."""
+    api.workspace.get_location("here").partition(job, REGIONS)
+    return job
+
+
+def with_config_broken(api: Api, job: str) -> str:
+    error = PartitionConfigError("it raised", info=ErrorInfo("no such key", "KeyError"))
+    api.workspace.get_location("here").configuration = error
+    return job
+
+
+def backfill(job: str = "etl", **members: Any) -> Input:
+    return {"job": {"jobName": job}, "partitions": {"keys": ["eu"]}, **members}
+
+
+def backfilled(api: Api, **changes: Any) -> Input:
+    """A backfill that was made."""
+    wanted = NewBackfill(job=JobSelector(partitioned(api)), idempotency_key="k")
+    made, _ = api.instance.create_backfill(wanted, api.workspace)
+    api.instance.storage.backfill_storage.update_backfill(replace(made, **changes))
+    return {"backfillId": made.backfill_id}
+
+
 def making(wrap: Callable[[Input], Input]) -> dict[str, Way]:
     """The ways to make a run."""
     return {
@@ -129,6 +163,11 @@ def making(wrap: Callable[[Input], Input]) -> dict[str, Way]:
         ),
         "RunConfigInvalid": lambda api: wrap(new_run(runConfig={"bad": 1})),
         "StepNotFound": lambda _: wrap(new_run(stepKeys=["lode"])),
+        "JobNotPartitioned": lambda _: wrap(new_run(partitionKey="eu")),
+        "PartitionNotFound": lambda api: wrap(new_run(partitioned(api), partitionKey="asia")),
+        "PartitionConfigFailed": lambda api: wrap(
+            new_run(with_config_broken(api, partitioned(api)), partitionKey="eu")
+        ),
         "RunAlreadyExists": lambda api: wrap(new_run(runId=made(api))),
         "InputInvalid": lambda api: wrap(new_run(tags=NO_KEY)),
         "Forbidden": lambda api: wrap(new_run()),
@@ -278,6 +317,36 @@ WAYS: Mapping[str, Mapping[str, Way]] = {
         "DeletePoolLimitSuccess": with_pool_limit,
         "PoolNotFound": lambda _: {"name": "db"},
         "Forbidden": lambda _: {"name": "db"},
+    },
+    "createBackfill": {
+        "CreateBackfillSuccess": lambda api: backfill(partitioned(api)),
+        "JobNotFound": lambda _: backfill("nothing"),
+        "JobAmbiguous": lambda _: backfill("both"),
+        "CodeLocationUnavailable": lambda api: {
+            "job": {"jobName": "etl", "locationName": with_location_failed(api, "here")},
+            "partitions": {"range": {}},
+        },
+        "JobNotPartitioned": lambda _: backfill(),
+        "PartitionNotFound": lambda api: backfill(
+            partitioned(api), partitions={"range": {"first": "asia"}}
+        ),
+        "BackfillAlreadyExists": lambda api: backfill(
+            idempotencyKey="k", runsAtOnce=len(backfilled(api))
+        ),
+        "InputInvalid": lambda api: backfill(partitioned(api), runsAtOnce=0),
+        "Forbidden": lambda _: backfill(),
+    },
+    "cancelBackfill": {
+        "CancelBackfillSuccess": backfilled,
+        "BackfillNotFound": lambda _: {"backfillId": "gone"},
+        "BackfillStateConflict": lambda api: backfilled(api, status=BackfillStatus.COMPLETED),
+        "Forbidden": backfilled,
+    },
+    "resumeBackfill": {
+        "ResumeBackfillSuccess": lambda api: backfilled(api, status=BackfillStatus.CANCELED),
+        "BackfillNotFound": lambda _: {"backfillId": "gone"},
+        "BackfillStateConflict": backfilled,
+        "Forbidden": backfilled,
     },
     "reportEvents": {
         "ReportEventsSuccess": lambda api: {

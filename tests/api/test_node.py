@@ -9,11 +9,14 @@ import pytest
 from runwire.api.node import FINDERS
 from runwire.api.nodes import global_id
 from runwire.api.opaque import pack
+from runwire.control import NewBackfill
 from runwire.coordinators.queued import QueuedRunCoordinator
 from runwire.events import EventType
 from runwire.events.payloads import AssetEventData
 from runwire.instance.settings import Settings
+from runwire.partitions import PartitionsKind, PartitionsSnapshot
 from runwire.runs.queueing import QueueSettings, TagLimit
+from runwire.workspace import JobSelector
 from tests.api.conftest import Api
 from tests.webhooks.receiver import SECRET
 
@@ -28,8 +31,9 @@ query {
   asset(key: ["sales"]) { __typename id }
   codeLocations {
     __typename id
-    repositories { __typename id jobs { __typename id } }
+    repositories { __typename id jobs { __typename id partitions { nodes { __typename id } } } }
   }
+  backfills { nodes { __typename id origin { __typename id } progress { __typename id } } }
   schedules { nodes { __typename id ticks { nodes { __typename id } } } }
   waiting: run(runId: "waiting") { __typename id queue { __typename id } }
   run(runId: "failed") {
@@ -71,6 +75,9 @@ async def test_every_object_with_an_id_is_found_by_it(api: Api) -> None:
     webhook = {"name": "hook", "url": "https://example.org", "secret": SECRET}
     api.instance.settings = Settings.model_validate({"webhooks": [webhook]})
     api.instance.storage.pool_storage.set_pool_limit("db", 1)
+    regions = PartitionsSnapshot(PartitionsKind.STATIC, keys=("eu",))
+    api.workspace.get_location("here").partition("etl", regions)
+    api.instance.create_backfill(NewBackfill(job=JobSelector("etl")), api.workspace)
     nodes = nodes_in(await api.ask(EVERYTHING))
     assert set(nodes.values()) == set(FINDERS)
     for key, type_name in nodes.items():

@@ -32,7 +32,7 @@ daemons:
 
 NEVER = "".join(
     f"{daemon} is NOT_RUNNING: it never beat; start it with `runwire daemon`\n"
-    for daemon in ("MONITORING", "SCHEDULER")
+    for daemon in ("BACKFILLS", "MONITORING", "SCHEDULER")
 )
 
 Start = Callable[..., "Popen[str]"]

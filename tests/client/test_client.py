@@ -228,7 +228,7 @@ def test_a_run_is_run_again_by_one_choice_of_steps(client: RunwireClient) -> Non
 
 def test_the_daemons_are_told(client: RunwireClient) -> None:
     told = [(daemon.daemon_type, daemon.required) for daemon in client.list_daemons()]
-    assert told == [("MONITORING", True), ("SCHEDULER", True)]
+    assert told == [("BACKFILLS", True), ("MONITORING", True), ("SCHEDULER", True)]
 
 
 def test_the_code_locations_are_told_once_they_are_loaded(client: RunwireClient) -> None:

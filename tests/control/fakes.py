@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
+import msgspec
+
 from runwire.config import ConfigurableClassData
 from runwire.errors import (
     CodeLocationNotFoundError,
@@ -12,6 +14,7 @@ from runwire.errors import (
     RunConfigInvalidError,
 )
 from runwire.launcher import LaunchRunContext, ResumeRunContext, RunLauncher
+from runwire.partitions import PartitionsSnapshot
 from runwire.snapshots import JobSnapshot, PlanSnapshot, PlanStepSnapshot, RepositorySnapshot
 from runwire.ticks.evaluation import TickEvaluation
 from runwire.workspace import (
@@ -47,6 +50,8 @@ class FakeLocation(CodeLocation):
         self.waits: list[float | None] = []
         self.evaluated: list[tuple[str, float]] = []
         self.evaluate: Callable[[str], TickEvaluation] = _asks_for_nothing
+        self.configured: list[str] = []
+        self.configure: Callable[[str], dict[str, Any]] = lambda key: {"of": key}
 
     def load(self, **repositories: Sequence[str]) -> None:
         """Has these repositories and jobs from now on, and no others."""
@@ -55,6 +60,22 @@ class FakeLocation(CodeLocation):
             for name, jobs in repositories.items()
         )
         self._state = self._loaded = replace(self._loaded, repositories=loaded)
+
+    def partition(self, job_name: str, partitions: PartitionsSnapshot | None) -> None:
+        """Gives a job partitions, or takes them away."""
+        repositories = tuple(
+            msgspec.structs.replace(
+                repository,
+                jobs=tuple(
+                    msgspec.structs.replace(each, partitions=partitions)
+                    if each.name == job_name
+                    else each
+                    for each in repository.jobs
+                ),
+            )
+            for repository in self._loaded.repositories
+        )
+        self._state = self._loaded = replace(self._loaded, repositories=repositories)
 
     def turn(self, status: CodeLocationStatus) -> None:
         if status is CodeLocationStatus.LOADED:
@@ -89,6 +110,12 @@ class FakeLocation(CodeLocation):
     ) -> TickEvaluation:
         self.evaluated.append((schedule_name, due_at))
         return self.evaluate(schedule_name)
+
+    def configure_partition(
+        self, repository_name: str, job_name: str, partition_key: str
+    ) -> dict[str, Any]:
+        self.configured.append(partition_key)
+        return self.configure(partition_key)
 
     def start_worker(self, request: WorkerRequest) -> int:
         raise NotImplementedError

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from runwire.daemons import required
+from runwire.daemons.backfills import BackfillsDaemon
 from runwire.daemons.daemon import Daemon
 from runwire.daemons.monitoring import MonitoringDaemon
 from runwire.daemons.queue import QueueDaemon
@@ -27,6 +28,7 @@ class Idle(MonitoringDaemon):
 
 def test_each_class_is_there_under_its_type() -> None:
     assert list(DAEMON_TYPES.items()) == [
+        ("BACKFILLS", BackfillsDaemon),
         ("MONITORING", MonitoringDaemon),
         ("QUEUE", QueueDaemon),
         ("RETENTION", RetentionDaemon),
@@ -86,7 +88,23 @@ def test_the_queue_is_looked_after_where_runs_are_queued(
 def test_ticks_are_made_unless_the_scheduler_is_off(
     tmp_path: Path, scheduler: str, wanted: tuple[str, ...]
 ) -> None:
-    (tmp_path / "runwire.yaml").write_text(f"run_monitoring: {{enabled: false}}{scheduler}")
+    off = "run_monitoring: {enabled: false}\n"
+    if not scheduler:
+        off += "backfills: {enabled: false}\n"
+    (tmp_path / "runwire.yaml").write_text(off + scheduler)
+    with Instance.from_home(tmp_path) as instance:
+        assert required_daemon_types(instance) == wanted
+        assert [each.daemon_type for each in daemons_of(instance, FakeWorkspace())] == list(wanted)
+
+
+@pytest.mark.parametrize(("backfills", "wanted"), [("true", ("BACKFILLS",)), ("false", ())])
+def test_backfills_are_worked_on_unless_they_are_off(
+    tmp_path: Path, backfills: str, wanted: tuple[str, ...]
+) -> None:
+    text = f"run_monitoring: {{enabled: false}}{NO_TICKS}".replace(
+        "backfills: {enabled: false}", f"backfills: {{enabled: {backfills}}}"
+    )
+    (tmp_path / "runwire.yaml").write_text(text)
     with Instance.from_home(tmp_path) as instance:
         assert required_daemon_types(instance) == wanted
         assert [each.daemon_type for each in daemons_of(instance, FakeWorkspace())] == list(wanted)

@@ -55,6 +55,7 @@ def launched_run(
     step_keys: tuple[str, ...] | None = None,
     run_id: str = "r",
     steps_planned: int = 0,
+    tags: Mapping[str, str] | None = None,
 ) -> RunRecord:
     """A run in STARTING, handed to a worker with epoch 1."""
     run = Run(
@@ -62,7 +63,7 @@ def launched_run(
         job_name=job_name,
         run_config=dict(run_config or {}),
         step_keys=step_keys,
-        tags={"team": "a"},
+        tags={"team": "a", **(tags or {})},
         steps_planned=steps_planned,
     )
     storage.run_storage.add_run(run, created_at=timestamp())
@@ -85,9 +86,10 @@ def execute(
     step_keys: tuple[str, ...] | None = None,
     executor: Executor | None = None,
     interrupts: Interrupts | None = None,
+    tags: Mapping[str, str] | None = None,
 ) -> RunStatus:
     """Executes a new run of a job as its worker does."""
-    record = launched_run(storage, job.name, run_config, step_keys)
+    record = launched_run(storage, job.name, run_config, step_keys, tags=tags)
     return execute_run(
         job,
         record,

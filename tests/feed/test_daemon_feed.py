@@ -19,8 +19,8 @@ from runwire.errors import StorageDamagedError, StorageUnavailableError, Unavail
 from runwire.feed import DaemonFeed
 from runwire.instance import Instance
 from runwire.lanes import Lanes
-from runwire.schedulers.daemon import DaemonScheduler
 from runwire.storage import DaemonHeartbeat
+from tests.daemons.ticks_off import need_monitoring_only
 
 
 def status(
@@ -231,7 +231,7 @@ async def test_a_feed_that_is_not_running_refuses(instance: Instance, lanes: Lan
 
 async def test_what_a_daemon_writes_is_told(instance: Instance, lanes: Lanes) -> None:
     """Nothing between the storage and the stream is made up."""
-    instance.scheduler = DaemonScheduler(None)
+    need_monitoring_only(instance)
     storage = instance.storage.run_storage
     feed = DaemonFeed(instance, lanes, poll_seconds=0.001)
     await feed.start()

@@ -29,6 +29,7 @@ def workspace() -> FakeWorkspace:
 
 @pytest.fixture
 def instance(tmp_path: Path) -> Iterator[Instance]:
+    (tmp_path / "runwire.yaml").write_text("backfills: {enabled: false}\n")
     with Instance.from_home(tmp_path) as made:
         yield made
 

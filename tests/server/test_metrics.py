@@ -26,6 +26,7 @@ from runwire.server.figures import StorageFigures
 from runwire.server.metrics import Metrics
 from runwire.server.settings import AppSettings, Limits
 from runwire.storage.run_storage import DaemonHeartbeat
+from runwire.testing.backfill_storage import a_backfill
 from tests.server.conftest import LiveServer, greet, hear, run_app, say, subscribe
 from tests.server.serving import EmptyWorkspace
 
@@ -223,10 +224,13 @@ def test_the_storage_tells_runs_and_daemons(live: LiveServer, instance: Instance
         daemon_type=daemon_type, daemon_id="d", hostname="h", timestamp=now - 5, progress_at=now - 5
     )
     instance.add_daemon_heartbeat(heartbeat)
+    instance.storage.backfill_storage.add_backfill(a_backfill())
     page = figures(live)
     assert page.of("runwire_storage_figures_known") == 1
     assert page.of("runwire_runs", status="MANAGED") == 1
     assert page.of("runwire_runs", status="SUCCESS") == 0
+    assert page.of("runwire_backfills", status="REQUESTED") == 1
+    assert page.of("runwire_backfills", status="CANCELING") == 0
     assert page.of("runwire_daemon_healthy", daemon=daemon_type) == 1
     assert 5 <= page.of("runwire_daemon_heartbeat_age_seconds", daemon=daemon_type) < 60
     # It was asked a moment ago, so that it is not asked again.

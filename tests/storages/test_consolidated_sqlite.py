@@ -11,6 +11,7 @@ from runwire.storage import InstanceStorage
 from runwire.storages.sql import run_storage
 from runwire.storages.sqlite import SqliteStorage
 from runwire.testing.asset_index import AssetIndexConformance
+from runwire.testing.backfill_storage import BackfillStorageConformance
 from runwire.testing.event_log_storage import EventLogStorageConformance
 from runwire.testing.heads_watch import HeadsWatchConformance
 from runwire.testing.instance_log import InstanceLogConformance
@@ -95,6 +96,14 @@ class TestSchedules(_InOneFile, ScheduleStorageConformance):
 
 class TestTickList(_InOneFile, TickListConformance):
     pass
+
+
+class TestBackfills(_InOneFile, BackfillStorageConformance):
+    @pytest.fixture
+    def another(self, tmp_path: Path) -> Iterator[InstanceStorage]:
+        storage = SqliteStorage(tmp_path, layout="consolidated")
+        yield storage
+        storage.dispose()
 
 
 class TestWebhooks(_InOneFile, WebhookStorageConformance):

@@ -10,6 +10,7 @@ from runwire.config import ConfigurableClassData
 from runwire.storage import InstanceStorage
 from runwire.storages.memory import MemoryStorage
 from runwire.testing.asset_index import AssetIndexConformance
+from runwire.testing.backfill_storage import BackfillStorageConformance
 from runwire.testing.event_log_storage import EventLogStorageConformance
 from runwire.testing.heads_watch import HeadsWatchConformance
 from runwire.testing.instance_log import InstanceLogConformance
@@ -73,6 +74,10 @@ class TestSchedules(_InMemory, ScheduleStorageConformance):
 
 
 class TestTickList(_InMemory, TickListConformance):
+    pass
+
+
+class TestBackfills(_InMemory, BackfillStorageConformance):
     pass
 
 

@@ -9,6 +9,7 @@ import pytest
 from runwire.storage import InstanceStorage
 from runwire.storages.postgres import PostgresStorage
 from runwire.testing.asset_index import AssetIndexConformance
+from runwire.testing.backfill_storage import BackfillStorageConformance
 from runwire.testing.event_log_storage import EventLogStorageConformance
 from runwire.testing.heads_watch import HeadsWatchConformance
 from runwire.testing.instance_log import InstanceLogConformance
@@ -81,6 +82,14 @@ class TestSchedules(_BehindPooler, ScheduleStorageConformance):
 
 class TestTickList(_BehindPooler, TickListConformance):
     pass
+
+
+class TestBackfills(_BehindPooler, BackfillStorageConformance):
+    @pytest.fixture
+    def another(self, pooled_url: str) -> Iterator[InstanceStorage]:
+        storage = PostgresStorage(pooled_url)
+        yield storage
+        storage.dispose()
 
 
 class TestWebhooks(_BehindPooler, WebhookStorageConformance):

@@ -10,6 +10,7 @@ from runwire.storage import InstanceStorage
 from runwire.storages.postgres import PostgresStorage
 from runwire.storages.sql import run_storage
 from runwire.testing.asset_index import AssetIndexConformance
+from runwire.testing.backfill_storage import BackfillStorageConformance
 from runwire.testing.event_log_storage import EventLogStorageConformance
 from runwire.testing.heads_watch import HeadsWatchConformance
 from runwire.testing.instance_log import InstanceLogConformance
@@ -94,6 +95,14 @@ class TestSchedules(_InPostgres, ScheduleStorageConformance):
 
 class TestTickList(_InPostgres, TickListConformance):
     pass
+
+
+class TestBackfills(_InPostgres, BackfillStorageConformance):
+    @pytest.fixture
+    def another(self, postgres_url: str) -> Iterator[InstanceStorage]:
+        storage = PostgresStorage(postgres_url)
+        yield storage
+        storage.dispose()
 
 
 class TestWebhooks(_InPostgres, WebhookStorageConformance):

@@ -10,6 +10,7 @@ import pytest
 from runwire.storage import InstanceStorage
 from runwire.storages.sqlite import SqliteStorage
 from runwire.testing.asset_index import AssetIndexConformance
+from runwire.testing.backfill_storage import BackfillStorageConformance
 from runwire.testing.event_log_storage import EventLogStorageConformance
 from runwire.testing.heads_watch import HeadsWatchConformance
 from runwire.testing.instance_log import InstanceLogConformance
@@ -86,6 +87,14 @@ class TestSchedules(_InFiles, ScheduleStorageConformance):
 
 class TestTickList(_InFiles, TickListConformance):
     pass
+
+
+class TestBackfills(_InFiles, BackfillStorageConformance):
+    @pytest.fixture
+    def another(self, tmp_path: Path) -> Iterator[InstanceStorage]:
+        storage = SqliteStorage(tmp_path)
+        yield storage
+        storage.dispose()
 
 
 class TestWebhooks(_InFiles, WebhookStorageConformance):

@@ -31,4 +31,4 @@ def suites(module: ModuleType) -> set[str]:
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
 def test_a_storage_enters_the_suites_that_the_one_in_memory_enters(module: ModuleType) -> None:
     assert suites(module) == suites(test_memory)
-    assert len(suites(module)) == 13
+    assert len(suites(module)) == 14

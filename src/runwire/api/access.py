@@ -46,8 +46,8 @@ describe_enum(
     {
         "READ": "Read everything that no other permission guards.",
         "READ_CONFIGURATION": "Read the effective configuration of the instance, without its secrets.",
-        "SUBMIT_RUNS": "Create, submit, launch, resume and re-execute runs.",
-        "TERMINATE_RUNS": "Terminate runs.",
+        "SUBMIT_RUNS": "Create, submit, launch, resume and re-execute runs; create and resume backfills.",
+        "TERMINATE_RUNS": "Terminate runs, and cancel backfills.",
         "DELETE_RUNS": "Delete runs.",
         "TAG_RUNS": "Add tags to runs.",
         "REPORT_EVENTS": "Report events into MANAGED runs.",

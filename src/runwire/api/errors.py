@@ -20,6 +20,11 @@ from strawberry.types.field import StrawberryField
 from strawberry.types.info import Info
 
 from runwire import errors
+from runwire.api.backfills.errors import (
+    BackfillAlreadyExists,
+    BackfillNotFound,
+    BackfillStateConflict,
+)
 from runwire.api.context import ApiContext
 from runwire.api.locations.errors import (
     CodeLocationNotFound,
@@ -27,6 +32,11 @@ from runwire.api.locations.errors import (
     JobAmbiguous,
     JobNotFound,
     RunConfigInvalid,
+)
+from runwire.api.partitions.errors import (
+    JobNotPartitioned,
+    PartitionConfigFailed,
+    PartitionNotFound,
 )
 from runwire.api.pools.errors import PoolNotFound
 from runwire.api.runs.errors import (
@@ -92,6 +102,26 @@ REFUSALS = [
     ),
     Refusal(errors.StepNotFoundError, StepNotFound, lambda error, _: StepNotFound.of(error)),
     Refusal(errors.PoolNotFoundError, PoolNotFound, lambda error, _: PoolNotFound.of(error)),
+    Refusal(
+        errors.JobNotPartitionedError,
+        JobNotPartitioned,
+        lambda error, _: JobNotPartitioned.of(error),
+    ),
+    Refusal(
+        errors.PartitionNotFoundError,
+        PartitionNotFound,
+        lambda error, _: PartitionNotFound.of(error),
+    ),
+    Refusal(
+        errors.PartitionConfigError,
+        PartitionConfigFailed,
+        lambda error, _: PartitionConfigFailed.of(error),
+    ),
+    Refusal(
+        errors.BackfillNotFoundError, BackfillNotFound, lambda error, _: BackfillNotFound.of(error)
+    ),
+    Refusal(errors.BackfillStateConflictError, BackfillStateConflict, BackfillStateConflict.of),
+    Refusal(errors.BackfillAlreadyExistsError, BackfillAlreadyExists, BackfillAlreadyExists.of),
     Refusal(errors.OutputNotFoundError, OutputNotFound, lambda error, _: OutputNotFound.of(error)),
     Refusal(
         errors.ScheduleNotFoundError,

@@ -9,12 +9,15 @@ import strawberry
 from strawberry import ID
 
 from runwire.api.assets.queries import find_asset
+from runwire.api.backfills.types import find_backfill, find_progress
+from runwire.api.backfills.types import find_origin as find_backfill_origin
 from runwire.api.context import ApiContext, ApiInfo
 from runwire.api.events.types import find_event
 from runwire.api.instance.daemons import find_daemon
 from runwire.api.instance.queries import find_instance, find_viewer
 from runwire.api.locations.queries import find_job, find_location, find_repository
 from runwire.api.nodes import Node, parse_global_id
+from runwire.api.partitions.types import find_partition
 from runwire.api.pools.queries import find_pool_row
 from runwire.api.rows import resolved
 from runwire.api.runs.queries import (
@@ -53,6 +56,10 @@ FINDERS = {
     "RunStep": NodeFinder(2, find_step),
     "EventRecord": NodeFinder(3, find_event),
     "Asset": NodeFinder(1, find_asset),
+    "Backfill": NodeFinder(1, find_backfill),
+    "BackfillOrigin": NodeFinder(1, find_backfill_origin),
+    "BackfillProgress": NodeFinder(1, find_progress),
+    "Partition": NodeFinder(4, find_partition),
     "Pool": NodeFinder(1, find_pool_row),
     "CodeLocation": NodeFinder(1, find_location),
     "Repository": NodeFinder(2, find_repository),

@@ -11,6 +11,19 @@ from strawberry.types import ExecutionContext
 
 from runwire.api.access import Permission, declare_permissions, guard
 from runwire.api.assets.queries import AssetQueries
+from runwire.api.backfills.mutations.cancel_backfill import (
+    CancelBackfillResult,
+    cancel_backfill,
+)
+from runwire.api.backfills.mutations.create_backfill import (
+    CreateBackfillResult,
+    create_backfill,
+)
+from runwire.api.backfills.mutations.resume_backfill import (
+    ResumeBackfillResult,
+    resume_backfill,
+)
+from runwire.api.backfills.queries import BackfillQueries
 from runwire.api.compiled import CompilingExecutor
 from runwire.api.errors import REFUSALS, PublicErrors
 from runwire.api.events.queries import EventQueries
@@ -66,6 +79,7 @@ class Query(
     InstanceQueries,
     RunQueries,
     PoolQueries,
+    BackfillQueries,
     EventQueries,
     AssetQueries,
     LocationQueries,
@@ -151,6 +165,25 @@ class Mutation:
         DeletePoolLimitResult,
         Permission.SET_POOL_LIMITS,
         "Takes away the limit of a concurrency pool, so that the default limit of the instance holds.",
+    )
+    create_backfill = mutation(
+        create_backfill,
+        CreateBackfillResult,
+        Permission.SUBMIT_RUNS,
+        "Asks for runs of many partitions of a job, which the daemon BACKFILLS makes and submits.",
+    )
+    cancel_backfill = mutation(
+        cancel_backfill,
+        CancelBackfillResult,
+        Permission.TERMINATE_RUNS,
+        "Ends a backfill: no run of it is made any more, and those that wait are canceled.",
+    )
+    resume_backfill = mutation(
+        resume_backfill,
+        ResumeBackfillResult,
+        Permission.SUBMIT_RUNS,
+        "Has a backfill that has ended submit again the partitions whose last run of it did not succeed, and make"
+        " what it has not made.",
     )
     report_events = mutation(
         report_events,

@@ -8,7 +8,9 @@ import typer
 
 from runwire import __version__
 from runwire.cli import code_server, daemon, instance, schema, serve
+from runwire.cli.backfill import backfill_app
 from runwire.cli.failures import EXIT_CODES_HELP, Commands
+from runwire.cli.job import job_app
 from runwire.cli.pool import pool_app
 from runwire.cli.queue import queue_app
 from runwire.cli.run import run_app
@@ -49,6 +51,8 @@ app.command()(serve.serve)
 app.command()(code_server.code_server)
 app.add_typer(daemon.daemon_app, name="daemon")
 app.add_typer(run_app, name="run")
+app.add_typer(job_app, name="job")
+app.add_typer(backfill_app, name="backfill")
 app.add_typer(pool_app, name="pool")
 app.add_typer(queue_app, name="queue")
 app.add_typer(schedule_app, name="schedule")

@@ -44,7 +44,9 @@ EXIT_CODES_HELP = (
 
 _REFUSALS = {
     "RunStateConflict": ExitCode.FAILED,
+    "BackfillStateConflict": ExitCode.FAILED,
     "LaunchFailed": ExitCode.FAILED,
+    "PartitionConfigFailed": ExitCode.FAILED,
     "TerminateFailed": ExitCode.FAILED,
     "CodeLocationUnavailable": ExitCode.UNAVAILABLE,
     "Forbidden": ExitCode.NOT_ALLOWED,

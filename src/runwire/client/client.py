@@ -10,6 +10,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from runwire.client.backfill_calls import BackfillCalls
 from runwire.client.errors import ServerUnreachableError, WebhookNotFoundError, refusal
 from runwire.client.following import (
     DEFAULT_POLICY,
@@ -75,7 +76,7 @@ def _scope(
     return scope or {"strategy": "ALL_STEPS"}
 
 
-class RunwireClient(ScheduleCalls):
+class RunwireClient(ScheduleCalls, BackfillCalls):
     """Talks to a runwire server over GraphQL. Synchronous; close it, or use it in a ``with``.
 
     It works in a notebook too, where an event loop runs already, for it has one of its own.
@@ -235,6 +236,7 @@ class RunwireClient(ScheduleCalls):
         *,
         run_id: str | None = None,
         idempotency_key: str | None = None,
+        partition_key: str | None = None,
     ) -> SubmittedRun:
         """Makes a run of a job and hands it to the run coordinator.
 
@@ -246,9 +248,10 @@ class RunwireClient(ScheduleCalls):
             location: its code location; needed only where its name is ambiguous.
             run_id: the id of the run; a new one when left out.
             idempotency_key: makes the call safe to repeat: the same key gives the same run.
+            partition_key: the key of the partition that the run is of. Without a run config, the job gives it one.
         """
         new_run = new_run_input(
-            job, run_config, tags, repository, location, run_id, idempotency_key
+            job, run_config, tags, repository, location, run_id, idempotency_key, partition_key
         )
         answer = self._mutate("SubmitRun", "submitRun", {"target": {"newRun": new_run}})
         return decode(answer, SubmittedRun)
@@ -263,6 +266,7 @@ class RunwireClient(ScheduleCalls):
         *,
         run_id: str | None = None,
         idempotency_key: str | None = None,
+        partition_key: str | None = None,
         managed: bool = False,
     ) -> SubmittedRun:
         """Makes a run and leaves it in NOT_STARTED.
@@ -271,7 +275,7 @@ class RunwireClient(ScheduleCalls):
         come through `report_events`. The other arguments are those of `submit_run`.
         """
         new_run = new_run_input(
-            job, run_config, tags, repository, location, run_id, idempotency_key
+            job, run_config, tags, repository, location, run_id, idempotency_key, partition_key
         )
         answer = self._mutate("CreateRun", "createRun", {"newRun": new_run, "managed": managed})
         return decode(answer, SubmittedRun)

@@ -5,7 +5,7 @@ ClientError
 ├── NotAuthorizedError        the server demands a token, or refuses the one that was given
 │   └── TokenExpiredError     its time is over
 ├── RequestRefusedError       the answer is an error type of the schema; each type has a class of its own here, from
-│                             CodeLocationNotFoundError to WebhookNotFoundError
+│                             BackfillAlreadyExistsError to WebhookNotFoundError
 ├── RequestFailedError        the answer is a GraphQL error: a wrong argument, or a fault of the server
 └── ProtocolViolatedError     what answers does not keep the contract
 """
@@ -64,6 +64,28 @@ class RequestRefusedError(ClientError):
         super().__init__(message)
 
 
+class BackfillAlreadyExistsError(RequestRefusedError):
+    """There is another backfill that was made with the same idempotency key."""
+
+
+class BackfillNotFoundError(RequestRefusedError):
+    """There is no backfill of that id."""
+
+
+class BackfillStateConflictError(RequestRefusedError):
+    """The status of the backfill does not allow it."""
+
+    @property
+    def status(self) -> str:
+        """The status that the backfill has."""
+        return str(self.details["backfill"]["status"])
+
+    @property
+    def expected_statuses(self) -> tuple[str, ...]:
+        """The statuses that would allow it."""
+        return tuple(self.details["expectedBackfillStatuses"])
+
+
 class CodeLocationNotFoundError(RequestRefusedError):
     """The workspace has no code location of that name."""
 
@@ -102,6 +124,10 @@ class JobAmbiguousError(RequestRefusedError):
     """Several jobs have the name; naming the repository and the code location tells them apart."""
 
 
+class JobNotPartitionedError(RequestRefusedError):
+    """The job has no partitions."""
+
+
 class JobNotFoundError(RequestRefusedError):
     """No loaded code location has such a job."""
 
@@ -122,6 +148,19 @@ class OutputNotFoundError(RequestRefusedError):
     def output_name(self) -> str:
         """The name of the output."""
         return str(self.details["outputName"])
+
+
+class PartitionConfigFailedError(RequestRefusedError):
+    """The job's function that configures its partitions failed."""
+
+
+class PartitionNotFoundError(RequestRefusedError):
+    """The job has no such partition, or not yet."""
+
+    @property
+    def partition_key(self) -> str:
+        """The key that it does not have."""
+        return str(self.details["partitionKey"])
 
 
 class RunAlreadyExistsError(RequestRefusedError):

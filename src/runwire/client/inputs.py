@@ -45,6 +45,7 @@ def new_run_input(
     location: str | None,
     run_id: str | None,
     idempotency_key: str | None,
+    partition_key: str | None = None,
 ) -> dict[str, Any]:
     """A ``NewRunInput``."""
     selector = {"jobName": job, "repositoryName": repository, "locationName": location}
@@ -55,6 +56,7 @@ def new_run_input(
             "runConfig": run_config,
             "tags": None if tags is None else tag_inputs(tags),
             "idempotencyKey": idempotency_key,
+            "partitionKey": partition_key,
         }
     )
 

@@ -1,6 +1,11 @@
 """The rules of what may be done with runs: one module an action, on contracts only."""
 
 from runwire.control.add_run_tags import add_run_tags
+from runwire.control.backfill_state import (
+    BackfillProgress,
+    cancel_backfill,
+    resume_backfill,
+)
 from runwire.control.bulk import (
     MAX_BULK_RUNS,
     BulkFailure,
@@ -10,6 +15,13 @@ from runwire.control.bulk import (
     select_to_delete,
     select_to_terminate,
     would_delete,
+)
+from runwire.control.create_backfill import (
+    DEFAULT_RUNS_AT_ONCE,
+    MAX_PARTITIONS,
+    MAX_RUNS_AT_ONCE,
+    NewBackfill,
+    create_backfill,
 )
 from runwire.control.create_run import create_run
 from runwire.control.delete_run import delete_run
@@ -33,6 +45,7 @@ from runwire.control.resume_run import resume_run
 from runwire.control.resume_webhook import resume_webhook
 from runwire.control.retry_run import RetryRules, retry_run, tell_refusal
 from runwire.control.reused_outputs import OutputName, StoredOutput, reused_outputs
+from runwire.control.run_backfill import BackfillRunner
 from runwire.control.run_tick import TickRunner, tick_key
 from runwire.control.start_schedule import start_schedule
 from runwire.control.stop_schedule import stop_schedule
@@ -49,12 +62,18 @@ from runwire.control.webhook_state import webhook_state
 from runwire.control.worker_health import try_to_stop, worker_health
 
 __all__ = [
+    "DEFAULT_RUNS_AT_ONCE",
     "MAX_BULK_RUNS",
+    "MAX_PARTITIONS",
+    "MAX_RUNS_AT_ONCE",
+    "BackfillProgress",
+    "BackfillRunner",
     "BulkFailure",
     "BulkOutcome",
     "BulkSelection",
     "DryTick",
     "FinishedSteps",
+    "NewBackfill",
     "NewRun",
     "OutputName",
     "Reexecution",
@@ -68,8 +87,10 @@ __all__ = [
     "TickSourceRecord",
     "TickSources",
     "add_run_tags",
+    "cancel_backfill",
     "claim_run",
     "count_attempts",
+    "create_backfill",
     "create_run",
     "delete_pool_limit",
     "delete_run",
@@ -85,6 +106,7 @@ __all__ = [
     "reexecute_run",
     "report_events",
     "report_lost_worker",
+    "resume_backfill",
     "resume_run",
     "resume_webhook",
     "retry_run",

@@ -12,9 +12,10 @@ import msgspec
 from runwire import clock
 from runwire.control.code_location import loaded_location
 from runwire.control.new_run import NewRun
+from runwire.control.run_partition import check_partition, config_of_partition
 from runwire.errors import InputInvalidError, JobNotFoundError, StepNotFoundError
 from runwire.runs.run import Run, RunRecord, new_run_id
-from runwire.runs.tags import merged
+from runwire.runs.tags import PARTITION_TAG, merged
 from runwire.snapshots import JobSnapshot
 from runwire.storage.instance_storage import InstanceStorage
 from runwire.workspace import JobRef, JobSelector, Workspace
@@ -46,16 +47,13 @@ def create_run(
         JobNotFoundError, JobAmbiguousError: the job is not one loaded job.
         CodeLocationUnavailableError: its code location is not loaded or does not answer.
         StepNotFoundError: the job has no such steps.
+        JobNotPartitionedError, PartitionNotFoundError: the job does not have the partition.
+        PartitionConfigError: the job's function for the run config of the partition failed.
         RunConfigInvalidError: the run config does not fit the job.
         RunAlreadyExistsError: the run id, or the idempotency key with another input, is taken.
     """
     new_run.check()
-    config = plain_config({} if new_run.run_config is None else new_run.run_config)
-    run = (
-        _managed(new_run, config)
-        if new_run.managed
-        else _planned(storage, workspace, new_run, config)
-    )
+    run = _managed(new_run) if new_run.managed else _planned(storage, workspace, new_run)
     if system_tags:
         run = replace(run, tags=merged(run.tags, system_tags))
     return storage.run_storage.add_run(
@@ -63,26 +61,31 @@ def create_run(
     )
 
 
-def _managed(new_run: NewRun, config: dict[str, Any]) -> Run:
+def _managed(new_run: NewRun) -> Run:
     return Run(
         run_id=new_run.run_id or new_run_id(),
         job_name=new_run.job.job_name,
         repository_name=new_run.job.repository_name,
         location_name=new_run.job.location_name,
-        run_config=config,
+        run_config=plain_config({} if new_run.run_config is None else new_run.run_config),
         tags=new_run.checked_tags(),
         managed=True,
         requested_by=new_run.requested_by,
     )
 
 
-def _planned(
-    storage: InstanceStorage, workspace: Workspace, new_run: NewRun, config: dict[str, Any]
-) -> Run:
+def _planned(storage: InstanceStorage, workspace: Workspace, new_run: NewRun) -> Run:
+    given = None if new_run.run_config is None else plain_config(new_run.run_config)
     ref = find_job(workspace, new_run.job)
     if new_run.step_keys is not None:
         check_steps(ref.job, new_run.step_keys)
+    key = new_run.partition_key
+    if key is not None:
+        check_partition(ref.job, key, clock.timestamp())
     location = loaded_location(workspace, ref.location_name)
+    if given is None and key is not None:
+        given = config_of_partition(location, ref, key)
+    config = given or {}
     plan = location.plan_run(ref.repository_name, ref.job.name, config, new_run.step_keys)
     return Run(
         run_id=new_run.run_id or new_run_id(),
@@ -90,7 +93,9 @@ def _planned(
         repository_name=ref.repository_name,
         location_name=ref.location_name,
         run_config=config,
-        tags=merged(ref.job.tags, new_run.checked_tags()),
+        tags=merged(
+            ref.job.tags, new_run.checked_tags(), {} if key is None else {PARTITION_TAG: key}
+        ),
         step_keys=None if new_run.step_keys is None else tuple(new_run.step_keys),
         plan_snapshot_id=storage.run_storage.add_snapshot(plan),
         job_snapshot_id=storage.run_storage.add_snapshot(ref.job),

@@ -12,6 +12,7 @@ import msgspec
 
 from runwire.errors import InputInvalidError
 from runwire.events.entry import storable_text
+from runwire.partitions import MAX_KEY_CHARS
 from runwire.runs.tags import SYSTEM_PREFIX, check_tags
 from runwire.storage.run_storage import RequestKey
 from runwire.workspace import JobSelector
@@ -28,9 +29,11 @@ class NewRun:
     Attributes:
         job: the job to run. For a managed run only names: it need not be loaded.
         run_id: the id of the run; a new UUID when left out.
-        run_config: the run config; empty when left out.
+        run_config: the run config; when left out that of the partition, or empty.
         tags: (key, value) pairs, over those of the job.
         step_keys: the steps to run; all when left out.
+        partition_key: the partition of the run. Its job's `partition_config` then gives the run config, unless one is
+            given here.
         idempotency_key: a text that makes the request safe to repeat.
         managed: whether an external system runs it and reports its events.
         requested_by: the name of the principal that asks.
@@ -41,6 +44,7 @@ class NewRun:
     run_config: Mapping[str, Any] | None = None
     tags: Sequence[tuple[str, str]] = ()
     step_keys: Sequence[str] | None = None
+    partition_key: str | None = None
     idempotency_key: str | None = None
     managed: bool = False
     requested_by: str | None = None
@@ -72,6 +76,8 @@ class NewRun:
         for field, name in names.items():
             if name is not None and storable_text(name) != name:
                 raise InputInvalidError("the name is not valid Unicode", ["job", field])
+        if self.partition_key is not None:
+            self._check_partition_key(self.partition_key)
         check_idempotency_key(self.idempotency_key)
         self.checked_tags()
 
@@ -89,9 +95,22 @@ class NewRun:
             sorted(self.tags),
             None if self.step_keys is None else list(self.step_keys),
             self.managed,
+            *([] if self.partition_key is None else [self.partition_key]),
         ]
         body = msgspec.json.encode(asked, order="deterministic")
         return RequestKey(key, hashlib.sha256(body).hexdigest())
+
+    def _check_partition_key(self, key: str) -> None:
+        if self.managed:
+            raise InputInvalidError(
+                "what an external system runs has no partition here; leave the key out, or tell it by a tag",
+                ["partitionKey"],
+            )
+        if not 1 <= len(key) <= MAX_KEY_CHARS or storable_text(key) != key:
+            raise InputInvalidError(
+                f"a partition key has 1 to {MAX_KEY_CHARS} characters of valid Unicode",
+                ["partitionKey"],
+            )
 
 
 def check_idempotency_key(key: str | None) -> None:

@@ -25,7 +25,7 @@ from runwire.errors import (
 from runwire.fault_points import fault_point
 from runwire.runs.run import Run, RunRecord, new_run_id
 from runwire.runs.status import ALLOWED_STATUSES, RunAction, RunStatus
-from runwire.runs.tags import SYSTEM_PREFIX, USER_SETTABLE_TAGS, check_tags, merged
+from runwire.runs.tags import PARTITION_TAG, SYSTEM_PREFIX, USER_SETTABLE_TAGS, check_tags, merged
 from runwire.snapshots import JobSnapshot, PlanSnapshot
 from runwire.storage.instance_storage import InstanceStorage
 from runwire.storage.run_storage import RequestKey
@@ -204,11 +204,11 @@ def _planned(
 
 
 def _inherited(tags: Mapping[str, str]) -> dict[str, str]:
-    """The tags of a run that its re-execution gets: all but what the system keeps for itself."""
+    """The tags of a run that its re-execution gets: its partition, and all but what the system keeps for itself."""
     return {
         key: value
         for key, value in tags.items()
-        if not key.startswith(SYSTEM_PREFIX) or key in USER_SETTABLE_TAGS
+        if not key.startswith(SYSTEM_PREFIX) or key in USER_SETTABLE_TAGS or key == PARTITION_TAG
     }
 
 

@@ -35,6 +35,7 @@ from runwire.runs.filters import OLDEST_FIRST, RunsFilter, TagFilter
 from runwire.runs.run import RunRecord
 from runwire.runs.status import RunStatus
 from runwire.runs.tags import (
+    BACKFILL_TAG,
     MAX_RETRIES_TAG,
     PARENT_RUN_TAG,
     RETRY_NUMBER_TAG,
@@ -183,7 +184,10 @@ def _retry(
         strategy=rules.strategy,
         system_key=f"{SYSTEM_PREFIX}retry:{run_id}",
         requested_by=failed.run.requested_by,
-        system_tags={RETRY_NUMBER_TAG: str(number)},
+        system_tags={
+            RETRY_NUMBER_TAG: str(number),
+            **{key: value for key, value in failed.run.tags.items() if key == BACKFILL_TAG},
+        },
     )
     try:
         if own is None:

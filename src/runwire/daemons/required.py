@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from runwire.daemons.backfills import BackfillsDaemon
 from runwire.daemons.daemon import Daemon
 from runwire.daemons.monitoring import MonitoringDaemon
 from runwire.daemons.queue import QueueDaemon
@@ -16,6 +17,7 @@ from runwire.instance.settings import Settings
 from runwire.workspace import Workspace
 
 DAEMON_TYPES: Mapping[str, Callable[[Instance, Workspace], Daemon]] = {
+    BackfillsDaemon.daemon_type: BackfillsDaemon,
     MonitoringDaemon.daemon_type: MonitoringDaemon,
     QueueDaemon.daemon_type: QueueDaemon,
     RetentionDaemon.daemon_type: RetentionDaemon,
@@ -44,6 +46,7 @@ def daemon_types_for(settings: Settings, *, queues: bool, ticks: bool) -> tuple[
         ticks: whether its scheduler has the daemon make ticks.
     """
     wanted = {
+        BackfillsDaemon.daemon_type: settings.backfills.enabled,
         MonitoringDaemon.daemon_type: settings.run_monitoring.enabled,
         QueueDaemon.daemon_type: queues,
         RetentionDaemon.daemon_type: settings.retention.enabled,

@@ -23,6 +23,13 @@ from runwire.definitions.outputs import (
     Out,
     Output,
 )
+from runwire.definitions.partitions import (
+    DailyPartitions,
+    HourlyPartitions,
+    JobPartitions,
+    PartitionsDefinition,
+    StaticPartitions,
+)
 from runwire.definitions.repository import RepositoryDefinition, repository
 from runwire.definitions.resource import ResourceDefinition, resource
 from runwire.definitions.run_config import OpRunConfig, ResolvedRunConfig
@@ -37,18 +44,22 @@ from runwire.definitions.schedule import (
 from runwire.definitions.types import check_type, type_name
 from runwire.definitions.wiring import OpNode, OutputRef
 from runwire.events.metadata import MetadataValue
+from runwire.partitions import PartitionWindow
 
 __all__ = [
     "DEFAULT_OUTPUT",
     "DEFAULT_REPOSITORY",
     "AssetKey",
     "AssetMaterialization",
+    "DailyPartitions",
     "DefaultScheduleStatus",
     "ExecutorDefinition",
     "Failure",
+    "HourlyPartitions",
     "In",
     "InputDefinition",
     "JobDefinition",
+    "JobPartitions",
     "Log",
     "MetadataValue",
     "OpContext",
@@ -61,6 +72,8 @@ __all__ = [
     "Output",
     "OutputDefinition",
     "OutputRef",
+    "PartitionWindow",
+    "PartitionsDefinition",
     "RepositoryDefinition",
     "ResolvedRunConfig",
     "ResourceContext",
@@ -69,6 +82,7 @@ __all__ = [
     "ScheduleDefinition",
     "ScheduleEvaluationContext",
     "SkipReason",
+    "StaticPartitions",
     "check_type",
     "in_process_executor",
     "job",

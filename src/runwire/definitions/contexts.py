@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from pydantic import BaseModel
 
 from runwire.definitions.outputs import DEFAULT_OUTPUT, AssetMaterialization
+from runwire.partitions import PartitionWindow
 
 
 class Log(Protocol):
@@ -73,6 +74,24 @@ class OpContext(ABC):
     @abstractmethod
     def run_tags(self) -> Mapping[str, str]:
         """The tags of the run."""
+
+    @property
+    @abstractmethod
+    def partition_key(self) -> str:
+        """The key of the run's partition.
+
+        Raises:
+            PartitionMissingError: the run has none.
+        """
+
+    @property
+    @abstractmethod
+    def partition_window(self) -> PartitionWindow | None:
+        """The span of time of the run's partition; None where partitions stand for no time.
+
+        Raises:
+            PartitionMissingError: the run has none.
+        """
 
     @property
     @abstractmethod

@@ -18,6 +18,12 @@ from runwire.definitions.executor import (
 from runwire.definitions.json_schema import as_json
 from runwire.definitions.naming import checked_name, checked_tags
 from runwire.definitions.op import current_job_body
+from runwire.definitions.partitions import (
+    JobPartitions,
+    PartitionConfigFunction,
+    PartitionsDefinition,
+    checked_partitions,
+)
 from runwire.definitions.places import caller_place, place_of, refusal
 from runwire.definitions.plan import plan_of
 from runwire.definitions.resource import ResourceDefinition, needed_resources
@@ -26,6 +32,7 @@ from runwire.definitions.signature import checked_function, description_of
 from runwire.definitions.snapshot import graph_of
 from runwire.definitions.wiring import OpNode, RecordingBody
 from runwire.errors import RunConfigInvalidError
+from runwire.partitions import Partitions
 from runwire.snapshots import JobSnapshot, PlanSnapshot
 
 
@@ -41,6 +48,7 @@ class JobDefinition:
         description: what it is for, in its author's words.
         config: a part of the run config, under what a run gives.
         executor_def: what runs the steps of its runs.
+        partitions: its partitions; None when it has none.
         source: where its function stands, as ``file:line``.
     """
 
@@ -51,6 +59,7 @@ class JobDefinition:
     description: str | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
     executor_def: ExecutorDefinition = in_process_executor
+    partitions: JobPartitions | None = None
     source: str = ""
 
     def node(self, handle: str) -> OpNode:
@@ -95,6 +104,11 @@ class JobDefinition:
         """
         return plan_of(self.name, self.nodes, step_keys)
 
+    @property
+    def partition_list(self) -> Partitions | None:
+        """Its partitions in order; None when it has none."""
+        return None if self.partitions is None else self.partitions.definition.partitions
+
     def snapshot(self) -> JobSnapshot:
         """The job as data."""
         return JobSnapshot(
@@ -105,6 +119,7 @@ class JobDefinition:
             default_run_config=self.default_run_config(),
             description=self.description,
             tags=dict(self.tags),
+            partitions=None if self.partitions is None else self.partitions.snapshot,
         )
 
     def __call__(self, *_: object, **__: object) -> NoReturn:
@@ -138,6 +153,8 @@ def job(
     resource_defs: Mapping[str, ResourceDefinition] | None = None,
     config: Mapping[str, Any] | None = None,
     executor_def: ExecutorDefinition = in_process_executor,
+    partitions: PartitionsDefinition | None = None,
+    partition_config: PartitionConfigFunction | None = None,
 ) -> Callable[[Callable[[], None]], JobDefinition]: ...
 
 
@@ -151,6 +168,8 @@ def job(
     resource_defs: Mapping[str, ResourceDefinition] | None = None,
     config: Mapping[str, Any] | None = None,
     executor_def: ExecutorDefinition = in_process_executor,
+    partitions: PartitionsDefinition | None = None,
+    partition_config: PartitionConfigFunction | None = None,
 ) -> JobDefinition | Callable[[Callable[[], None]], JobDefinition]:
     """Makes a job of a function whose body wires ops by calling them; also written bare, as ``@job``.
 
@@ -167,6 +186,9 @@ def job(
         config: a part of the run config, under what a run gives.
         executor_def: what runs the steps of its runs: `in_process_executor`, `multiprocess_executor` or
             another.
+        partitions: what its runs are of: days, hours or names. A run then has a partition key.
+        partition_config: gives the run config of a partition, or None, for its key. It is called again when the
+            process that called it is killed, so it should have no effect of its own.
 
     Raises:
         InvalidDefinitionError: this cannot be a job; the message names place, job and mend.
@@ -186,6 +208,7 @@ def job(
             description=description_of(function, description),
             config=_checked_config(config, source, subject),
             executor_def=checked_executor(executor_def, source, subject),
+            partitions=checked_partitions(partitions, partition_config, source, subject),
             source=source,
         )
         _check_preset(made)

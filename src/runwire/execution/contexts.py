@@ -14,11 +14,14 @@ from runwire.definitions import (
     OpContext,
     ResourceContext,
 )
+from runwire.errors import PartitionMissingError
 from runwire.execution.plan import ExecutionStep
 from runwire.execution.scope import RunScope, ScopedResources
 from runwire.execution.step_outputs import StepOutputs
 from runwire.execution.user_log import UserLog
 from runwire.instance import Instance
+from runwire.partitions import PartitionWindow
+from runwire.runs.tags import PARTITION_TAG
 
 
 class StepContext(OpContext):
@@ -60,6 +63,35 @@ class StepContext(OpContext):
     @property
     def run_tags(self) -> Mapping[str, str]:
         return self._scope.run.tags
+
+    @property
+    def partition_key(self) -> str:
+        run = self._scope.run
+        key = run.tags.get(PARTITION_TAG)
+        if key is not None:
+            return key
+        mend = (
+            "give its job some by @job(partitions=...)"
+            if self._scope.partitions is None
+            else "submit it with a partition key, or launch a backfill"
+        )
+        raise PartitionMissingError(
+            f"run {run.run_id!r} of job {run.job_name!r} has no partition; {mend}"
+        )
+
+    @property
+    def partition_window(self) -> PartitionWindow | None:
+        key, partitions = self.partition_key, self._scope.partitions
+        if partitions is None or not partitions.have_windows:
+            return None
+        window = partitions.find_window(key)
+        if window is None:
+            job_name = self._scope.run.job_name
+            raise PartitionMissingError(
+                f"partition {key!r} is none of job {job_name!r} any more: its partitions were changed after the"
+                " run was made"
+            )
+        return window
 
     @property
     def log(self) -> Log:

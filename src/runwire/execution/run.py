@@ -189,7 +189,13 @@ class RunWork:
         keys = plan.resource_keys(progress.left) if self.executor.runs_steps_here else ()
         with resources_of(self.job, run_config, keys, run.run_id, log) as resources:
             scope = RunScope(
-                run, log, self.io_manager, resources, lambda: self.instance, self.epoch
+                run,
+                log,
+                self.io_manager,
+                resources,
+                lambda: self.instance,
+                self.epoch,
+                self.job.partition_list,
             )
             slots = self._slots_of(plan, progress)
             with PlannedSteps(plan, scope, progress, self.step_starter, slots) as steps:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from runwire.execution.io import IOManager
 from runwire.execution.run_log import RunLog
 from runwire.instance import Instance
+from runwire.partitions import Partitions
 from runwire.runs.run import Run
 
 
@@ -27,6 +28,7 @@ class RunScope:
         resources: the values by key, set up.
         instance: gives what ops get as `context.instance`; in a step process it is opened by the first call.
         epoch: the epoch of the run's worker.
+        partitions: the partitions of its job; None when it has none.
         process: whether this is the process of the run's worker, or that of one step.
     """
 
@@ -36,6 +38,7 @@ class RunScope:
     resources: Mapping[str, Any]
     instance: Callable[[], Instance | None] = no_instance
     epoch: int = 0
+    partitions: Partitions | None = None
     process: Literal["worker", "step"] = "worker"
 
 

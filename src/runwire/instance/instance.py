@@ -13,6 +13,7 @@ from typing import Any, Self
 from runwire import clock, control
 from runwire.config import ConfigurableClassData
 from runwire.control import (
+    NewBackfill,
     NewRun,
     Reexecution,
     ScheduleRecord,
@@ -47,6 +48,7 @@ from runwire.runs.queueing import QueueSettings
 from runwire.runs.run import RunRecord
 from runwire.runs.status import ALLOWED_STATUSES, RunAction, RunStatus
 from runwire.scheduler import Scheduler
+from runwire.storage.backfill_storage import Backfill
 from runwire.storage.instance_storage import InstanceStorage
 from runwire.storage.run_storage import DaemonHeartbeat
 from runwire.storage.webhook_storage import WebhookState
@@ -312,6 +314,22 @@ class Instance:
             selector,
             at=self.storage.run_storage.now(),
         )
+
+    # ------------------------------------------------------------ backfills
+
+    def create_backfill(
+        self, new_backfill: NewBackfill, workspace: Workspace
+    ) -> tuple[Backfill, bool]:
+        """Makes a backfill, which a daemon works on; returns it, and whether this call made it."""
+        return control.create_backfill(self.storage, workspace, new_backfill, clock.timestamp())
+
+    def cancel_backfill(self, backfill_id: str, *, terminate_runs: bool = False) -> Backfill:
+        """Has a backfill end."""
+        return control.cancel_backfill(self.storage, backfill_id, terminate_runs=terminate_runs)
+
+    def resume_backfill(self, backfill_id: str) -> Backfill:
+        """Has a backfill that has ended submit again what did not succeed."""
+        return control.resume_backfill(self.storage, backfill_id)
 
     # ------------------------------------------------------------ events
 

@@ -214,6 +214,16 @@ class RunRetriesSettings(_Strict):
     retry_on_asset_or_op_failure: bool = True
 
 
+class BackfillSettings(_Strict):
+    """Whether backfills are worked on.
+
+    Attributes:
+        enabled: whether the backfills daemon works.
+    """
+
+    enabled: bool = True
+
+
 class PoolSettings(_Strict):
     """How concurrency pools limit steps.
 
@@ -311,6 +321,7 @@ class Settings(_Strict):
     scheduler: ComponentSettings | None = None
     run_monitoring: Section[RunMonitoringSettings] = RunMonitoringSettings()
     run_retries: Section[RunRetriesSettings] = RunRetriesSettings()
+    backfills: Section[BackfillSettings] = BackfillSettings()
     pools: Section[PoolSettings] = PoolSettings()
     retention: Section[RetentionSettings] = RetentionSettings()
     daemons: Section[DaemonSettings] = DaemonSettings()

@@ -18,6 +18,7 @@ from runwire.errors import (
     InputInvalidError,
     JobNotFoundError,
     LaunchFailedError,
+    PartitionConfigError,
     RunConfigInvalidError,
     ScheduleNotFoundError,
     TickEvaluationError,
@@ -122,6 +123,25 @@ class ServedCodeLocation(CodeLocation):
                 raise CodeLocationUnavailableError(self._name, error.message)
             case protocol.ScheduleMissing(known):
                 raise ScheduleNotFoundError(schedule_name, known)
+            case protocol.LoadFailed(load_error):
+                raise self._unavailable(load_error.message)
+
+    def configure_partition(
+        self, repository_name: str, job_name: str, partition_key: str
+    ) -> dict[str, Any]:
+        limit = self._timeouts.evaluate_seconds
+        request = protocol.ConfigurePartitionRequest(
+            repository_name, job_name, partition_key, limit
+        )
+        match self._call(protocol.CONFIGURE_PARTITION, request, limit + EVALUATION_MARGIN_SECONDS):
+            case protocol.PartitionConfigured(run_config):
+                return run_config
+            case protocol.EvaluationFailed(error):
+                raise PartitionConfigError(error.message, info=error)
+            case protocol.NotEvaluated(error):
+                raise CodeLocationUnavailableError(self._name, error.message)
+            case protocol.JobMissing(known):
+                raise JobNotFoundError(job_name, known)
             case protocol.LoadFailed(load_error):
                 raise self._unavailable(load_error.message)
 

@@ -1,4 +1,4 @@
-"""Calling the functions of schedules, in whichever process has them loaded."""
+"""Calling the functions of schedules and of partitions, in whichever process has them loaded."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from runwire import clock
 from runwire.definitions import RepositoryDefinition, ScheduleDefinition, ScheduleEvaluationContext
 from runwire.error_info import ErrorInfo
-from runwire.errors import TickEvaluationError
+from runwire.errors import PartitionConfigError, TickEvaluationError
 from runwire.execution.boundary import user_code_error_boundary
 from runwire.locations import protocol
 from runwire.locations.protocol import Message
@@ -36,6 +36,33 @@ def evaluate_schedule(
     return reply
 
 
+def configure_partition(
+    repositories: Repositories, request: protocol.ConfigurePartitionRequest
+) -> protocol.PartitionConfigured | protocol.EvaluationFailed | protocol.JobMissing:
+    """The run config that a job gives a partition, or what is wrong with it."""
+    jobs = {
+        name: job
+        for repository in repositories
+        if repository.name == request.repository_name
+        for name, job in repository.jobs.items()
+    }
+    job = jobs.get(request.job_name)
+    if job is None:
+        return protocol.JobMissing(tuple(sorted(jobs)))
+    if job.partitions is None:
+        return protocol.PartitionConfigured({})
+    try:
+        with user_code_error_boundary(
+            PartitionConfigError, lambda: f"partition_config of job {job.name!r} raised"
+        ):
+            config = job.partitions.run_config(request.partition_key)
+        reply = protocol.PartitionConfigured(config)
+        protocol.encode(reply)  # what cannot be sent is refused here, where it is known why
+    except BaseException as error:  # noqa: BLE001 - SystemExit as well: it is what user code did
+        return protocol.EvaluationFailed(ErrorInfo.from_exception(error))
+    return reply
+
+
 def find_schedule(
     repositories: Repositories, repository_name: str, schedule_name: str
 ) -> ScheduleDefinition | None:
@@ -53,5 +80,6 @@ def schedule_names(repositories: Repositories) -> tuple[str, ...]:
 
 EVALUATIONS: Mapping[str, tuple[protocol.Method[Any, Any], Callable[..., Message]]] = {
     protocol.EVALUATE_SCHEDULE.name: (protocol.EVALUATE_SCHEDULE, evaluate_schedule),
+    protocol.CONFIGURE_PARTITION.name: (protocol.CONFIGURE_PARTITION, configure_partition),
 }
 """What an evaluator does, by the name of the method that is called."""

@@ -228,4 +228,4 @@ class _Evaluator:
 
 
 def _failed(message: str) -> EvaluationFailed:
-    return EvaluationFailed(ErrorInfo(message, "TickEvaluationError"))
+    return EvaluationFailed(ErrorInfo(message, "EvaluationError"))

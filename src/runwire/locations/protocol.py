@@ -195,6 +195,21 @@ class EvaluationFailed(Message, frozen=True, tag=True):
     error: ErrorInfo
 
 
+class ConfigurePartitionRequest(Message, frozen=True):
+    """Asks for the run config of a partition of a job, within so many seconds."""
+
+    repository_name: str
+    job_name: str
+    partition_key: str
+    timeout_seconds: float
+
+
+class PartitionConfigured(Message, frozen=True, tag=True):
+    """The run config that the job's function gave."""
+
+    run_config: dict[str, Any]
+
+
 class ScheduleMissing(Message, frozen=True, tag=True):
     """The location does not have the schedule; these it has."""
 
@@ -318,6 +333,10 @@ PLAN_RUN: Method[PlanRunRequest, PlanReply] = Method("PlanRun", PlanRunRequest, 
 EvaluateReply = TickEvaluated | EvaluationFailed | ScheduleMissing | NotEvaluated | LoadFailed
 EVALUATE_SCHEDULE: Method[EvaluateScheduleRequest, EvaluateReply] = Method(
     "EvaluateSchedule", EvaluateScheduleRequest, EvaluateReply
+)
+ConfigureReply = PartitionConfigured | EvaluationFailed | JobMissing | NotEvaluated | LoadFailed
+CONFIGURE_PARTITION: Method[ConfigurePartitionRequest, ConfigureReply] = Method(
+    "ConfigurePartition", ConfigurePartitionRequest, ConfigureReply
 )
 StartReply = WorkerStarted | WorkerNotStarted | LoadFailed
 START_WORKER: Method[StartWorkerRequest, StartReply] = Method(

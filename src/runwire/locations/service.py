@@ -71,6 +71,7 @@ class CodeService:
             **answer(protocol.LIST_REPOSITORIES, self.list_repositories),
             **answer(protocol.PLAN_RUN, self.plan_run),
             **answer(protocol.EVALUATE_SCHEDULE, self.evaluate_schedule),
+            **answer(protocol.CONFIGURE_PARTITION, self.configure_partition),
             **answer(protocol.START_WORKER, self.start_worker),
             **answer(protocol.CHECK_WORKER, self.check_worker),
             **answer(protocol.STOP_WORKER, self.stop_worker),
@@ -109,6 +110,20 @@ class CodeService:
             protocol.EVALUATE_SCHEDULE,
             request,
             f"the function of schedule {request.schedule_name!r}",
+            request.timeout_seconds,
+        )
+        return reply
+
+    def configure_partition(
+        self, request: protocol.ConfigurePartitionRequest
+    ) -> protocol.ConfigureReply:
+        """Has the function called in another process, which is killed if it takes too long."""
+        if isinstance(self._definitions.reply, protocol.LoadFailed):
+            return self._definitions.reply
+        reply: protocol.ConfigureReply = self._evaluators.evaluate(
+            protocol.CONFIGURE_PARTITION,
+            request,
+            f"the function partition_config of job {request.job_name!r}",
             request.timeout_seconds,
         )
         return reply

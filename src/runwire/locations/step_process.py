@@ -103,6 +103,7 @@ class StepWork:
             resources,
             self._open_instance,
             wanted.worker.epoch,
+            job.partition_list,
             "step",
         )
         return step, scope

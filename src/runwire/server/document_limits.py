@@ -59,10 +59,13 @@ _SELECTING = OperationDefinitionNode, FragmentDefinitionNode
 
 _PAGES = {
     "assets": (50, 100),
+    "backfills": (25, 100),
     "deadLetters": (25, 100),
     "eventRecords": (100, 1000),
     "events": (100, 1000),
+    "failures": (25, 100),
     "holders": (10, 100),
+    "partitions": (25, 100),
     "pools": (25, 100),
     "recentRuns": (5, 25),
     "runs": (25, 100),

@@ -23,7 +23,7 @@ from runwire.lanes import TIME_BOUNDS, Lanes, LaneTimes
 from runwire.runs.filters import RunsFilter
 from runwire.runs.status import RunStatus
 from runwire.server.cohorts import Cohorts
-from runwire.storage import WebhookStatus
+from runwire.storage import BackfillStatus, WebhookStatus
 
 logger = logging.getLogger(__name__)
 
@@ -141,6 +141,7 @@ class _Stored:
 
     runs: Mapping[RunStatus, int] = field(default_factory=dict)
     daemons: tuple[DaemonStatus, ...] = ()
+    backfills: Mapping[BackfillStatus, int] = field(default_factory=dict)
     webhooks: tuple[WebhookRow, ...] = ()
     now: float = 0.0
     """The time of the storage, in seconds since the epoch."""
@@ -211,7 +212,8 @@ def _ask(instance: Instance) -> _Stored:
     }
     now = runs.now()
     daemons = tuple(daemon_statuses(instance, now=now))
-    return _Stored(counts, daemons, tuple(webhook_rows(instance)), now)
+    backfills = instance.storage.backfill_storage.get_backfill_counts()
+    return _Stored(counts, daemons, backfills, tuple(webhook_rows(instance)), now)
 
 
 def _told(stored: _Stored) -> Iterator[Metric]:
@@ -239,6 +241,12 @@ def _told(stored: _Stored) -> Iterator[Metric]:
             healthy.add_metric([daemon.daemon_type], float(daemon.healthy))
     yield ages
     yield healthy
+    backfills = GaugeMetricFamily(
+        "runwire_backfills", "Backfills that have not ended, by status.", labels=["status"]
+    )
+    for active in (each for each in BackfillStatus if not each.is_terminal):
+        backfills.add_metric([active.value], stored.backfills.get(active, 0))
+    yield backfills
     yield from _webhooks(stored.webhooks)
 
 

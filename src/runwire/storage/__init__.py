@@ -1,6 +1,17 @@
 """The contracts of the storages."""
 
 from runwire.storage.asset_index import AssetIndex, AssetKey, AssetRecord, AssetsPage
+from runwire.storage.backfill_storage import (
+    ACTIVE_BACKFILL,
+    Backfill,
+    BackfillFailure,
+    BackfillFailuresPage,
+    BackfillScope,
+    BackfillsFilter,
+    BackfillsPage,
+    BackfillStatus,
+    BackfillStorage,
+)
 from runwire.storage.event_log_storage import (
     Append,
     EventLogPage,
@@ -25,6 +36,7 @@ from runwire.storage.run_storage import (
     DaemonHeartbeat,
     DaemonLease,
     HeldRun,
+    JobPlace,
     ListedRunGroup,
     RequestKey,
     RunGroup,
@@ -49,6 +61,7 @@ from runwire.storage.webhook_storage import (
 )
 
 __all__ = [
+    "ACTIVE_BACKFILL",
     "FRESH_SECONDS",
     "MAX_PAGE",
     "MAX_TICK_KEY",
@@ -57,6 +70,14 @@ __all__ = [
     "AssetKey",
     "AssetRecord",
     "AssetsPage",
+    "Backfill",
+    "BackfillFailure",
+    "BackfillFailuresPage",
+    "BackfillScope",
+    "BackfillStatus",
+    "BackfillStorage",
+    "BackfillsFilter",
+    "BackfillsPage",
     "CursorMove",
     "DaemonHeartbeat",
     "DaemonLease",
@@ -71,6 +92,7 @@ __all__ = [
     "InstanceLogRecord",
     "InstanceLogSpan",
     "InstanceStorage",
+    "JobPlace",
     "ListedRunGroup",
     "LogHead",
     "Migrated",

@@ -28,6 +28,7 @@ from runwire.events.entry import EventLogEntry, EventLogRecord
 from runwire.events.types import TERMINAL_RUN_EVENTS
 from runwire.runs.run import RunRecord
 from runwire.runs.status import RunStatus, status_after
+from runwire.storage.backfill_storage import BackfillStorage
 from runwire.storage.event_log_storage import Append, EventLogStorage
 from runwire.storage.migration import Migration, MigrationProgress
 from runwire.storage.pool_storage import PoolStorage
@@ -65,6 +66,11 @@ class InstanceStorage(ConfigurableClass):
     @abstractmethod
     def pool_storage(self) -> PoolStorage:
         """Keeps concurrency pools, with the runs."""
+
+    @property
+    @abstractmethod
+    def backfill_storage(self) -> BackfillStorage:
+        """Keeps backfills, with the runs."""
 
     @classmethod
     def migrate(cls, config_value: Any, progress: MigrationProgress) -> Migration:
@@ -245,11 +251,14 @@ class InstanceStorage(ConfigurableClass):
         self.event_log_storage.delete_log(held.record)
 
     def wipe(self) -> None:
-        """Deletes all runs and logs, all schedules and sensors with their ticks, and what is kept about webhooks."""
+        """Deletes all runs and logs, all schedules and sensors with their ticks, all backfills, and what is kept about
+        webhooks.
+        """
         self.run_storage.wipe()
         self.event_log_storage.wipe()
         self.schedule_storage.wipe()
         self.webhook_storage.wipe()
+        self.backfill_storage.wipe()
 
     def dispose(self) -> None:
         """Frees files, connections and threads. Harmless when called twice."""

@@ -20,6 +20,7 @@ from runwire.runs.filters import (
     TagFilter,
 )
 from runwire.runs.run import Run, RunRecord, StepCounts
+from runwire.runs.status import RunStatus
 from runwire.snapshots import Snapshot
 
 
@@ -110,6 +111,20 @@ class RequestKey:
 
     key: str
     digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobPlace:
+    """Names a job by where it is."""
+
+    location_name: str
+    repository_name: str
+    job_name: str
+
+    def is_that_of(self, run: Run) -> bool:
+        """Whether it is the job of a run."""
+        place = (run.location_name, run.repository_name, run.job_name)
+        return place == (self.location_name, self.repository_name, self.job_name)
 
 
 class HeldRun(ABC):
@@ -270,6 +285,29 @@ class RunStorage(ABC):
     @abstractmethod
     def get_run_group_counts(self, root_run_ids: Collection[str]) -> dict[str, int]:
         """How many runs each of these groups has, by the id of its root; without those that have none."""
+
+    @abstractmethod
+    def get_partition_runs(
+        self,
+        keys: Collection[str],
+        *,
+        job: JobPlace | None = None,
+        backfill_id: str | None = None,
+    ) -> dict[str, RunRecord]:
+        """The newest run of each of these partitions (`runwire.runs.tags.PARTITION_TAG`), by its key.
+
+        Args:
+            keys: the keys, at most a thousand; those that no run has are not in the answer.
+            job: only runs of this job.
+            backfill_id: only runs of this backfill.
+        """
+
+    @abstractmethod
+    def get_backfill_run_counts(self, backfill_id: str) -> dict[RunStatus, int]:
+        """How many partitions of a backfill have a newest run in each status; no key for a status without any.
+
+        Costs as much as the backfill has runs, whatever others there are.
+        """
 
     @abstractmethod
     def hold_run(self, run_id: str, *, claiming: bool = False) -> AbstractContextManager[HeldRun]:

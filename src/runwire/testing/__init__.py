@@ -14,7 +14,7 @@ A backend's test module derives from the suites and overrides their fixture `sto
 
 For storages there are `RunStorageConformance`, `RunListConformance`, `RunGroupConformance`,
 `EventLogStorageConformance`, `InstanceLogConformance`, `AssetIndexConformance`, `HeadsWatchConformance`,
-`LogWatchConformance`, `PoolStorageConformance`,
+`LogWatchConformance`, `PoolStorageConformance`, `BackfillStorageConformance`,
 `ScheduleStorageConformance`, `TickListConformance`, `WebhookStorageConformance` and
 `InstanceStorageConformance`, each in a module of its own.
 
@@ -37,6 +37,7 @@ pytest.register_assert_rewrite(
         f"{__name__}.{module}"
         for module in (
             "asset_index",
+            "backfill_storage",
             "event_log_storage",
             "heads_watch",
             "instance_log",

@@ -13,9 +13,9 @@ from runwire.api.nodes import global_id
 from runwire.documents import load_document
 from runwire.error_info import ErrorInfo
 from runwire.errors import StorageUnavailableError
-from runwire.schedulers.daemon import DaemonScheduler
 from runwire.storage import DaemonHeartbeat
 from tests.api.conftest import Api
+from tests.daemons.ticks_off import need_monitoring_only
 
 DAEMONS = """{ instance { daemons {
   id daemonType required healthy state leaseExpiresAt
@@ -30,7 +30,7 @@ ID = global_id("DaemonStatus", "MONITORING")
 
 @pytest.fixture(autouse=True)
 def one_daemon_is_required(api: Api) -> None:
-    api.instance.scheduler = DaemonScheduler(None)
+    need_monitoring_only(api.instance)
 
 
 def beat(api: Api, daemon_id: str = "one", **values: Any) -> DaemonHeartbeat:

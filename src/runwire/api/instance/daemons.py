@@ -21,6 +21,7 @@ from runwire.storage import DaemonHeartbeat as HeartbeatRow
 class DaemonType(Enum):
     """A kind of daemon."""
 
+    BACKFILLS = "BACKFILLS"
     MONITORING = "MONITORING"
     QUEUE = "QUEUE"
     RETENTION = "RETENTION"
@@ -33,6 +34,7 @@ describe_enum(
     DaemonType,
     "A kind of daemon.",
     {
+        "BACKFILLS": "Has the runs of backfills made and submitted.",
         "MONITORING": "Finds dead workers and enforces time limits of runs.",
         "QUEUE": "Launches queued runs.",
         "RETENTION": "Deletes what has outlived its retention.",

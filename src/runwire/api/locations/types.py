@@ -13,6 +13,7 @@ from runwire.api.loaders import JobRow, RepositoryRow, jobs_of, repositories_of
 from runwire.api.locations.graph import OpNode, PlanStep
 from runwire.api.nodes import Node, global_id
 from runwire.api.paging import check_limit
+from runwire.api.partitions.pages import read_partitions
 from runwire.api.rows import describe_enum, field, later, list_of, resolved, view
 from runwire.api.scalars import JSON, DateTime
 from runwire.api.tags import Tag, tags_of
@@ -106,6 +107,11 @@ class Job(Node):
     plan: list[PlanStep] | None = field(
         "The steps that a run would have, by level and key; null when its code location cannot be reached.",
         lambda row: row.job.plan.steps,
+    )
+    partitions: Any = resolved(
+        read_partitions,
+        "Its partitions that exist now, in order; null when it has none.",
+        type=later("PartitionConnection", "runwire.api.partitions.types") | None,
     )
     tick_sources: Any = resolved(
         read_tick_sources,

@@ -17,7 +17,7 @@ from runwire.api.time_range import DateTimeRange
 from runwire.api.user_errors import check_text, check_texts
 from runwire.control import NewRun
 from runwire.runs import filters as rows
-from runwire.runs.tags import SCHEDULE_NAME_TAG
+from runwire.runs.tags import BACKFILL_TAG, PARTITION_TAG, SCHEDULE_NAME_TAG
 
 
 @strawberry.input(
@@ -94,6 +94,13 @@ class RunsFilter:
         description="Runs that this schedule requested.", default=UNSET
     )
 
+    backfill_id: ID | None = strawberry.field(
+        description="Runs that this backfill asked for, and their retries.", default=UNSET
+    )
+    partition_key: str | None = strawberry.field(
+        description="Runs of the partition of this key, of whichever job.", default=UNSET
+    )
+
     def to_filter(self) -> rows.RunsFilter:
         """The filter of the layers below.
 
@@ -114,6 +121,8 @@ class RunsFilter:
                     for i, tag in enumerate(given(self.tags) or ())
                 ),
                 *_tag(SCHEDULE_NAME_TAG, _text(given(self.schedule_name), "scheduleName")),
+                *_tag(BACKFILL_TAG, _text(given(self.backfill_id), "backfillId")),
+                *_tag(PARTITION_TAG, _text(given(self.partition_key), "partitionKey")),
             ),
             created_at=None if created_at is None else created_at.to_range(),
             updated_at=None if updated_at is None else updated_at.to_range(),
@@ -142,10 +151,15 @@ class NewRunInput:
         description="The id of the run; a new UUID when left out.", default=UNSET
     )
     run_config: JSON | None = strawberry.field(
-        description="The run config; empty when left out.", default=UNSET
+        description="The run config; when left out, what the job gives the partition, or empty.",
+        default=UNSET,
     )
     tags: list[TagInput] | None = strawberry.field(
         description="The tags of the run, over those of its job.", default=UNSET
+    )
+    partition_key: str | None = strawberry.field(
+        description="The key of the partition that the run is of; none when left out.",
+        default=UNSET,
     )
     step_keys: list[str] | None = strawberry.field(
         description="The steps to run; all when left out.", default=UNSET
@@ -171,6 +185,7 @@ class NewRunInput:
             step_keys=None
             if step_keys is None
             else [check_text(key, ("stepKeys", str(i))) for i, key in enumerate(step_keys)],
+            partition_key=given(self.partition_key),
             idempotency_key=given(self.idempotency_key),
             managed=managed,
             requested_by=requested_by,

@@ -36,6 +36,14 @@ def submit(
             metavar="KEY=VALUE", help="A tag of the run; may be repeated.", show_default=False
         ),
     ] = None,
+    partition: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY",
+            help="The partition that the run is of; without a config, the job gives it one.",
+            show_default=False,
+        ),
+    ] = None,
     location: Annotated[
         str | None,
         typer.Option(help="The code location of the job, if several have it.", show_default=False),
@@ -57,7 +65,7 @@ def submit(
     run_config = read_run_config(config, config_json)
     tags = tag_pairs(tag or [])
     with connect(url, token) as client:
-        run_id = _submit(client, job, run_config, tags, repository, location)
+        run_id = _submit(client, job, run_config, tags, repository, location, partition)
         if not follow:
             typer.echo(run_id)
             return
@@ -73,12 +81,20 @@ def _submit(
     tags: Sequence[tuple[str, str]],
     repository: str | None,
     location: str | None,
+    partition: str | None,
 ) -> str:
     """The id of the submitted run. A code location that is still being loaded is waited for."""
+
+    def submit_once() -> str:
+        submitted = client.submit_run(
+            job, run_config, tags, repository, location, partition_key=partition
+        )
+        return submitted.run.run_id
+
     try:
-        return client.submit_run(job, run_config, tags, repository, location).run.run_id
+        return submit_once()
     except RequestRefusedError as refused:
         if refused.type_name not in _MAY_BE_LOADING:
             raise
     client.wait_until_ready()
-    return client.submit_run(job, run_config, tags, repository, location).run.run_id
+    return submit_once()

@@ -11,6 +11,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from runwire.config import ComponentConfig, ConfigurableClassData
 from runwire.errors import InvalidConfigurationError, StorageUnavailableError
 from runwire.storage import (
+    BackfillStorage,
     EventLogStorage,
     InstanceStorage,
     Migration,
@@ -53,7 +54,7 @@ class ComposedStorageConfig(ComponentConfig):
     """Config of ComposedStorage. Parts that are written alike are one storage."""
 
     run_storage: StoragePart
-    """Keeps runs, the instance-wide log, the asset index and the states of webhooks."""
+    """Keeps runs, the instance-wide log, the asset index, backfills and the states of webhooks."""
     event_log_storage: StoragePart
     """Keeps the event logs of runs."""
     schedule_storage: StoragePart
@@ -157,6 +158,10 @@ class ComposedStorage(InstanceStorage):
     @property
     def pool_storage(self) -> PoolStorage:
         return self._runs.pool_storage
+
+    @property
+    def backfill_storage(self) -> BackfillStorage:
+        return self._runs.backfill_storage
 
     @property
     def suits_several_servers(self) -> bool:

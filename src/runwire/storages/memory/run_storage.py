@@ -10,15 +10,17 @@ from itertools import islice
 
 from runwire.errors import RunAlreadyExistsError, RunNotFoundError, SnapshotNotFoundError
 from runwire.events.entry import storable_text
-from runwire.runs.filters import NEWEST_FIRST, RunOrder, RunPlace, RunsFilter
+from runwire.runs.filters import NEWEST_FIRST, RunOrder, RunPlace, RunsFilter, TagFilter
 from runwire.runs.run import Run, RunRecord
-from runwire.runs.status import UNFINISHED_STATUSES
+from runwire.runs.status import UNFINISHED_STATUSES, RunStatus
+from runwire.runs.tags import BACKFILL_TAG, PARTITION_TAG
 from runwire.snapshots import Snapshot, encode_snapshot
 from runwire.storage.instance_log import InstanceEventKind, InstanceLogRecord
 from runwire.storage.run_storage import (
     DaemonHeartbeat,
     DaemonLease,
     HeldRun,
+    JobPlace,
     RequestKey,
     RunsPage,
     RunStorage,
@@ -91,6 +93,27 @@ class MemoryRunStorage(RunStorage):
     def get_run_group_counts(self, root_run_ids: Collection[str]) -> dict[str, int]:
         wanted = frozenset(root_run_ids)
         return dict(Counter(r.root_run_id for r in self._matching() if r.root_run_id in wanted))
+
+    def get_partition_runs(
+        self,
+        keys: Collection[str],
+        *,
+        job: JobPlace | None = None,
+        backfill_id: str | None = None,
+    ) -> dict[str, RunRecord]:
+        wanted = frozenset(map(storable_text, keys))
+        newest = _newest_of_partitions(
+            record
+            for record in self._matching()
+            if (job is None or job.is_that_of(record.run))
+            and (backfill_id is None or record.run.tags.get(BACKFILL_TAG) == backfill_id)
+        )
+        return {key: record for key, record in newest.items() if key in wanted}
+
+    def get_backfill_run_counts(self, backfill_id: str) -> dict[RunStatus, int]:
+        of_backfill = RunsFilter(tags=(TagFilter(BACKFILL_TAG, frozenset({backfill_id})),))
+        newest = _newest_of_partitions(self._matching(of_backfill))
+        return dict(Counter(record.status for record in newest.values()))
 
     @contextmanager
     def hold_run(self, run_id: str, *, claiming: bool = False) -> Iterator[HeldRun]:
@@ -229,6 +252,14 @@ class MemoryRunStorage(RunStorage):
         with self._state.lock:
             records = list(self._state.runs.values())
         return records if filter is None else [r for r in records if filter.matches(r)]
+
+
+def _newest_of_partitions(records: Iterable[RunRecord]) -> dict[str, RunRecord]:
+    """The newest run of each partition, by its key; runs without a partition are passed over."""
+    ordered = sorted(records, key=lambda record: record.storage_id)
+    return {
+        each.run.tags[PARTITION_TAG]: each for each in ordered if PARTITION_TAG in each.run.tags
+    }
 
 
 def _sort_key(record: RunRecord, order: RunOrder) -> tuple[bool, float, int]:

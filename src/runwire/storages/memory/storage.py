@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from runwire.config import ConfigurableClassData
 from runwire.storage import InstanceStorage
+from runwire.storages.memory.backfill_storage import MemoryBackfillStorage
 from runwire.storages.memory.event_log_storage import MemoryEventLogStorage
 from runwire.storages.memory.pool_storage import MemoryPoolStorage
 from runwire.storages.memory.run_storage import MemoryRunStorage
@@ -24,6 +25,7 @@ class MemoryStorage(InstanceStorage):
         self._schedule_storage = MemoryScheduleStorage()
         self._webhook_storage = MemoryWebhookStorage()
         self._pool_storage = MemoryPoolStorage(state)
+        self._backfill_storage = MemoryBackfillStorage()
 
     @classmethod
     def from_config_value(
@@ -52,3 +54,7 @@ class MemoryStorage(InstanceStorage):
     @property
     def pool_storage(self) -> MemoryPoolStorage:
         return self._pool_storage
+
+    @property
+    def backfill_storage(self) -> MemoryBackfillStorage:
+        return self._backfill_storage

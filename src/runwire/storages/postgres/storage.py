@@ -17,6 +17,7 @@ from runwire.config import (
 )
 from runwire.storage import InstanceStorage, Migration, MigrationProgress
 from runwire.storages.migrations import HEAD_REVISION
+from runwire.storages.postgres.backfill_storage import PostgresBackfillStorage
 from runwire.storages.postgres.connections import Database, Limits
 from runwire.storages.postgres.event_log_storage import PostgresEventLogStorage
 from runwire.storages.postgres.pool_storage import PostgresPoolStorage
@@ -133,6 +134,7 @@ class PostgresStorage(InstanceStorage):
         self._schedule_storage = PostgresScheduleStorage(self._run_storage)
         self._webhook_storage = PostgresWebhookStorage(self._run_storage)
         self._pool_storage = PostgresPoolStorage(self._run_storage)
+        self._backfill_storage = PostgresBackfillStorage(self._run_storage)
 
     # One transaction each; what follows in another repeats itself.
     store_events = repeated(InstanceStorage.store_events)
@@ -175,6 +177,10 @@ class PostgresStorage(InstanceStorage):
     @property
     def pool_storage(self) -> PostgresPoolStorage:
         return self._pool_storage
+
+    @property
+    def backfill_storage(self) -> PostgresBackfillStorage:
+        return self._backfill_storage
 
     @property
     def suits_several_servers(self) -> bool:

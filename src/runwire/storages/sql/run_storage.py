@@ -29,14 +29,15 @@ from runwire.errors import RunAlreadyExistsError, RunNotFoundError, SnapshotNotF
 from runwire.events.entry import storable_text
 from runwire.runs.filters import NEWEST_FIRST, RunOrder, RunOrderField, RunPlace, RunsFilter
 from runwire.runs.run import Run, RunRecord
-from runwire.runs.status import UNFINISHED_STATUSES
-from runwire.runs.tags import ROOT_RUN_TAG
+from runwire.runs.status import UNFINISHED_STATUSES, RunStatus
+from runwire.runs.tags import BACKFILL_TAG, PARTITION_TAG, ROOT_RUN_TAG
 from runwire.snapshots import JobSnapshot, PlanSnapshot, Snapshot, encode_snapshot
 from runwire.storage.instance_log import InstanceEventKind
 from runwire.storage.run_storage import (
     DaemonHeartbeat,
     DaemonLease,
     HeldRun,
+    JobPlace,
     RequestKey,
     RunsPage,
     RunStorage,
@@ -64,6 +65,7 @@ from runwire.storages.sql.run_filters import (
     ways,
 )
 from runwire.storages.sql.tables import (
+    BACKFILLS,
     INSTANCE_LOG_ID,
     RUNS,
     SCHEDULES,
@@ -100,6 +102,25 @@ _DESCENDANTS = (
         run_tags.c.value.in_(bindparam("wanted", expanding=True)),
     )
     .group_by(run_tags.c.value)
+)
+_PARTITION = run_tags.alias()
+_OTHER = runs.alias()
+_IS_OF_BACKFILL = (run_tags.c.storage_id == _PARTITION.c.storage_id) & (
+    run_tags.c.key == BACKFILL_TAG
+)
+_NEWEST_OF_BACKFILL = (
+    select(func.max(run_tags.c.storage_id))
+    .join(
+        _PARTITION,
+        (_PARTITION.c.storage_id == run_tags.c.storage_id) & (_PARTITION.c.key == PARTITION_TAG),
+    )
+    .where(run_tags.c.key == BACKFILL_TAG, run_tags.c.value == bindparam("backfill"))
+    .group_by(_PARTITION.c.value)
+)
+_BACKFILL_COUNTS = (
+    select(runs.c.status, func.count())
+    .where(runs.c.storage_id.in_(_NEWEST_OF_BACKFILL))
+    .group_by(runs.c.status)
 )
 _UNFINISHED = (
     select(runs.c.run_id)
@@ -206,6 +227,43 @@ class SqlRunStorage(RunStorage):
             for root_run_id, count in connection.execute(_DESCENDANTS, {"wanted": wanted}):
                 counts[root_run_id] += count
         return dict(counts)
+
+    def get_partition_runs(
+        self,
+        keys: Collection[str],
+        *,
+        job: JobPlace | None = None,
+        backfill_id: str | None = None,
+    ) -> dict[str, RunRecord]:
+        newest = select(func.max(_PARTITION.c.storage_id)).where(
+            _PARTITION.c.key == PARTITION_TAG,
+            _PARTITION.c.value.in_(sorted(map(storable_text, keys))),
+        )
+        if backfill_id is not None:
+            newest = newest.join(run_tags, _IS_OF_BACKFILL).where(
+                run_tags.c.value == storable_text(backfill_id)
+            )
+        if job is not None:
+            newest = newest.join(_OTHER, _OTHER.c.storage_id == _PARTITION.c.storage_id).where(
+                *(
+                    column == storable_text(name)
+                    for column, name in (
+                        (_OTHER.c.location_name, job.location_name),
+                        (_OTHER.c.repository_name, job.repository_name),
+                        (_OTHER.c.job_name, job.job_name),
+                    )
+                )
+            )
+        newest = newest.group_by(_PARTITION.c.value)
+        with self.walking() as connection:
+            rows = connection.execute(select(runs).where(runs.c.storage_id.in_(newest)))
+            return {each.run.tags[PARTITION_TAG]: each for each in map(run_record, rows)}
+
+    def get_backfill_run_counts(self, backfill_id: str) -> dict[RunStatus, int]:
+        wanted = {"backfill": storable_text(backfill_id)}
+        with self.walking() as connection:
+            rows = connection.execute(_BACKFILL_COUNTS, wanted)
+            return {RunStatus(status): count for status, count in rows}
 
     @contextmanager
     def hold_run(self, run_id: str, *, claiming: bool = False) -> Iterator[HeldRun]:
@@ -339,7 +397,7 @@ class SqlRunStorage(RunStorage):
     def wipe(self) -> None:
         with self.writing() as connection:
             for table in RUNS.sorted_tables:
-                if table not in (*SCHEDULES, *WEBHOOKS):
+                if table not in (*SCHEDULES, *WEBHOOKS, *BACKFILLS):
                     connection.execute(delete(table))
             set_up(connection)
 

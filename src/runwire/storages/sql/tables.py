@@ -287,6 +287,55 @@ dead_letters = Table(
 WEBHOOKS = (dead_letters, webhooks)
 """The tables of webhooks, which are not wiped with the runs."""
 
+backfills = Table(
+    "backfills",
+    RUNS,
+    Column("number", _COUNTER, primary_key=True, autoincrement=True),
+    Column("backfill_id", _TEXT, nullable=False),
+    Column("location_name", _TEXT, nullable=False),
+    Column("repository_name", _TEXT, nullable=False),
+    Column("job_name", _TEXT, nullable=False),
+    Column("selection", _TEXT, nullable=False),
+    Column("scope", _TEXT, nullable=False),
+    Column("runs_at_once", Integer, nullable=False),
+    Column("tags", _TEXT, nullable=False),
+    Column("run_config", _TEXT),
+    Column("requested_by", _TEXT),
+    Column("created_at", Double, nullable=False),
+    Column("request_key", _TEXT),
+    Column("request_digest", _TEXT),
+    # The rest changes.
+    Column("status", _TEXT, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("skipped", Integer, nullable=False),
+    Column("unmade", Integer, nullable=False),
+    Column("terminates_runs", Boolean, nullable=False),
+    Column("waiting", _TEXT),
+    Column("error", _TEXT),
+    Column("ended_at", Double),
+    Column("version", _COUNTER, nullable=False),
+    Index("backfills_id", "backfill_id", unique=True),
+    Index("backfills_request_key", "request_key", unique=True),
+    Index("backfills_status", "status", "number"),
+    Index("backfills_job_name", "job_name", "number"),
+    sqlite_autoincrement=True,
+)
+
+backfill_failures = Table(
+    "backfill_failures",
+    RUNS,
+    Column("number", _COUNTER, primary_key=True, autoincrement=False),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("partition_key", _TEXT, nullable=False),
+    Column("error", _TEXT, nullable=False),
+    Column("failed_at", Double, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+BACKFILLS = (backfill_failures, backfills)
+"""The tables of backfills, which are not wiped with the runs."""
+
 meta = Table(
     "meta",
     RUNS,

@@ -16,6 +16,7 @@ from runwire.config import (
 from runwire.errors import StorageUnavailableError
 from runwire.storage import EventLogStorage, InstanceStorage, Migration, MigrationProgress
 from runwire.storages.migrations import HEAD_REVISION
+from runwire.storages.sql.backfill_storage import SqlBackfillStorage
 from runwire.storages.sql.pool_storage import SqlPoolStorage
 from runwire.storages.sql.webhook_storage import SqlWebhookStorage
 from runwire.storages.sqlite.consolidated_storage import (
@@ -83,6 +84,7 @@ class SqliteStorage(InstanceStorage):
         self._schedule_storage = SqliteScheduleStorage(self._run_storage)
         self._webhook_storage = SqlWebhookStorage(self._run_storage)
         self._pool_storage = SqlPoolStorage(self._run_storage)
+        self._backfill_storage = SqlBackfillStorage(self._run_storage)
 
     @classmethod
     def config_type(cls) -> type[SqliteStorageConfig]:
@@ -140,6 +142,10 @@ class SqliteStorage(InstanceStorage):
     @property
     def pool_storage(self) -> SqlPoolStorage:
         return self._pool_storage
+
+    @property
+    def backfill_storage(self) -> SqlBackfillStorage:
+        return self._backfill_storage
 
     def schema_revision(self) -> str | None:
         return self._run_storage.get_revision()

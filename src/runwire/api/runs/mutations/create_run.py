@@ -14,6 +14,11 @@ from runwire.api.locations.errors import (
     JobNotFound,
     RunConfigInvalid,
 )
+from runwire.api.partitions.errors import (
+    JobNotPartitioned,
+    PartitionConfigFailed,
+    PartitionNotFound,
+)
 from runwire.api.rows import result
 from runwire.api.runs.errors import RunAlreadyExists, StepNotFound
 from runwire.api.runs.inputs import NewRunInput
@@ -51,6 +56,9 @@ CreateRunResult = Annotated[
     | CodeLocationUnavailable
     | RunConfigInvalid
     | StepNotFound
+    | JobNotPartitioned
+    | PartitionNotFound
+    | PartitionConfigFailed
     | RunAlreadyExists
     | InputInvalid
     | Forbidden,

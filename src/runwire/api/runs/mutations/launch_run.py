@@ -14,6 +14,11 @@ from runwire.api.locations.errors import (
     JobNotFound,
     RunConfigInvalid,
 )
+from runwire.api.partitions.errors import (
+    JobNotPartitioned,
+    PartitionConfigFailed,
+    PartitionNotFound,
+)
 from runwire.api.rows import result
 from runwire.api.runs.errors import (
     LaunchFailed,
@@ -56,6 +61,9 @@ LaunchRunResult = Annotated[
     | CodeLocationUnavailable
     | RunConfigInvalid
     | StepNotFound
+    | JobNotPartitioned
+    | PartitionNotFound
+    | PartitionConfigFailed
     | RunAlreadyExists
     | RunStateConflict
     | LaunchFailed

@@ -14,6 +14,11 @@ from runwire.api.locations.errors import (
     JobNotFound,
     RunConfigInvalid,
 )
+from runwire.api.partitions.errors import (
+    JobNotPartitioned,
+    PartitionConfigFailed,
+    PartitionNotFound,
+)
 from runwire.api.rows import result
 from runwire.api.runs.errors import (
     LaunchFailed,
@@ -54,6 +59,9 @@ SubmitRunResult = Annotated[
     | CodeLocationUnavailable
     | RunConfigInvalid
     | StepNotFound
+    | JobNotPartitioned
+    | PartitionNotFound
+    | PartitionConfigFailed
     | RunAlreadyExists
     | RunStateConflict
     | LaunchFailed
