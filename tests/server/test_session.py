@@ -70,9 +70,14 @@ async def test_operations_that_do_not_answer_keep_others_from_beginning_for_a_mo
     async def admit(_: object) -> Principal:
         return ANYBODY
 
-    protocol, limits = Protocol(100), Limits()
+    limits = Limits(operations=100)
     session = Session(
-        cast(WebSocket, socket), protocol, admit, cast(Cohorts, cohorts), limits, Refusals(50, 25)
+        cast(WebSocket, socket),
+        (TRANSPORT_WS,),
+        admit,
+        cast(Cohorts, cohorts),
+        limits,
+        Refusals(50, 25),
     )
     running = asyncio.create_task(session.run())
     socket.say(type="connection_init")

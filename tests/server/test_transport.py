@@ -17,7 +17,7 @@ from websockets.typing import Subprotocol
 from runwire.server.http.connection import Turnstile
 from runwire.server.settings import Limits
 from runwire.server.websocket import transport
-from runwire.server.websocket.messages import SUBPROTOCOL
+from runwire.server.websocket.dialects import TRANSPORT_WS
 from runwire.server.websocket.transport import SocketProtocol
 from tests.server.conftest import LiveServer, ServeTry, greet, hear, subscribe
 
@@ -90,7 +90,7 @@ async def test_a_handshake_that_is_too_large_is_refused(
 
 def _connect(server: LiveServer, headers: dict[str, str]) -> connect:
     url = f"ws{server.endpoint.removeprefix('http')}"
-    protocols = [Subprotocol(SUBPROTOCOL)]
+    protocols = [Subprotocol(TRANSPORT_WS.subprotocol)]
     return connect(url, subprotocols=protocols, additional_headers=headers, proxy=None)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import context, op
 
-revision = "0010"
+revision = "0009"
 down_revision = "0008"
 
 _COUNTER = sa.BigInteger().with_variant(sa.Integer, "sqlite")
