@@ -172,6 +172,16 @@ class ScheduleNotFoundError(NotFoundError):
         super().__init__(f"there is no schedule {schedule_name!r}{hint}")
 
 
+class SensorNotFoundError(NotFoundError):
+    """No loaded definition is a sensor of this name."""
+
+    def __init__(self, sensor_name: str, known: Iterable[str] = ()) -> None:
+        self.sensor_name = sensor_name
+        names = sorted(set(known))
+        hint = f"; there are: {', '.join(names[:20])}" if names else "; no sensor is loaded there"
+        super().__init__(f"there is no sensor {sensor_name!r}{hint}")
+
+
 class TickSourceNotFoundError(NotFoundError):
     """Nothing is kept about a schedule or sensor: it was never started, or is deleted."""
 
@@ -384,6 +394,18 @@ class ScheduleAmbiguousError(InputInvalidError):
         super().__init__(
             f"schedule {schedule_name!r} is in {places}; name its repository or its code location as well",
             ["schedule"],
+        )
+
+
+class SensorAmbiguousError(InputInvalidError):
+    """More than one sensor has the name. `candidates` are (location, repository) pairs."""
+
+    def __init__(self, sensor_name: str, candidates: Sequence[tuple[str, str]]) -> None:
+        self.candidates = tuple(candidates)
+        places = ", ".join(f"{location}/{repository}" for location, repository in candidates)
+        super().__init__(
+            f"sensor {sensor_name!r} is in {places}; name its repository or its code location as well",
+            ["sensor"],
         )
 
 

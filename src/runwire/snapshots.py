@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from runwire.events.types import EventType
 from runwire.partitions import PartitionsSnapshot
 
 
@@ -97,12 +98,41 @@ class ScheduleSnapshot(msgspec.Struct, frozen=True):
     description: str | None = None
 
 
+class SensorKind(Enum):
+    """What a sensor watches: whatever its function looks at, run status events, or materializations of an asset."""
+
+    STANDARD = "STANDARD"
+    RUN_STATUS = "RUN_STATUS"
+    ASSET = "ASSET"
+
+
+class SensorSnapshot(msgspec.Struct, frozen=True):
+    """A sensor.
+
+    `job_names` are the jobs whose runs it may ask for. One that watches the instance-wide log is called for events of
+    `event_types`: of an asset, or of runs of `monitored_jobs` of its repository, None being all of its jobs, and with
+    `monitors_all` of any run. `starts_running` is what its default status says.
+    """
+
+    name: str
+    kind: SensorKind = SensorKind.STANDARD
+    job_names: tuple[str, ...] = ()
+    minimum_interval_seconds: int = 30
+    starts_running: bool = False
+    description: str | None = None
+    event_types: tuple[EventType, ...] = ()
+    asset_key: tuple[str, ...] | None = None
+    monitored_jobs: tuple[str, ...] | None = None
+    monitors_all: bool = False
+
+
 class RepositorySnapshot(msgspec.Struct, frozen=True):
-    """A named set of jobs and of schedules, each by name."""
+    """A named set of jobs, of schedules and of sensors, each by name."""
 
     name: str
     jobs: tuple[JobSnapshot, ...]
     schedules: tuple[ScheduleSnapshot, ...] = ()
+    sensors: tuple[SensorSnapshot, ...] = ()
 
 
 class CodeServerInfo(msgspec.Struct, frozen=True):

@@ -9,9 +9,14 @@ from enum import Enum
 from typing import Any
 
 from runwire.error_info import ErrorInfo
-from runwire.errors import JobAmbiguousError, JobNotFoundError, ScheduleNotFoundError
+from runwire.errors import (
+    JobAmbiguousError,
+    JobNotFoundError,
+    ScheduleNotFoundError,
+    SensorNotFoundError,
+)
 from runwire.snapshots import CodeServerInfo, JobSnapshot, PlanSnapshot, RepositorySnapshot
-from runwire.ticks.evaluation import TickEvaluation
+from runwire.ticks.evaluation import SensorInput, TickEvaluation
 
 
 class CodeLocationStatus(Enum):
@@ -159,6 +164,18 @@ class CodeLocation(ABC):
             CodeLocationUnavailableError: the location is not loaded or does not answer in time.
         """
         raise ScheduleNotFoundError(schedule_name)
+
+    def evaluate_sensor(
+        self, repository_name: str, sensor_name: str, given: SensorInput
+    ) -> TickEvaluation:
+        """Calls the function of a sensor; changes nothing.
+
+        Raises:
+            TickEvaluationError: the function raised, took too long, or gave what it may not.
+            SensorNotFoundError: the location does not have the sensor.
+            CodeLocationUnavailableError: the location is not loaded or does not answer in time.
+        """
+        raise SensorNotFoundError(sensor_name)
 
     def configure_partition(
         self, repository_name: str, job_name: str, partition_key: str

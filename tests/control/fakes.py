@@ -16,7 +16,7 @@ from runwire.errors import (
 from runwire.launcher import LaunchRunContext, ResumeRunContext, RunLauncher
 from runwire.partitions import PartitionsSnapshot
 from runwire.snapshots import JobSnapshot, PlanSnapshot, PlanStepSnapshot, RepositorySnapshot
-from runwire.ticks.evaluation import TickEvaluation
+from runwire.ticks.evaluation import SensorInput, TickEvaluation
 from runwire.workspace import (
     CheckRunHealthResult,
     CodeLocation,
@@ -38,6 +38,10 @@ def _asks_for_nothing(_schedule_name: str) -> TickEvaluation:
     return TickEvaluation()
 
 
+def _keeps_cursor(given: SensorInput) -> TickEvaluation:
+    return TickEvaluation(cursor=given.cursor)
+
+
 class FakeLocation(CodeLocation):
     """Has jobs, and no workers; `becomes` is the status that loading ends in."""
 
@@ -50,6 +54,8 @@ class FakeLocation(CodeLocation):
         self.waits: list[float | None] = []
         self.evaluated: list[tuple[str, float]] = []
         self.evaluate: Callable[[str], TickEvaluation] = _asks_for_nothing
+        self.given: list[SensorInput] = []
+        self.evaluate_given: Callable[[SensorInput], TickEvaluation] = _keeps_cursor
         self.configured: list[str] = []
         self.configure: Callable[[str], dict[str, Any]] = lambda key: {"of": key}
 
@@ -104,6 +110,12 @@ class FakeLocation(CodeLocation):
                 job_name, [ConfigProblem(("bad",), "no", "extra_forbidden")]
             )
         return job(job_name).plan
+
+    def evaluate_sensor(
+        self, repository_name: str, sensor_name: str, given: SensorInput
+    ) -> TickEvaluation:
+        self.given.append(given)
+        return self.evaluate_given(given)
 
     def evaluate_schedule(
         self, repository_name: str, schedule_name: str, due_at: float

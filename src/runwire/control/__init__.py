@@ -47,16 +47,28 @@ from runwire.control.retry_run import RetryRules, retry_run, tell_refusal
 from runwire.control.reused_outputs import OutputName, StoredOutput, reused_outputs
 from runwire.control.run_backfill import BackfillRunner
 from runwire.control.run_tick import TickRunner, tick_key
+from runwire.control.sensor_events import end_of_log, next_watched
 from runwire.control.start_schedule import start_schedule
+from runwire.control.start_sensor import (
+    set_sensor_cursor,
+    start_sensor,
+    stop_sensor,
+    with_first_cursor,
+)
 from runwire.control.stop_schedule import stop_schedule
 from runwire.control.submit_run import submit_run
 from runwire.control.terminate_run import TerminatePolicy, terminate_run
 from runwire.control.tick_sources import (
     ScheduleRecord,
     ScheduleSelector,
+    SensorRecord,
+    SensorSelector,
     TickSourceRecord,
     TickSources,
+    TickSourceSelector,
     schedules_of,
+    sensors_of,
+    tick_sources_of,
 )
 from runwire.control.webhook_state import webhook_state
 from runwire.control.worker_health import try_to_stop, worker_health
@@ -81,10 +93,13 @@ __all__ = [
     "RetryRules",
     "ScheduleRecord",
     "ScheduleSelector",
+    "SensorRecord",
+    "SensorSelector",
     "StoredOutput",
     "TerminatePolicy",
     "TickRunner",
     "TickSourceRecord",
+    "TickSourceSelector",
     "TickSources",
     "add_run_tags",
     "cancel_backfill",
@@ -94,12 +109,14 @@ __all__ = [
     "create_run",
     "delete_pool_limit",
     "delete_run",
+    "end_of_log",
     "evaluate_tick",
     "find_pool",
     "finished_steps",
     "for_each",
     "launch_claimed",
     "launch_run",
+    "next_watched",
     "pause_webhook",
     "put_back",
     "redeliver_webhook",
@@ -114,15 +131,21 @@ __all__ = [
     "schedules_of",
     "select_to_delete",
     "select_to_terminate",
+    "sensors_of",
     "set_pool_limit",
+    "set_sensor_cursor",
     "start_schedule",
+    "start_sensor",
     "stop_schedule",
+    "stop_sensor",
     "submit_run",
     "tell_refusal",
     "terminate_run",
     "tick_key",
+    "tick_sources_of",
     "try_to_stop",
     "webhook_state",
+    "with_first_cursor",
     "worker_health",
     "would_delete",
 ]

@@ -21,6 +21,9 @@ RUN_ID_PATTERN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 MAX_IDEMPOTENCY_KEY_CHARS = 256
 MAX_JOB_NAME_CHARS = 256
 
+_OF_SYSTEM = "system"
+"""Stands for the digest of what the system asks for."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewRun:
@@ -82,8 +85,13 @@ class NewRun:
         self.checked_tags()
 
     def request_key(self, system_key: str | None = None) -> RequestKey | None:
-        """The idempotency key, or that of the system, with the digest of all that was asked for; None without."""
-        key = self.idempotency_key if system_key is None else system_key
+        """The idempotency key with the digest of all that was asked for; None without.
+
+        A key of the system says all: whoever comes again with it finds the run, whatever he would ask for now.
+        """
+        if system_key is not None:
+            return RequestKey(system_key, _OF_SYSTEM)
+        key = self.idempotency_key
         if key is None:
             return None
         asked = [

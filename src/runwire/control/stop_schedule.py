@@ -31,5 +31,5 @@ def stop_schedule(
         ScheduleNotFoundError: there is no such schedule, and none is kept.
         ScheduleAmbiguousError: there is more than one.
     """
-    record = TickSources(storage, workspace).find_schedule(selector)
+    record = TickSources(storage, workspace).find(selector)
     return replace(record, state=scheduler.stop_schedule(storage, record.origin, at=at))

@@ -1,13 +1,28 @@
-"""Schedules as they are known: what their code locations have loaded, and what the storage keeps about them."""
+"""Schedules and sensors as they are known: what their code locations have loaded, and what storage keeps of them."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from itertools import chain
+from typing import ClassVar, Generic, TypeVar, cast
 
-from runwire.errors import ScheduleAmbiguousError, ScheduleNotFoundError
-from runwire.snapshots import JobSnapshot, RepositorySnapshot, ScheduleSnapshot
+from runwire.errors import (
+    InputInvalidError,
+    NotFoundError,
+    ScheduleAmbiguousError,
+    ScheduleNotFoundError,
+    SensorAmbiguousError,
+    SensorNotFoundError,
+)
+from runwire.snapshots import (
+    JobSnapshot,
+    RepositorySnapshot,
+    ScheduleSnapshot,
+    SensorKind,
+    SensorSnapshot,
+)
 from runwire.storage.schedule_storage import ScheduleStorage
 from runwire.ticks.cron import CronSchedule
 from runwire.ticks.source import (
@@ -17,24 +32,6 @@ from runwire.ticks.source import (
     TickSourceType,
 )
 from runwire.workspace import CodeLocationState, Workspace
-
-
-@dataclass(frozen=True, slots=True)
-class ScheduleSelector:
-    """Names a schedule; repository and code location only where its name is ambiguous."""
-
-    schedule_name: str
-    repository_name: str | None = None
-    location_name: str | None = None
-
-    def selects(self, origin: TickSourceOrigin) -> bool:
-        """Whether it may mean what is defined there."""
-        return (
-            origin.source_type is TickSourceType.SCHEDULE
-            and origin.name == self.schedule_name
-            and self.repository_name in {None, origin.repository_name}
-            and self.location_name in {None, origin.location_name}
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +123,111 @@ class ScheduleRecord(TickSourceRecord):
         return None if found is None else CronSchedule(found.cron_schedule, found.timezone)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SensorRecord(TickSourceRecord):
+    """A sensor. `snapshot` is its definition; None when it is not loaded."""
+
+    snapshot: SensorSnapshot | None = None
+
+    @property
+    def default_status(self) -> TickSourceStatus:
+        starts = self.snapshot is not None and self.snapshot.starts_running
+        return TickSourceStatus.RUNNING if starts else TickSourceStatus.STOPPED
+
+    @property
+    def is_defined(self) -> bool:
+        return self.snapshot is not None
+
+    @property
+    def description(self) -> str | None:
+        return None if self.snapshot is None else self.snapshot.description
+
+    @property
+    def job_names(self) -> Collection[str]:
+        return () if self.snapshot is None else self.snapshot.job_names
+
+    @property
+    def watches_log(self) -> bool:
+        """Whether it is called for entries of the instance-wide log; False while it is not loaded."""
+        return self.snapshot is not None and self.snapshot.kind is not SensorKind.STANDARD
+
+    @property
+    def cursor(self) -> str | None:
+        """What its function goes on from."""
+        return None if self.state is None else self.state.cursor
+
+    @property
+    def cursor_version(self) -> int:
+        """How often its cursor was set."""
+        return 0 if self.state is None else self.state.cursor_version
+
+    @property
+    def next_tick_at(self) -> float | None:
+        """When it is due next, in epoch seconds; None while stopped or not loaded, and where events make it due."""
+        since, snapshot = self.running_since, self.snapshot
+        if since is None or snapshot is None or self.watches_log:
+            return None
+        last = None if self.state is None else self.state.last_due_at
+        return since if last is None else max(since, last + snapshot.minimum_interval_seconds)
+
+
+R = TypeVar("R", bound=TickSourceRecord)
+
+
+@dataclass(frozen=True, slots=True)
+class TickSourceSelector(ABC, Generic[R]):
+    """Names a schedule or a sensor; repository and code location only where its name is ambiguous."""
+
+    name: str
+    repository_name: str | None = None
+    location_name: str | None = None
+
+    source_type: ClassVar[TickSourceType]
+
+    def selects(self, origin: TickSourceOrigin) -> bool:
+        """Whether it may mean what is defined there."""
+        return (
+            origin.source_type is self.source_type
+            and origin.name == self.name
+            and self.repository_name in {None, origin.repository_name}
+            and self.location_name in {None, origin.location_name}
+        )
+
+    @abstractmethod
+    def missing(self, known: Iterable[str]) -> NotFoundError:
+        """The error that tells that there is none."""
+
+    @abstractmethod
+    def ambiguous(self, places: Sequence[tuple[str, str]]) -> InputInvalidError:
+        """The error that tells that there is more than one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleSelector(TickSourceSelector[ScheduleRecord]):
+    """Names a schedule."""
+
+    source_type = TickSourceType.SCHEDULE
+
+    def missing(self, known: Iterable[str]) -> NotFoundError:
+        return ScheduleNotFoundError(self.name, known)
+
+    def ambiguous(self, places: Sequence[tuple[str, str]]) -> InputInvalidError:
+        return ScheduleAmbiguousError(self.name, places)
+
+
+@dataclass(frozen=True, slots=True)
+class SensorSelector(TickSourceSelector[SensorRecord]):
+    """Names a sensor."""
+
+    source_type = TickSourceType.SENSOR
+
+    def missing(self, known: Iterable[str]) -> NotFoundError:
+        return SensorNotFoundError(self.name, known)
+
+    def ambiguous(self, places: Sequence[tuple[str, str]]) -> InputInvalidError:
+        return SensorAmbiguousError(self.name, places)
+
+
 @dataclass(frozen=True, slots=True)
 class TickSources:
     """Reads schedules and sensors, from storage and workspace."""
@@ -133,40 +235,54 @@ class TickSources:
     storage: ScheduleStorage
     workspace: Workspace
 
-    def find_schedule(self, selector: ScheduleSelector) -> ScheduleRecord:
-        """The one schedule that a selector names, defined or kept.
+    def find(self, selector: TickSourceSelector[R]) -> R:
+        """The one schedule or sensor that a selector names, defined or kept.
 
         Raises:
-            ScheduleNotFoundError: there is none.
-            ScheduleAmbiguousError: there is more than one.
+            ScheduleNotFoundError, SensorNotFoundError: there is none.
+            ScheduleAmbiguousError, SensorAmbiguousError: there is more than one.
         """
-        defined = self.defined_schedules()
+        defined = self.defined(selector.source_type)
         found = [each for each in defined if selector.selects(each.origin)] or [
-            self._kept_schedule(state)
-            for state in self.storage.get_tick_sources(source_type=TickSourceType.SCHEDULE)
+            self._kept(state)
+            for state in self.storage.get_tick_sources(source_type=selector.source_type)
             if selector.selects(state.origin)
         ]
         if not found:
-            raise ScheduleNotFoundError(
-                selector.schedule_name, (each.origin.name for each in defined)
-            )
+            raise selector.missing(each.origin.name for each in defined)
         if len(found) > 1:
             places = [(each.origin.location_name, each.origin.repository_name) for each in found]
-            raise ScheduleAmbiguousError(selector.schedule_name, places)
-        record = found[0]
-        return _with_state(record, self.storage.find_tick_source(record.origin.source_id))
+            raise selector.ambiguous(places)
+        record = cast(R, found[0])
+        return replace(record, state=self.storage.find_tick_source(record.origin.source_id))
 
     def list_schedules(self) -> list[ScheduleRecord]:
         """The schedules that are defined, and those that run though they are not; by name and place."""
+        return [
+            each for each in self._list(TickSourceType.SCHEDULE) if isinstance(each, ScheduleRecord)
+        ]
+
+    def list_sensors(self) -> list[SensorRecord]:
+        """The sensors that are defined, and those that run though they are not; by name and place."""
+        return [
+            each for each in self._list(TickSourceType.SENSOR) if isinstance(each, SensorRecord)
+        ]
+
+    def _list(self, source_type: TickSourceType) -> list[TickSourceRecord]:
+        """Those of a type that are defined, and those that run though they are not; by name and place."""
         states = {
             state.source_id: state
-            for state in self.storage.get_tick_sources(source_type=TickSourceType.SCHEDULE)
+            for state in self.storage.get_tick_sources(source_type=source_type)
         }
         defined = [
-            _with_state(each, states.pop(each.origin.source_id, None))
-            for each in self.defined_schedules()
+            replace(each, state=states.pop(each.origin.source_id, None))
+            for each in self.defined(source_type)
         ]
-        others = [self._kept_schedule(state) for state in states.values() if state.is_running]
+        others = [
+            self._kept(state)
+            for state in states.values()
+            if state.is_running and not state.by_default
+        ]
         return sorted([*defined, *others], key=_place)
 
     def by_id(self, source_ids: Collection[str]) -> dict[str, TickSourceRecord]:
@@ -175,53 +291,72 @@ class TickSources:
         states = {
             state.source_id: state for state in self.storage.get_tick_sources(source_ids=wanted)
         }
-        found: dict[str, TickSourceRecord] = {
-            each.origin.source_id: _with_state(each, states.get(each.origin.source_id))
-            for each in self.defined_schedules()
+        found = {
+            each.origin.source_id: replace(each, state=states.get(each.origin.source_id))
+            for source_type in TickSourceType
+            for each in self.defined(source_type)
             if each.origin.source_id in wanted
         }
-        kept = {
-            source_id: self._kept_schedule(state)
-            for source_id, state in states.items()
-            if state.origin.source_type is TickSourceType.SCHEDULE
-        }
-        return {**kept, **found}
+        return {source_id: self._kept(state) for source_id, state in states.items()} | found
 
-    def defined_schedules(self) -> list[ScheduleRecord]:
-        """The schedules of all code locations as last loaded, without what is kept about them."""
+    def defined(self, source_type: TickSourceType) -> Sequence[TickSourceRecord]:
+        """Those of a type that code locations have loaded, without what is kept about them."""
         states = (location.state for location in self.workspace.list_locations())
-        return list(chain.from_iterable(map(schedules_of, states)))
+        return list(chain.from_iterable(tick_sources_of(each, source_type) for each in states))
 
-    def _kept_schedule(self, state: TickSourceState) -> ScheduleRecord:
+    def _kept(self, state: TickSourceState) -> TickSourceRecord:
         """One that no code location has loaded."""
         places = (location.state for location in self.workspace.list_locations())
         name = state.origin.location_name
         location = next((each for each in places if each.name == name), None)
-        return ScheduleRecord(origin=state.origin, location=location, state=state)
+        is_sensor = state.origin.source_type is TickSourceType.SENSOR
+        record_type = SensorRecord if is_sensor else ScheduleRecord
+        return record_type(origin=state.origin, location=location, state=state)
+
+
+def tick_sources_of(
+    location: CodeLocationState, source_type: TickSourceType
+) -> Iterable[TickSourceRecord]:
+    """The schedules or sensors of a code location as last loaded, without what is kept about them."""
+    of_type = schedules_of if source_type is TickSourceType.SCHEDULE else sensors_of
+    return of_type(location)
 
 
 def schedules_of(location: CodeLocationState) -> Iterable[ScheduleRecord]:
     """The schedules of a code location as last loaded, without what is kept about them."""
     for repository in location.repositories:
         for snapshot in repository.schedules:
-            origin = TickSourceOrigin(
-                source_type=TickSourceType.SCHEDULE,
-                location_name=location.name,
-                repository_name=repository.name,
-                name=snapshot.name,
-            )
             yield ScheduleRecord(
-                origin=origin, location=location, repository=repository, snapshot=snapshot
+                origin=_origin(TickSourceType.SCHEDULE, location, repository, snapshot.name),
+                location=location,
+                repository=repository,
+                snapshot=snapshot,
             )
 
 
-def _with_state(record: ScheduleRecord, state: TickSourceState | None) -> ScheduleRecord:
-    return ScheduleRecord(
-        origin=record.origin,
-        location=record.location,
-        repository=record.repository,
-        state=state,
-        snapshot=record.snapshot,
+def sensors_of(location: CodeLocationState) -> Iterable[SensorRecord]:
+    """The sensors of a code location as last loaded, without what is kept about them."""
+    for repository in location.repositories:
+        for snapshot in repository.sensors:
+            yield SensorRecord(
+                origin=_origin(TickSourceType.SENSOR, location, repository, snapshot.name),
+                location=location,
+                repository=repository,
+                snapshot=snapshot,
+            )
+
+
+def _origin(
+    source_type: TickSourceType,
+    location: CodeLocationState,
+    repository: RepositorySnapshot,
+    name: str,
+) -> TickSourceOrigin:
+    return TickSourceOrigin(
+        source_type=source_type,
+        location_name=location.name,
+        repository_name=repository.name,
+        name=name,
     )
 
 

@@ -11,6 +11,7 @@ from runwire.daemons.queue import QueueDaemon
 from runwire.daemons.retention import RetentionDaemon
 from runwire.daemons.run_retries import RunRetriesDaemon
 from runwire.daemons.scheduler import SchedulerDaemon
+from runwire.daemons.sensors import SensorsDaemon
 from runwire.daemons.webhooks import WebhooksDaemon
 from runwire.instance import Instance
 from runwire.instance.settings import Settings
@@ -23,6 +24,7 @@ DAEMON_TYPES: Mapping[str, Callable[[Instance, Workspace], Daemon]] = {
     RetentionDaemon.daemon_type: RetentionDaemon,
     RunRetriesDaemon.daemon_type: RunRetriesDaemon,
     SchedulerDaemon.daemon_type: SchedulerDaemon,
+    SensorsDaemon.daemon_type: SensorsDaemon,
     WebhooksDaemon.daemon_type: WebhooksDaemon,
 }
 """All kinds of daemons that this version has, with their classes."""
@@ -51,6 +53,7 @@ def daemon_types_for(settings: Settings, *, queues: bool, ticks: bool) -> tuple[
         QueueDaemon.daemon_type: queues,
         RetentionDaemon.daemon_type: settings.retention.enabled,
         SchedulerDaemon.daemon_type: ticks,
+        SensorsDaemon.daemon_type: settings.sensors.enabled,
         WebhooksDaemon.daemon_type: bool(settings.webhooks),
         RunRetriesDaemon.daemon_type: settings.run_retries.enabled,
     }

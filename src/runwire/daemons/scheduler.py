@@ -3,69 +3,46 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import ClassVar
 
 from runwire import clock
-from runwire.control import ScheduleRecord, TickRunner, schedules_of
-from runwire.daemons.daemon import Daemon
-from runwire.errors import ScheduleNotFoundError, TickSourceNotFoundError, TickSourceStoppedError
+from runwire.control import ScheduleRecord, schedules_of
+from runwire.daemons.ticks import TicksDaemon
+from runwire.errors import NotFoundError, ScheduleNotFoundError
 from runwire.instance import Instance
 from runwire.scheduler import TickSettings
 from runwire.ticks import (
     Tick,
     TickSourceOrigin,
-    TickSourceState,
-    TickSourceStatus,
     TickSourceType,
     TickStatus,
 )
 from runwire.ticks.cron import CronSchedule
-from runwire.workspace import CodeLocationState, CodeLocationStatus, Workspace
+from runwire.workspace import CodeLocationState, Workspace
 
 LOOK_SECONDS = 1.0
 """How often it is looked which schedules run, when none is due earlier."""
 
-IDLE_LOOK_SECONDS = 60.0
-"""How often it is looked which schedules were started, while no code location has one."""
-
 TAKE_UP_SECONDS = 10.0
 """How often it is looked for ticks that were left unended or are to be tried again."""
-
-EVALUATIONS_AT_ONCE = 4
-"""How many schedules of one code location are evaluated at once; one that hangs delays no other location's."""
 
 MAX_LEFT = 100
 """How many unended ticks of a schedule are taken up at a time."""
 
-REST_SECONDS = 1.0
-"""How long a schedule rests whose tick could not be stored."""
 
-CLOSE_SECONDS = 5.0
-"""How long ticks that have begun may take to end when the daemon does; others take up what is left of them."""
-
-
-class SchedulerDaemon(Daemon):
+class SchedulerDaemon(TicksDaemon[ScheduleRecord]):
     """Makes a tick for each schedule that is due; of several due times that have passed, for the latest ones.
 
     It wakes at the next due instant. Evaluations run beside it, in a few threads for each code location, so that one
     that hangs delays its own location only. A tick that another process left unended is taken up again, one that
     failed is tried again: by the user's code `TickSettings.max_tick_retries` times, by a code server that was gone
     until it is there. Of a schedule, the latest `TickSettings.max_catchup_ticks` ticks are tried again.
-
-    A workspace without schedules costs no look at the storage but one a minute.
-
-    Args:
-        instance: the instance; it outlives this.
-        workspace: its code locations.
-        now: tells the time, in epoch seconds.
-        monotonic: tells the time that no change of the clock moves, in seconds.
     """
 
     daemon_type: ClassVar[str] = "SCHEDULER"
+    source_type = TickSourceType.SCHEDULE
 
     def __init__(
         self,
@@ -74,21 +51,11 @@ class SchedulerDaemon(Daemon):
         now: Callable[[], float] = clock.timestamp,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._schedules = instance.storage.schedule_storage
+        super().__init__(instance, workspace, now, monotonic)
         self._settings = instance.scheduler.ticks or TickSettings()
-        self._workspace = workspace
-        self._now = now
-        self._monotonic = monotonic
-        self._runner = TickRunner(
-            instance.storage, workspace, lambda run_id: instance.submit_run(run_id, workspace), now
-        )
-        self._pools: dict[str, ThreadPoolExecutor] = {}
-        self._busy: dict[str, Future[None]] = {}
-        self._read: dict[str, tuple[CodeLocationState, dict[str, ScheduleRecord]]] = {}
         self._next_due: dict[str, tuple[tuple[CronSchedule, float], float]] = {}
-        self._rests_until: dict[str, float] = {}
         self._wake_at = 0.0
-        self._looked_at = self._took_up_at = float("-inf")
+        self._took_up_at = float("-inf")
 
     @property
     def interval_seconds(self) -> float:
@@ -100,6 +67,7 @@ class SchedulerDaemon(Daemon):
         self._wake_at = self._now() + LOOK_SECONDS  # however this ends
         self._busy = {key: each for key, each in self._busy.items() if not each.done()}
         running = self._running(report)
+        self._next_due = {key: due for key, due in self._next_due.items() if key in running}
         if self._monotonic() - self._took_up_at >= TAKE_UP_SECONDS:
             self._take_up(running, report)
             self._took_up_at = self._monotonic()
@@ -112,79 +80,11 @@ class SchedulerDaemon(Daemon):
         waiting = (self._next(each, now) for key, each in running.items() if key not in self._busy)
         self._wake_at = min(waiting, default=now + LOOK_SECONDS)
 
-    def wait_until_idle(self, timeout_seconds: float | None = None) -> None:
-        """Waits until what was started has ended."""
-        for each in list(self._busy.values()):
-            each.result(timeout_seconds)
+    def _records_of(self, state: CodeLocationState) -> Mapping[str, ScheduleRecord]:
+        return {record.origin.source_id: record for record in schedules_of(state)}
 
-    def close(self) -> None:
-        """Waits for a while until the ticks that have begun have ended."""
-        wait(self._busy.values(), timeout=CLOSE_SECONDS)
-        for pool in self._pools.values():
-            pool.shutdown(wait=False, cancel_futures=True)
-
-    # ------------------------------------------------------------------------ which schedules run
-
-    def _running(self, report: Callable[[BaseException], None]) -> Mapping[str, ScheduleRecord]:
-        """The schedules that make ticks, by id; brings what is kept in line with the default statuses."""
-        defined, loaded = self._defined()
-        if not defined and self._monotonic() - self._looked_at < IDLE_LOOK_SECONDS:
-            return {}
-        kept = {
-            state.source_id: state
-            for state in self._schedules.get_tick_sources(source_type=TickSourceType.SCHEDULE)
-        }
-        self._looked_at = self._monotonic()
-        for source_id, record in defined.items():
-            if source_id not in kept and record.default_status is TickSourceStatus.RUNNING:
-                kept[source_id], _ = self._schedules.add_tick_source(
-                    record.origin, TickSourceStatus.RUNNING, at=self._now(), by_default=True
-                )
-        running: dict[str, ScheduleRecord] = {}
-        for source_id, state in kept.items():
-            found = defined.get(source_id)
-            if found is None:
-                if state.is_running and state.origin.location_name in loaded:
-                    self._miss(state, report)
-                continue
-            record = replace(found, state=state)
-            if state.by_default and record.status is TickSourceStatus.STOPPED:
-                self._drop(state)
-            elif state.is_running:
-                running[source_id] = record
-        self._next_due = {key: due for key, due in self._next_due.items() if key in running}
-        return running
-
-    def _defined(self) -> tuple[dict[str, ScheduleRecord], Collection[str]]:
-        """The schedules of the loaded code locations, by id, and the names of these locations."""
-        states = [location.state for location in self._workspace.list_locations()]
-        loaded = {each.name: each for each in states if each.status is CodeLocationStatus.LOADED}
-        self._read = {name: self._schedules_of(state) for name, state in loaded.items()}
-        found: dict[str, ScheduleRecord] = {}
-        for _, of_location in self._read.values():
-            found.update(of_location)
-        return found, loaded
-
-    def _schedules_of(
-        self, state: CodeLocationState
-    ) -> tuple[CodeLocationState, dict[str, ScheduleRecord]]:
-        known = self._read.get(state.name)
-        if known is not None and known[0] is state:
-            return known
-        return state, {record.origin.source_id: record for record in schedules_of(state)}
-
-    def _miss(self, state: TickSourceState, report: Callable[[BaseException], None]) -> None:
-        """Drops a schedule that nobody started and whose definition is gone; tells one that somebody did."""
-        if state.by_default:
-            self._drop(state)
-        else:
-            report(ScheduleNotFoundError(state.origin.name))
-
-    def _drop(self, state: TickSourceState) -> None:
-        try:
-            self._schedules.delete_tick_source(state.source_id)
-        except TickSourceNotFoundError:  # another process has
-            return
+    def _missing(self, name: str) -> NotFoundError:
+        return ScheduleNotFoundError(name)
 
     # ------------------------------------------------------------------------- when they are due
 
@@ -247,29 +147,6 @@ class SchedulerDaemon(Daemon):
     def _run(self, origin: TickSourceOrigin, due: Sequence[float]) -> None:
         for instant in due:
             self._runner.run(origin, instant)
-
-    def _submit(
-        self,
-        origin: TickSourceOrigin,
-        work: Callable[[], object],
-        report: Callable[[BaseException], None],
-    ) -> None:
-        pool = self._pools.get(origin.location_name)
-        if pool is None:
-            pool = self._pools[origin.location_name] = ThreadPoolExecutor(
-                EVALUATIONS_AT_ONCE, thread_name_prefix=f"runwire-ticks-{origin.location_name}"
-            )
-
-        def told() -> None:
-            try:
-                work()
-            except (TickSourceNotFoundError, TickSourceStoppedError):
-                return  # it was stopped meanwhile
-            except Exception as error:  # noqa: BLE001 - the tick stays as it is, and is taken up again
-                self._rests_until[origin.source_id] = self._now() + REST_SECONDS
-                report(error)
-
-        self._busy[origin.source_id] = pool.submit(told)
 
 
 def _cron_of(record: ScheduleRecord) -> CronSchedule:

@@ -31,15 +31,24 @@ from runwire.definitions.partitions import (
     StaticPartitions,
 )
 from runwire.definitions.repository import RepositoryDefinition, repository
+from runwire.definitions.requests import RunRequest, SensorResult, SkipReason
 from runwire.definitions.resource import ResourceDefinition, resource
 from runwire.definitions.run_config import OpRunConfig, ResolvedRunConfig
 from runwire.definitions.schedule import (
     DefaultScheduleStatus,
-    RunRequest,
     ScheduleDefinition,
     ScheduleEvaluationContext,
-    SkipReason,
     schedule,
+)
+from runwire.definitions.sensor import (
+    AssetSensorContext,
+    DefaultSensorStatus,
+    RunStatusSensorContext,
+    SensorDefinition,
+    SensorEvaluationContext,
+    asset_sensor,
+    run_status_sensor,
+    sensor,
 )
 from runwire.definitions.types import check_type, type_name
 from runwire.definitions.wiring import OpNode, OutputRef
@@ -51,8 +60,10 @@ __all__ = [
     "DEFAULT_REPOSITORY",
     "AssetKey",
     "AssetMaterialization",
+    "AssetSensorContext",
     "DailyPartitions",
     "DefaultScheduleStatus",
+    "DefaultSensorStatus",
     "ExecutorDefinition",
     "Failure",
     "HourlyPartitions",
@@ -79,10 +90,15 @@ __all__ = [
     "ResourceContext",
     "ResourceDefinition",
     "RunRequest",
+    "RunStatusSensorContext",
     "ScheduleDefinition",
     "ScheduleEvaluationContext",
+    "SensorDefinition",
+    "SensorEvaluationContext",
+    "SensorResult",
     "SkipReason",
     "StaticPartitions",
+    "asset_sensor",
     "check_type",
     "in_process_executor",
     "job",
@@ -92,6 +108,8 @@ __all__ = [
     "op",
     "repository",
     "resource",
+    "run_status_sensor",
     "schedule",
+    "sensor",
     "type_name",
 ]

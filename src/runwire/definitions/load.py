@@ -22,6 +22,7 @@ from runwire.definitions.repository import (
     repository_of,
 )
 from runwire.definitions.schedule import ScheduleDefinition
+from runwire.definitions.sensor import SensorDefinition
 from runwire.errors import DefinitionLoadError, InvalidDefinitionError
 
 T = TypeVar("T")
@@ -197,7 +198,9 @@ def _repositories_of(
         _check_names(found, place)
         return tuple(sorted(found, key=lambda repository: repository.name))
     members = [
-        value for value in names.values() if isinstance(value, JobDefinition | ScheduleDefinition)
+        value
+        for value in names.values()
+        if isinstance(value, JobDefinition | ScheduleDefinition | SensorDefinition)
     ]
     if not members:
         raise refusal(

@@ -118,7 +118,7 @@ class AssetMaterialization:
         tags: Mapping[str, str] | None = None,
         partition: str | None = None,
     ) -> None:
-        key = _parts_of(asset_key)
+        key = asset_key_parts(asset_key)
         owner = f"asset {'/'.join(key)!r}"
         if partition is not None and not isinstance(partition, str):
             raise InvalidDefinitionError(
@@ -153,7 +153,12 @@ class Failure(Exception):  # noqa: N818 - users raise it by this name; it is an 
         self.metadata = normalize_metadata(metadata, "Failure")
 
 
-def _parts_of(asset_key: object) -> tuple[str, ...]:
+def asset_key_parts(asset_key: object) -> tuple[str, ...]:
+    """The parts of an asset key, outermost first.
+
+    Raises:
+        InvalidDefinitionError: it is none.
+    """
     parts: tuple[object, ...] = (asset_key,)
     if isinstance(asset_key, Sequence) and not isinstance(asset_key, str):
         parts = tuple(asset_key)

@@ -1,4 +1,4 @@
-"""Repositories: named sets of jobs and schedules."""
+"""Repositories: named sets of jobs, schedules and sensors."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ from runwire.definitions.job import JobDefinition
 from runwire.definitions.naming import checked_name
 from runwire.definitions.places import caller_place, place_of, refusal
 from runwire.definitions.schedule import ScheduleDefinition
+from runwire.definitions.sensor import SensorDefinition
 from runwire.definitions.signature import checked_function
 from runwire.snapshots import RepositorySnapshot
 
-RepositoryMember: TypeAlias = JobDefinition | ScheduleDefinition
+RepositoryMember: TypeAlias = JobDefinition | ScheduleDefinition | SensorDefinition
 
 
 @dataclass(frozen=True, eq=False)
 class RepositoryDefinition:
-    """A named set of jobs and of schedules, each by name."""
+    """A named set of jobs, of schedules and of sensors, each by name."""
 
     name: str
     jobs: Mapping[str, JobDefinition] = field(default_factory=dict)
     schedules: Mapping[str, ScheduleDefinition] = field(default_factory=dict)
+    sensors: Mapping[str, SensorDefinition] = field(default_factory=dict)
 
     def snapshot(self) -> RepositorySnapshot:
         """The repository as data."""
@@ -30,6 +32,7 @@ class RepositoryDefinition:
             self.name,
             tuple(self.jobs[name].snapshot() for name in sorted(self.jobs)),
             tuple(self.schedules[name].snapshot() for name in sorted(self.schedules)),
+            tuple(self.sensors[name].snapshot() for name in sorted(self.sensors)),
         )
 
 
@@ -49,15 +52,16 @@ def repository(
     RepositoryDefinition
     | Callable[[Callable[[], Iterable[RepositoryMember]]], RepositoryDefinition]
 ):
-    """Makes a repository of a function that returns jobs and schedules; also written bare, as ``@repository``.
+    """Makes a repository of a function that returns jobs, schedules and sensors; also written bare, as
+    ``@repository``.
 
     Args:
         fn: the function, where the decorator is written bare.
         name: the repository's name; that of the function when left out.
 
     Raises:
-        InvalidDefinitionError: this cannot be a repository, or two jobs or schedules have one name; the message names
-            place, repository and mend.
+        InvalidDefinitionError: this cannot be a repository, or two jobs, schedules or sensors have one name; the
+            message names place, repository and mend.
     """
 
     def define(fn: Callable[[], Any]) -> RepositoryDefinition:
@@ -80,14 +84,15 @@ def repository(
 def repository_of(
     name: str, members: Iterable[object], source: str, subject: str
 ) -> RepositoryDefinition:
-    """A repository of jobs and schedules, and of the jobs that the schedules bring; each given twice counts once.
+    """A repository of jobs, schedules and sensors, and of the jobs that these bring; each given twice counts once.
 
     Raises:
-        InvalidDefinitionError: something is neither, two have one name, or a schedule names a job that is not
-            there.
+        InvalidDefinitionError: something is none of them, two have one name, or a schedule or sensor names a job that
+            is not there.
     """
     jobs: dict[str, JobDefinition] = {}
     schedules: dict[str, ScheduleDefinition] = {}
+    sensors: dict[str, SensorDefinition] = {}
     for member in members:
         match member:
             case JobDefinition():
@@ -96,26 +101,44 @@ def repository_of(
                 _add(schedules, member, "schedule", source, subject)
                 if member.job is not None:
                     _add(jobs, member.job, "job", source, subject)
+            case SensorDefinition():
+                _add(sensors, member, "sensor", source, subject)
+                for each in member.jobs:
+                    _add(jobs, each, "job", source, subject)
             case _:
                 shown = getattr(member, "name", None) or repr(member)
                 raise refusal(
                     source,
                     subject,
                     f"it has {shown}, a {type(member).__name__}",
-                    "give only what @job and @schedule make",
+                    "give only what @job, @schedule, @sensor and the like make",
                 )
     for schedule in schedules.values():
-        if schedule.job_name not in jobs:
+        _check_jobs([schedule.job_name], jobs, schedule, "schedule", subject)
+    for sensor in sensors.values():
+        named = [*sensor.job_names, *(sensor.watched.monitored_jobs or ())]
+        _check_jobs(named, jobs, sensor, "sensor", subject)
+    return RepositoryDefinition(name, jobs, schedules, sensors)
+
+
+def _check_jobs(
+    named: Iterable[str],
+    jobs: Mapping[str, JobDefinition],
+    member: ScheduleDefinition | SensorDefinition,
+    kind: str,
+    subject: str,
+) -> None:
+    for name in named:
+        if name not in jobs:
             raise refusal(
-                schedule.source,
-                f"schedule {schedule.name!r}",
-                f"{subject} has no job {schedule.job_name!r}",
+                member.source,
+                f"{kind} {member.name!r}",
+                f"{subject} has no job {name!r}",
                 f"there are: {', '.join(sorted(jobs)) or 'none'}",
             )
-    return RepositoryDefinition(name, jobs, schedules)
 
 
-M = TypeVar("M", JobDefinition, ScheduleDefinition)
+M = TypeVar("M", JobDefinition, ScheduleDefinition, SensorDefinition)
 
 
 def _add(named: dict[str, M], member: M, kind: str, source: str, subject: str) -> None:

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
-from types import GeneratorType
 from typing import Any
 
-from pydantic_core import PydanticSerializationError
-
 from runwire.definitions.job import JobDefinition
-from runwire.definitions.json_schema import as_json
 from runwire.definitions.naming import checked_name, checked_tags
 from runwire.definitions.places import caller_place, place_of, refusal
-from runwire.definitions.signature import Reader, checked_function, description_of
+from runwire.definitions.requests import (
+    RequestReader,
+    RunRequest,
+    checked_config,
+    checked_target,
+    takes_context,
+)
+from runwire.definitions.signature import checked_function, description_of
 from runwire.errors import InvalidDefinitionError
 from runwire.snapshots import ScheduleSnapshot
 from runwire.ticks.cron import CronLineError, CronSchedule, TimezoneError
 from runwire.ticks.evaluation import TickEvaluation
-from runwire.ticks.tick import RunRequest as AskedRun
-
-MAX_REQUESTS = 1000
-"""The most runs that one evaluation may ask for."""
 
 
 class DefaultScheduleStatus(Enum):
@@ -32,26 +30,6 @@ class DefaultScheduleStatus(Enum):
 
     RUNNING = "RUNNING"
     STOPPED = "STOPPED"
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunRequest:
-    """A run that the function of a schedule asks for.
-
-    Attributes:
-        run_config: what the job's ops and resources are configured with.
-        tags: the tags of the run, over those of the schedule.
-    """
-
-    run_config: Mapping[str, Any] = field(default_factory=dict)
-    tags: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class SkipReason:
-    """Why the function of a schedule asks for no run."""
-
-    skip_message: str | None = None
 
 
 @dataclass(frozen=True)
@@ -130,7 +108,7 @@ class ScheduleDefinition:
             InvalidDefinitionError: this cannot be a schedule; the message names place, schedule and mend.
         """
         place = caller_place() if execution_fn is None else place_of(execution_fn)
-        target = _checked_target(job, job_name, place)
+        target = checked_target(job, job_name, place, "schedule")
         own_name = checked_name(f"{target}_schedule" if name is None else name, place, "schedule")
         subject = f"schedule {own_name!r}"
         values = {
@@ -138,7 +116,7 @@ class ScheduleDefinition:
             "job_name": target,
             "job": job,
             "cron": _checked_cron(cron_schedule, execution_timezone, place, subject),
-            "run_config": _checked_config(run_config, f"{place}: {subject}"),
+            "run_config": checked_config(run_config, f"{place}: {subject}"),
             "tags": checked_tags(tags, f"{place}: {subject}"),
             "description": description,
             "default_status": _checked_status(default_status, place, subject),
@@ -147,7 +125,9 @@ class ScheduleDefinition:
             "_takes_context": False,
         }
         if execution_fn is not None:
-            values["_takes_context"] = _takes_context(execution_fn, place, subject)
+            values["_takes_context"] = takes_context(
+                execution_fn, ScheduleEvaluationContext, place, subject, "schedule"
+            )
             if run_config is not None:
                 raise refusal(
                     place,
@@ -175,54 +155,11 @@ class ScheduleDefinition:
         Raises:
             InvalidDefinitionError: the function gave something else than it may.
         """
+        reader = RequestReader(self.source, f"schedule {self.name!r}", (self.job_name,), self.tags)
         if self._fn is None:
-            return TickEvaluation(requests=(self._asked(RunRequest(run_config=self.run_config)),))
-        given = self._fn(context) if self._takes_context else self._fn()
-        match given:
-            case None:
-                return TickEvaluation()
-            case RunRequest():
-                return TickEvaluation(requests=(self._asked(given),))
-            case SkipReason(message):
-                return TickEvaluation(skip_reason=message)
-            case list() | tuple() | GeneratorType() | Iterator():
-                return self._many(given)
-            case _:
-                raise self._wrong(given)
-
-    def _many(self, given: Iterable[object]) -> TickEvaluation:
-        asked: list[AskedRun] = []
-        skip_reason = None
-        for item in given:
-            match item:
-                case RunRequest():
-                    asked.append(self._asked(item))
-                case SkipReason(message):
-                    skip_reason = message
-                case _:
-                    raise self._wrong(item)
-            if len(asked) > MAX_REQUESTS:
-                raise InvalidDefinitionError(
-                    f"{self._owner}: it asks for more than {MAX_REQUESTS} runs at once; ask for fewer"
-                )
-        return TickEvaluation(requests=tuple(asked), skip_reason=None if asked else skip_reason)
-
-    def _asked(self, request: RunRequest) -> AskedRun:
-        tags = {**self.tags, **checked_tags(request.tags, self._owner)}
-        config = _checked_config(request.run_config, self._owner)
-        return AskedRun(job_name=self.job_name, run_config=dict(config), tags=tags)
-
-    def _wrong(self, given: object) -> InvalidDefinitionError:
-        return refusal(
-            self.source,
-            f"schedule {self.name!r}",
-            f"its function gave {given!r}, a {type(given).__name__}",
-            "return RunRequest(...), SkipReason(...), a list of RunRequests or None",
-        )
-
-    @property
-    def _owner(self) -> str:
-        return f"{self.source}: schedule {self.name!r}"
+            return TickEvaluation(requests=(reader.asked(RunRequest(run_config=self.run_config)),))
+        asked = reader.read(self._fn(context) if self._takes_context else self._fn())
+        return TickEvaluation(requests=asked.requests, skip_reason=asked.skip_reason)
 
 
 def schedule(
@@ -280,21 +217,6 @@ def schedule(
     return define
 
 
-def _checked_target(job: object, job_name: object, place: str) -> str:
-    """The name of the job, given as a job or by its name."""
-    if job is not None and job_name is None:
-        if isinstance(job, JobDefinition):
-            return job.name
-        raise refusal(
-            place, "schedule", f"job is a {type(job).__name__}", "give what @job makes, or job_name"
-        )
-    if job is None and job_name is not None:
-        return checked_name(job_name, place, "schedule: job_name")
-    raise refusal(
-        place, "schedule", "it needs one of job and job_name", "give job=..., or the name"
-    )
-
-
 def _checked_cron(line: object, timezone: object, place: str, subject: str) -> CronSchedule:
     if not isinstance(line, str) or not isinstance(timezone, str):
         raise refusal(
@@ -320,33 +242,3 @@ def _checked_status(status: object, place: str, subject: str) -> DefaultSchedule
         f"default_status is {status!r}",
         "give DefaultScheduleStatus.RUNNING or DefaultScheduleStatus.STOPPED",
     )
-
-
-def _checked_config(config: object, owner: str) -> Mapping[str, Any]:
-    if config is None:
-        return {}
-    if not isinstance(config, Mapping):
-        raise InvalidDefinitionError(
-            f'{owner}: run_config is a {type(config).__name__}; write run_config={{"ops": {{...}}}}'
-        )
-    try:
-        plain: Mapping[str, Any] = as_json(config)
-    except (PydanticSerializationError, ValueError) as error:
-        raise InvalidDefinitionError(
-            f"{owner}: its run_config is not JSON: {error}; use values that JSON can hold"
-        ) from error
-    return plain
-
-
-def _takes_context(fn: ScheduleFunction, place: str, subject: str) -> bool:
-    reader = Reader(fn, place, subject, {})
-    if inspect.iscoroutinefunction(fn) or inspect.isasyncgenfunction(fn):
-        raise reader.refusal("its function is async", "write it with def")
-    parameters = reader.parameters()
-    takes_context = reader.takes_context(parameters, ScheduleEvaluationContext)
-    others = [name for name in parameters if name != "context"]
-    if others:
-        raise reader.refusal(
-            f"its function takes {', '.join(others)}", "a schedule takes only context, or nothing"
-        )
-    return takes_context

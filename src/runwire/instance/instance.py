@@ -18,6 +18,8 @@ from runwire.control import (
     Reexecution,
     ScheduleRecord,
     ScheduleSelector,
+    SensorRecord,
+    SensorSelector,
     TerminatePolicy,
 )
 from runwire.control.queue_view import QueueView
@@ -314,6 +316,25 @@ class Instance:
             selector,
             at=self.storage.run_storage.now(),
         )
+
+    # ------------------------------------------------------------ sensors
+
+    def start_sensor(self, selector: SensorSelector, workspace: Workspace) -> SensorRecord:
+        """Starts a sensor."""
+        now = self.storage.run_storage.now()
+        return control.start_sensor(self.storage, workspace, selector, at=now)
+
+    def stop_sensor(self, selector: SensorSelector, workspace: Workspace) -> SensorRecord:
+        """Stops a sensor."""
+        now = self.storage.run_storage.now()
+        return control.stop_sensor(self.storage, workspace, selector, at=now)
+
+    def set_sensor_cursor(
+        self, selector: SensorSelector, cursor: str | None, workspace: Workspace
+    ) -> SensorRecord:
+        """Sets the cursor of a sensor."""
+        now = self.storage.run_storage.now()
+        return control.set_sensor_cursor(self.storage, workspace, selector, cursor, at=now)
 
     # ------------------------------------------------------------ backfills
 

@@ -224,6 +224,16 @@ class BackfillSettings(_Strict):
     enabled: bool = True
 
 
+class SensorSettings(_Strict):
+    """Whether sensors are called.
+
+    Attributes:
+        enabled: whether the sensors daemon works.
+    """
+
+    enabled: bool = True
+
+
 class PoolSettings(_Strict):
     """How concurrency pools limit steps.
 
@@ -322,6 +332,7 @@ class Settings(_Strict):
     run_monitoring: Section[RunMonitoringSettings] = RunMonitoringSettings()
     run_retries: Section[RunRetriesSettings] = RunRetriesSettings()
     backfills: Section[BackfillSettings] = BackfillSettings()
+    sensors: Section[SensorSettings] = SensorSettings()
     pools: Section[PoolSettings] = PoolSettings()
     retention: Section[RetentionSettings] = RetentionSettings()
     daemons: Section[DaemonSettings] = DaemonSettings()

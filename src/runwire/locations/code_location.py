@@ -21,6 +21,7 @@ from runwire.errors import (
     PartitionConfigError,
     RunConfigInvalidError,
     ScheduleNotFoundError,
+    SensorNotFoundError,
     TickEvaluationError,
 )
 from runwire.locations import protocol
@@ -28,7 +29,7 @@ from runwire.locations.protocol import Method, Reply, Request
 from runwire.locations.timeouts import LocationTimeouts
 from runwire.locations.wire import CodeServerCallError, CodeServerClient
 from runwire.snapshots import CodeServerInfo, PlanSnapshot
-from runwire.ticks.evaluation import TickEvaluation
+from runwire.ticks.evaluation import SensorInput, TickEvaluation
 from runwire.workspace import CodeLocation, CodeLocationState, CodeLocationStatus, WorkerRequest
 
 PROBE_SECONDS = 1.0
@@ -114,15 +115,35 @@ class ServedCodeLocation(CodeLocation):
     ) -> TickEvaluation:
         limit = self._timeouts.evaluate_seconds
         request = protocol.EvaluateScheduleRequest(repository_name, schedule_name, due_at, limit)
-        match self._call(protocol.EVALUATE_SCHEDULE, request, limit + EVALUATION_MARGIN_SECONDS):
+        reply = self._call(protocol.EVALUATE_SCHEDULE, request, limit + EVALUATION_MARGIN_SECONDS)
+        if isinstance(reply, protocol.ScheduleMissing):
+            raise ScheduleNotFoundError(schedule_name, reply.known)
+        return self._evaluation(reply)
+
+    def evaluate_sensor(
+        self, repository_name: str, sensor_name: str, given: SensorInput
+    ) -> TickEvaluation:
+        limit = self._timeouts.evaluate_seconds
+        request = protocol.EvaluateSensorRequest(repository_name, sensor_name, given, limit)
+        reply = self._call(protocol.EVALUATE_SENSOR, request, limit + EVALUATION_MARGIN_SECONDS)
+        if isinstance(reply, protocol.SensorMissing):
+            raise SensorNotFoundError(sensor_name, reply.known)
+        return self._evaluation(reply)
+
+    def _evaluation(
+        self,
+        reply: protocol.TickEvaluated
+        | protocol.EvaluationFailed
+        | protocol.NotEvaluated
+        | protocol.LoadFailed,
+    ) -> TickEvaluation:
+        match reply:
             case protocol.TickEvaluated(evaluation):
                 return evaluation
             case protocol.EvaluationFailed(error):
                 raise TickEvaluationError(error.message, info=error)
             case protocol.NotEvaluated(error):
                 raise CodeLocationUnavailableError(self._name, error.message)
-            case protocol.ScheduleMissing(known):
-                raise ScheduleNotFoundError(schedule_name, known)
             case protocol.LoadFailed(load_error):
                 raise self._unavailable(load_error.message)
 

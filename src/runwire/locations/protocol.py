@@ -17,7 +17,7 @@ from runwire.error_info import ErrorInfo
 from runwire.errors import ConfigProblem
 from runwire.events.entry import encode_storable
 from runwire.snapshots import CodeServerInfo, PlanSnapshot, RepositorySnapshot
-from runwire.ticks.evaluation import TickEvaluation
+from runwire.ticks.evaluation import SensorInput, TickEvaluation
 
 SERVICE = "runwire.CodeServer"
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
@@ -183,6 +183,15 @@ class EvaluateScheduleRequest(Message, frozen=True):
     timeout_seconds: float
 
 
+class EvaluateSensorRequest(Message, frozen=True):
+    """Asks what a sensor gives, within so many seconds."""
+
+    repository_name: str
+    sensor_name: str
+    given: SensorInput
+    timeout_seconds: float
+
+
 class TickEvaluated(Message, frozen=True, tag=True):
     """What it gave."""
 
@@ -212,6 +221,12 @@ class PartitionConfigured(Message, frozen=True, tag=True):
 
 class ScheduleMissing(Message, frozen=True, tag=True):
     """The location does not have the schedule; these it has."""
+
+    known: tuple[str, ...]
+
+
+class SensorMissing(Message, frozen=True, tag=True):
+    """The location does not have the sensor; these it has."""
 
     known: tuple[str, ...]
 
@@ -333,6 +348,10 @@ PLAN_RUN: Method[PlanRunRequest, PlanReply] = Method("PlanRun", PlanRunRequest, 
 EvaluateReply = TickEvaluated | EvaluationFailed | ScheduleMissing | NotEvaluated | LoadFailed
 EVALUATE_SCHEDULE: Method[EvaluateScheduleRequest, EvaluateReply] = Method(
     "EvaluateSchedule", EvaluateScheduleRequest, EvaluateReply
+)
+EvaluateSensorReply = TickEvaluated | EvaluationFailed | SensorMissing | NotEvaluated | LoadFailed
+EVALUATE_SENSOR: Method[EvaluateSensorRequest, EvaluateSensorReply] = Method(
+    "EvaluateSensor", EvaluateSensorRequest, EvaluateSensorReply
 )
 ConfigureReply = PartitionConfigured | EvaluationFailed | JobMissing | NotEvaluated | LoadFailed
 CONFIGURE_PARTITION: Method[ConfigurePartitionRequest, ConfigureReply] = Method(

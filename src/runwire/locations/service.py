@@ -71,6 +71,7 @@ class CodeService:
             **answer(protocol.LIST_REPOSITORIES, self.list_repositories),
             **answer(protocol.PLAN_RUN, self.plan_run),
             **answer(protocol.EVALUATE_SCHEDULE, self.evaluate_schedule),
+            **answer(protocol.EVALUATE_SENSOR, self.evaluate_sensor),
             **answer(protocol.CONFIGURE_PARTITION, self.configure_partition),
             **answer(protocol.START_WORKER, self.start_worker),
             **answer(protocol.CHECK_WORKER, self.check_worker),
@@ -110,6 +111,20 @@ class CodeService:
             protocol.EVALUATE_SCHEDULE,
             request,
             f"the function of schedule {request.schedule_name!r}",
+            request.timeout_seconds,
+        )
+        return reply
+
+    def evaluate_sensor(
+        self, request: protocol.EvaluateSensorRequest
+    ) -> protocol.EvaluateSensorReply:
+        """Has the function called in another process, which is killed if it takes too long."""
+        if isinstance(self._definitions.reply, protocol.LoadFailed):
+            return self._definitions.reply
+        reply: protocol.EvaluateSensorReply = self._evaluators.evaluate(
+            protocol.EVALUATE_SENSOR,
+            request,
+            f"the function of sensor {request.sensor_name!r}",
             request.timeout_seconds,
         )
         return reply

@@ -287,6 +287,14 @@ class RunStorage(ABC):
         """How many runs each of these groups has, by the id of its root; without those that have none."""
 
     @abstractmethod
+    def get_requested_runs(self, keys: Collection[str]) -> dict[str, RunRecord]:
+        """The runs that were made under request keys (`RequestKey.key`), by key, whatever their digests are.
+
+        Args:
+            keys: the keys, at most a thousand; those that no run has are not in the answer.
+        """
+
+    @abstractmethod
     def get_partition_runs(
         self,
         keys: Collection[str],

@@ -162,6 +162,23 @@ class RunStorageConformance:
         _, is_new = runs.add_run(Run(job_name="daily"), created_at=2.0, request=request)
         assert is_new
 
+    def test_runs_are_found_by_their_request_keys(self, storage: InstanceStorage) -> None:
+        runs = storage.run_storage
+        made = {
+            key: runs.add_run(
+                Run(job_name="daily"), created_at=1.0, request=RequestKey(key, "digest")
+            )[0]
+            for key in ("a", "b", "ü'%_")
+        }
+        runs.add_run(Run(job_name="daily"), created_at=1.0)
+        assert runs.get_requested_runs(["a", "ü'%_", "none"]) == {
+            "a": made["a"],
+            "ü'%_": made["ü'%_"],
+        }
+        assert runs.get_requested_runs([]) == {}
+        storage.delete_run(made["a"].run_id)
+        assert runs.get_requested_runs([*made]) == {key: made[key] for key in ("b", "ü'%_")}
+
     def test_of_the_same_request_at_the_same_time_one_makes_the_run(
         self, storage: InstanceStorage
     ) -> None:

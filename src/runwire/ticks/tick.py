@@ -8,6 +8,9 @@ from typing import Any, Self
 
 from runwire.error_info import ErrorInfo
 
+MAX_RUN_KEY_CHARS = 512
+"""The most characters that a run key has."""
+
 
 class TickStatus(Enum):
     """How a tick ended, or that it is being evaluated. SKIPPED and SUCCESS are final."""
@@ -37,7 +40,7 @@ class RunRequest:
 
     Attributes:
         job_name: the job.
-        run_key: the key under which a sensor asks for a run only once; None for none.
+        run_key: the key under which a schedule or sensor has one run only; None for none.
         run_config: what the job's ops and resources are configured with.
         tags: the tags of the run, by key.
     """

@@ -81,7 +81,7 @@ async def _schedule(
     info: ApiInfo,
     selector: Annotated[ScheduleSelector, strawberry.argument(description="Which schedule.")],
 ) -> ScheduleRecord | None:
-    find = sources_of(info.context).find_schedule
+    find = sources_of(info.context).find
     try:
         return await info.context.lanes.read(find, selector.to_selector())
     except ScheduleNotFoundError:

@@ -94,6 +94,11 @@ class MemoryRunStorage(RunStorage):
         wanted = frozenset(root_run_ids)
         return dict(Counter(r.root_run_id for r in self._matching() if r.root_run_id in wanted))
 
+    def get_requested_runs(self, keys: Collection[str]) -> dict[str, RunRecord]:
+        with self._state.lock:
+            known = {key: self._state.requests[key] for key in keys if key in self._state.requests}
+            return {key: self._state.runs[run_id] for key, (_, run_id) in known.items()}
+
     def get_partition_runs(
         self,
         keys: Collection[str],

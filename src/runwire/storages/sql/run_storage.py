@@ -92,6 +92,7 @@ MAX_SORTED = 50_000
 
 _BY_RUN_ID = select(runs).where(runs.c.run_id == bindparam("run_id"))
 _BY_REQUEST = select(runs).where(runs.c.request_key == bindparam("key"))
+_BY_REQUESTS = select(runs).where(runs.c.request_key.in_(bindparam("keys", expanding=True)))
 _ROOTS = select(runs.c.run_id).where(
     runs.c.run_id.in_(bindparam("wanted", expanding=True)), runs.c.root_run_id.is_(None)
 )
@@ -227,6 +228,11 @@ class SqlRunStorage(RunStorage):
             for root_run_id, count in connection.execute(_DESCENDANTS, {"wanted": wanted}):
                 counts[root_run_id] += count
         return dict(counts)
+
+    def get_requested_runs(self, keys: Collection[str]) -> dict[str, RunRecord]:
+        with self.walking() as connection:
+            rows = connection.execute(_BY_REQUESTS, {"keys": sorted(keys)})
+            return {row.request_key: run_record(row) for row in rows}
 
     def get_partition_runs(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import strawberry
@@ -14,7 +15,6 @@ from runwire.api.locations.errors import CodeLocationUnavailable
 from runwire.api.rows import field, given, result, view
 from runwire.api.scalars import JSON, DateTime
 from runwire.api.tags import Tag, tags_of
-from runwire.api.tick_loaders import sources_of
 from runwire.api.ticks.errors import ScheduleNotFound
 from runwire.api.ticks.inputs import TickSourceSelector
 from runwire.api.ticks.instants import check_instant
@@ -80,7 +80,13 @@ async def evaluate_tick(
         assert schedule is not None  # noqa: S101 - the only member so far
         with input_at("source"):
             done = await context.lanes.call(
-                evaluate, sources_of(context), schedule.to_selector(), due_at
+                partial(
+                    evaluate,
+                    context.instance.storage,
+                    context.workspace,
+                    schedule.to_selector(),
+                    due_at=due_at,
+                )
             )
     return EvaluateTickSuccess(
         run_requests=list(done.evaluation.requests),
