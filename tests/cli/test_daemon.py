@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -30,9 +31,11 @@ daemons:
   lease_seconds: 1
 """
 
+DAEMONS = ["BACKFILLS", "MONITORING", "SCHEDULER", "SENSORS"]
+
 NEVER = "".join(
     f"{daemon} is NOT_RUNNING: it never beat; start it with `runwire daemon`\n"
-    for daemon in ("BACKFILLS", "MONITORING", "SCHEDULER")
+    for daemon in DAEMONS
 )
 
 Start = Callable[..., "Popen[str]"]
@@ -88,7 +91,7 @@ def check_liveness(home: Path) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-WORKING, STANDING_BY = "daemon    SCHEDULER: working", "daemon    SCHEDULER: standing by"
+WORKING, STANDING_BY = "daemon    SENSORS: working", "daemon    SENSORS: standing by"
 """What is told last."""
 
 
@@ -131,7 +134,8 @@ def test_it_ends_in_order_and_the_liveness_check_tells(home: Path, start: Start)
     assert process.wait(PATIENCE) == 0
     code, said = check_liveness(home)
     assert code == 1
-    assert said.startswith("MONITORING is NOT_RUNNING: its last heartbeat is of 20")
+    told = re.findall(r"^(\w+) is NOT_RUNNING: its last heartbeat is of 20", said, re.MULTILINE)
+    assert told == DAEMONS
 
 
 def test_one_that_fell_silent_is_stale(home: Path, start: Start) -> None:
@@ -146,9 +150,10 @@ def test_one_that_fell_silent_is_stale(home: Path, start: Start) -> None:
 def test_without_a_command_it_runs_them_and_says_where(home: Path, start: Start) -> None:
     process = start("daemon")
     assert process.stdout is not None
-    said = [process.stdout.readline().rstrip("\n") for _ in range(4)]
-    monitoring = "daemon    MONITORING: working"
-    assert said == [f"runwire {__version__}", f"home      {home}", monitoring, WORKING]
+    said = [process.stdout.readline().rstrip("\n") for _ in range(2 + len(DAEMONS))]
+    working = [f"daemon    {each}: working" for each in DAEMONS]
+    assert said == [f"runwire {__version__}", f"home      {home}", *working]
+    assert working[-1] == WORKING
     process.send_signal(signal.SIGINT)
     assert process.wait(PATIENCE) == 0
 

@@ -38,7 +38,7 @@ def _asks_for_nothing(_schedule_name: str) -> TickEvaluation:
     return TickEvaluation()
 
 
-def _keeps_cursor(given: SensorInput) -> TickEvaluation:
+def keeps_cursor(given: SensorInput) -> TickEvaluation:
     return TickEvaluation(cursor=given.cursor)
 
 
@@ -55,7 +55,7 @@ class FakeLocation(CodeLocation):
         self.evaluated: list[tuple[str, float]] = []
         self.evaluate: Callable[[str], TickEvaluation] = _asks_for_nothing
         self.given: list[SensorInput] = []
-        self.evaluate_given: Callable[[SensorInput], TickEvaluation] = _keeps_cursor
+        self.evaluate_given: Callable[[SensorInput], TickEvaluation] = keeps_cursor
         self.configured: list[str] = []
         self.configure: Callable[[str], dict[str, Any]] = lambda key: {"of": key}
 

@@ -15,6 +15,7 @@ from runwire.daemons.required import DAEMON_TYPES, daemons_of, required_daemon_t
 from runwire.daemons.retention import RetentionDaemon
 from runwire.daemons.run_retries import RunRetriesDaemon
 from runwire.daemons.scheduler import SchedulerDaemon
+from runwire.daemons.sensors import SensorsDaemon
 from runwire.daemons.webhooks import WebhooksDaemon
 from runwire.instance import Instance
 from tests.control.fakes import FakeWorkspace
@@ -34,6 +35,7 @@ def test_each_class_is_there_under_its_type() -> None:
         ("RETENTION", RetentionDaemon),
         ("RUN_RETRIES", RunRetriesDaemon),
         ("SCHEDULER", SchedulerDaemon),
+        ("SENSORS", SensorsDaemon),
         ("WEBHOOKS", WebhooksDaemon),
     ]
 
@@ -90,19 +92,21 @@ def test_ticks_are_made_unless_the_scheduler_is_off(
 ) -> None:
     off = "run_monitoring: {enabled: false}\n"
     if not scheduler:
-        off += "backfills: {enabled: false}\n"
+        off += "backfills: {enabled: false}\nsensors: {enabled: false}\n"
     (tmp_path / "runwire.yaml").write_text(off + scheduler)
     with Instance.from_home(tmp_path) as instance:
         assert required_daemon_types(instance) == wanted
         assert [each.daemon_type for each in daemons_of(instance, FakeWorkspace())] == list(wanted)
 
 
-@pytest.mark.parametrize(("backfills", "wanted"), [("true", ("BACKFILLS",)), ("false", ())])
-def test_backfills_are_worked_on_unless_they_are_off(
-    tmp_path: Path, backfills: str, wanted: tuple[str, ...]
+@pytest.mark.parametrize("section", ["backfills", "sensors"])
+@pytest.mark.parametrize("enabled", ["true", "false"])
+def test_what_needs_no_configuration_works_unless_it_is_off(
+    tmp_path: Path, section: str, enabled: str
 ) -> None:
+    wanted = (section.upper(),) if enabled == "true" else ()
     text = f"run_monitoring: {{enabled: false}}{NO_TICKS}".replace(
-        "backfills: {enabled: false}", f"backfills: {{enabled: {backfills}}}"
+        f"{section}: {{enabled: false}}", f"{section}: {{enabled: {enabled}}}"
     )
     (tmp_path / "runwire.yaml").write_text(text)
     with Instance.from_home(tmp_path) as instance:

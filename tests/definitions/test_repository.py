@@ -64,7 +64,7 @@ REFUSED = {
 def shop():
     return [etl, load]
 """,
-        "repository 'shop': it has load, a OpDefinition; give only what @job and @schedule make",
+        "repository 'shop': it has load, a OpDefinition; give only what @job, @schedule, @sensor and the like make",
     ),
     "a function that is no job": (
         """
@@ -72,7 +72,7 @@ def shop():
 def shop():
     return [3]
 """,
-        "repository 'shop': it has 3, a int; give only what @job and @schedule make",
+        "repository 'shop': it has 3, a int; give only what @job, @schedule, @sensor and the like make",
     ),
     "no list": (
         """

@@ -30,6 +30,7 @@ def test_the_table_has_every_metric_and_no_other(tmp_path: Path) -> None:
         "runwire_runs",
         "runwire_daemon_heartbeat_age_seconds",
         "runwire_daemon_healthy",
+        "runwire_backfills",
         "runwire_webhook_delivered_total",
         "runwire_webhook_failures_total",
         "runwire_webhook_lag",

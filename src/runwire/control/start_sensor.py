@@ -121,9 +121,9 @@ def _check(storage: InstanceStorage, record: SensorRecord, cursor: str) -> None:
     if record.watches_log:
         try:
             check_sensor_cursor(storage.event_log_storage, cursor)
-        except CursorInvalidError as error:
+        except CursorInvalidError:
             raise InputInvalidError(
-                f"{error}; it watches what happens, and goes on from the headCursor of a page of runs"
-                " or an endCursor of eventRecords",
+                "the sensor watches what happens, and this is no place in the log of that; give the endCursor of"
+                " a page of eventRecords, or null for what happens from now on",
                 ["cursor"],
             ) from None

@@ -59,6 +59,8 @@ class SensorsDaemon(TicksDaemon[SensorRecord]):
         self._listed_at = float("-inf")
         self._due: dict[str, float] = {}
         """When each is due, by the monotonic clock; those that are not in it are due now."""
+        self._waited_for: dict[str, int] = {}
+        """The tick of each since which its interval is counted."""
         self._seen: dict[str, tuple[int, int]] = {}
         """Up to which position of the instance-wide log nothing concerns a sensor, from which version of its cursor."""
 
@@ -106,18 +108,17 @@ class SensorsDaemon(TicksDaemon[SensorRecord]):
         source_id, sensor = record.origin.source_id, record.snapshot
         interval = float(sensor.minimum_interval_seconds) if sensor else REST_SECONDS
         self._due[source_id] = self._monotonic() + REST_SECONDS  # however this ends
-        latest = self._latest(source_id)
+        latest, began = self._latest(source_id), self._monotonic()
         if latest is not None and self._is_left(latest):
             latest = self._go_on(record, latest)
-        elif (left := self._seconds_left(latest, interval)) > 0:
-            self._due[source_id] = self._monotonic() + left
-            return
+        elif latest is not None and self._waited_for.get(source_id) != latest.tick_id:
+            # Another one has made it, by a clock that may have been set since: one interval is enough.
+            began += min(0.0, latest.due_at - self._now())
         else:
-            began = self._monotonic()
             latest = self._runner.run_next(record.origin, latest)
-            interval = max(0.0, interval - (self._monotonic() - began))
         if not self._is_left(latest):
-            self._due[source_id] = self._monotonic() + interval
+            self._waited_for[source_id] = latest.tick_id
+            self._due[source_id] = began + interval
 
     def _follow(self, record: SensorRecord, should_stop: Callable[[], bool]) -> None:
         """Calls a sensor for each event that has happened, one tick after the other."""
@@ -173,9 +174,3 @@ class SensorsDaemon(TicksDaemon[SensorRecord]):
         if tick.status is TickStatus.FAILURE:
             return self._runner.retry(record.origin, tick)
         return self._runner.go_on(record.origin, tick)
-
-    def _seconds_left(self, latest: Tick | None, interval: float) -> float:
-        """Until a sensor is due, never more than its interval, whoever has set the clock."""
-        if latest is None:
-            return 0.0
-        return min(interval, latest.due_at + interval - self._now())

@@ -514,7 +514,7 @@ def _checked_monitored(jobs: object, monitor_all: object, place: str) -> tuple[s
         raise refusal(
             place, "@run_status_sensor", "it has monitored_jobs and monitor_all", "give one of them"
         )
-    given = list(jobs) if isinstance(jobs, Iterable) and not isinstance(jobs, str) else [jobs]
+    given = list(jobs) if isinstance(jobs, Iterable) and not isinstance(jobs, str) else []
     names = [each.name if isinstance(each, JobDefinition) else each for each in given]
     if not names or not all(isinstance(each, str) for each in names):
         raise refusal(

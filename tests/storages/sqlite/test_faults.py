@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import re
 import sqlite3
@@ -48,8 +47,14 @@ except StorageUnavailableError as error:
     print(error)
 """
 
-_CAPABILITIES_OF_FILES = (1, 2, 3)  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER
-_PR_CAPBSET_DROP = 24
+OBEY_MODES = """
+import ctypes, os, sys
+PR_CAPBSET_DROP, OF_FILES = 24, (1, 2, 3)  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER
+for capability in OF_FILES if sys.platform == "linux" else ():
+    ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+"""Has the program that this process becomes heed the modes of files, even as root."""
 
 
 @pytest.fixture(params=["sharded", "consolidated"])
@@ -213,8 +218,7 @@ def test_a_folder_that_is_read_only_is_told_with_the_file_and_the_mend(
     before = files_below(home)
     set_modes(home, of_folders=0o500, of_files=0o400)
     told = subprocess.run(
-        [sys.executable, "-c", OPENER, str(home), layout],
-        preexec_fn=obey_modes,
+        [sys.executable, "-c", OBEY_MODES, sys.executable, "-c", OPENER, str(home), layout],
         stdout=subprocess.PIPE,
         text=True,
         check=True,
@@ -229,9 +233,3 @@ def test_a_folder_that_is_read_only_is_told_with_the_file_and_the_mend(
 def set_modes(folder: Path, *, of_folders: int, of_files: int) -> None:
     for path in [*folder.rglob("*"), folder]:
         path.chmod(of_folders if path.is_dir() else of_files)
-
-
-def obey_modes() -> None:
-    """Has the program that this process becomes heed the modes of files, even as root."""
-    for capability in _CAPABILITIES_OF_FILES if sys.platform == "linux" else ():
-        ctypes.CDLL(None).prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
