@@ -302,7 +302,7 @@ def fail_run(sensor: Sensor, record: RunRecord) -> None:
 
 
 def told(sensor: Sensor) -> list[str | None]:
-    return [each.event and each.event.run_id for each in sensor.here.given]
+    return [each.event.run_id if each.event else None for each in sensor.here.given]
 
 
 def watch(sensor: Sensor, snapshot: SensorSnapshot) -> None:

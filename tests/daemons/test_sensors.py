@@ -101,7 +101,7 @@ class World:
         return record
 
     def told(self) -> list[str | None]:
-        return [given.event and given.event.run_id for given in self.here.given]
+        return [given.event.run_id if given.event else None for given in self.here.given]
 
 
 @pytest.fixture
