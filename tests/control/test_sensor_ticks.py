@@ -6,8 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+import msgspec
 import pytest
 
+from runwire import DailyPartitions
 from runwire.control import (
     ScheduleSelector,
     SensorSelector,
@@ -270,6 +272,28 @@ def test_a_request_that_is_refused_fails_the_tick_and_leaves_the_others(sensor: 
     assert (tick.status, len(tick.run_ids)) == (TickStatus.FAILURE, 1)
     assert tick.error is not None
     assert "run request 1 of sensor 'files' is refused" in tick.error.message
+
+
+def test_a_request_may_name_a_partition(sensor: Sensor) -> None:
+    days = DailyPartitions("2026-01-01", "2026-01-03").snapshot()
+    partitions = msgspec.structs.replace(days, has_config=True)
+    sensor.here.partition("etl", partitions)
+    sensor.define(FILES)
+    wanted = (
+        RunRequest(job_name="etl", partition_key="2026-01-02"),
+        RunRequest(job_name="etl", partition_key="2026-01-01", run_config={"given": 1}),
+        RunRequest(job_name="etl", partition_key="2026-01-09"),
+        RunRequest(job_name="both", partition_key="2026-01-01"),
+    )
+    sensor.here.evaluate_given = counting(*wanted)
+    tick = sensor.tick()
+    records = [sensor.storage.get_run_record(run_id).run for run_id in tick.run_ids]
+    assert [(each.tags["runwire/partition"], each.run_config) for each in records] == [
+        ("2026-01-02", {"of": "2026-01-02"}),
+        ("2026-01-01", {"given": 1}),
+    ]
+    assert tick.error is not None
+    assert "run request 3 of sensor 'files' is refused" in tick.error.message
 
 
 def test_a_clock_that_is_set_back_keeps_the_order_of_ticks(sensor: Sensor) -> None:

@@ -38,7 +38,10 @@ from runwire.errors import (
     InputInvalidError,
     JobAmbiguousError,
     JobNotFoundError,
+    JobNotPartitionedError,
     LaunchFailedError,
+    PartitionConfigError,
+    PartitionNotFoundError,
     RunAlreadyExistsError,
     RunConfigInvalidError,
     RunStateConflictError,
@@ -70,6 +73,9 @@ _REFUSED = (
     InputInvalidError,
     JobAmbiguousError,
     JobNotFoundError,
+    JobNotPartitionedError,
+    PartitionConfigError,
+    PartitionNotFoundError,
     RunAlreadyExistsError,
     RunConfigInvalidError,
     ScheduleNotFoundError,
@@ -279,8 +285,10 @@ class TickRunner:
     ) -> RunRecord:
         new_run = NewRun(
             job=JobSelector(request.job_name, origin.repository_name, origin.location_name),
-            run_config=request.run_config,
+            # That of the partition, where the request has none.
+            run_config=request.run_config or None,
             tags=tuple(request.tags.items()),
+            partition_key=request.partition_key,
         )
         system_tags = {_NAME_TAGS[origin.source_type]: origin.name, TICK_ID_TAG: str(tick.tick_id)}
         if request.run_key is not None:

@@ -37,12 +37,14 @@ class RunRequest:
         run_key: a text for which only one run is made, however often the schedule or sensor asks with it; None for
             one run each time. Deleting the run frees the key.
         job_name: the job, where there is more than one to choose from.
+        partition_key: the partition of the run, whose run config the job then gives unless one is given here.
     """
 
     run_config: Mapping[str, Any] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     run_key: str | None = None
     job_name: str | None = None
+    partition_key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,7 @@ class RequestReader:
             run_key=self._run_key(request.run_key),
             run_config=dict(checked_config(request.run_config, self._owner)),
             tags={**self.tags, **checked_tags(request.tags, self._owner)},
+            partition_key=self._text(request.partition_key, "partition_key"),
         )
 
     def _many(self, given: Iterable[object]) -> Asked:

@@ -159,4 +159,5 @@ def _stored_request(request: RunRequest) -> RunRequest:
         run_key=stored_text(request.run_key),
         run_config=decode_json(encode_json(request.run_config)),
         tags=stored_tags(request.tags),
+        partition_key=stored_text(request.partition_key),
     )

@@ -43,12 +43,14 @@ class RunRequest:
         run_key: the key under which a schedule or sensor has one run only; None for none.
         run_config: what the job's ops and resources are configured with.
         tags: the tags of the run, by key.
+        partition_key: the partition of the run; None for none.
     """
 
     job_name: str
     run_key: str | None = None
     run_config: dict[str, Any] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
+    partition_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
