@@ -1,5 +1,6 @@
 """Making runs: found, checked, planned, once."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from runwire.errors import (
 from runwire.runs import RunStatus
 from runwire.storages.memory import MemoryStorage
 from runwire.workspace import CodeLocationStatus, JobSelector, Workspace
+from tests.control.fakes import FakeWorkspace
 
 ETL = JobSelector("etl")
 
@@ -127,6 +129,19 @@ def test_a_job_of_a_location_that_is_being_loaded_is_waited_for(
     assert created
     assert record.run.location_name == "here"
     assert location.waits == [10.0]
+
+
+def test_who_repeats_a_request_is_given_the_run_whatever_became_of_its_job(
+    storage: MemoryStorage, workspace: FakeWorkspace
+) -> None:
+    asked = NewRun(job=ETL, idempotency_key="k")
+    made, _ = create_run(storage, workspace, asked)
+    workspace.get_location("here").turn(CodeLocationStatus.UNREACHABLE)
+    assert create_run(storage, workspace, asked) == (made, False)
+    with pytest.raises(RunAlreadyExistsError):
+        create_run(storage, workspace, replace(asked, tags=[("a", "b")]))
+    with pytest.raises(CodeLocationUnavailableError):
+        create_run(storage, workspace, replace(asked, idempotency_key="other"))
 
 
 def test_a_key_of_the_system_is_none_that_a_user_can_give(

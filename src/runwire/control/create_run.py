@@ -53,12 +53,18 @@ def create_run(
         RunAlreadyExistsError: the run id, or the idempotency key with another input, is taken.
     """
     new_run.check()
+    if new_run.run_config is not None:
+        plain_config(new_run.run_config)
+    request = new_run.request_key(system_key)
+    if request is not None:
+        # Who repeats a request is given the run, whatever has become of the job since.
+        known = storage.run_storage.find_requested_run(request)
+        if known is not None:
+            return known, False
     run = _managed(new_run) if new_run.managed else _planned(storage, workspace, new_run)
     if system_tags:
         run = replace(run, tags=merged(run.tags, system_tags))
-    return storage.run_storage.add_run(
-        run, created_at=clock.timestamp(), request=new_run.request_key(system_key)
-    )
+    return storage.run_storage.add_run(run, created_at=clock.timestamp(), request=request)
 
 
 def _managed(new_run: NewRun) -> Run:

@@ -132,15 +132,19 @@ def reexecute_run(
     """
     check_idempotency_key(wanted.idempotency_key)
     tags = check_tags(wanted.tags, ("tags",))
-    parent = storage.get_run_record(wanted.run_id)
-    _check_status(parent, wanted.action)
-    run, request = (
-        _planned(storage, workspace, wanted, parent, tags, is_stored),
-        wanted.request_key(),
-    )
-    record, created = storage.run_storage.add_run(
-        run, created_at=clock.timestamp(), request=request
-    )
+    if wanted.run_config is not None:
+        plain_config(wanted.run_config)
+    request = wanted.request_key()
+    # Who repeats a request is given the run, whatever has become of the job and the parent since.
+    record = None if request is None else storage.run_storage.find_requested_run(request)
+    created = False
+    if record is None:
+        parent = storage.get_run_record(wanted.run_id)
+        _check_status(parent, wanted.action)
+        run = _planned(storage, workspace, wanted, parent, tags, is_stored)
+        record, created = storage.run_storage.add_run(
+            run, created_at=clock.timestamp(), request=request
+        )
     fault_point("reexecute.after_add")
     try:
         return submit(record.run_id), created

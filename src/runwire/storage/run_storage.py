@@ -287,6 +287,14 @@ class RunStorage(ABC):
         """How many runs each of these groups has, by the id of its root; without those that have none."""
 
     @abstractmethod
+    def find_requested_run(self, request: RequestKey) -> RunRecord | None:
+        """The run that was made under a request key; None when there is none.
+
+        Raises:
+            RunAlreadyExistsError: the key belongs to a run of another digest.
+        """
+
+    @abstractmethod
     def get_requested_runs(self, keys: Collection[str]) -> dict[str, RunRecord]:
         """The runs that were made under request keys (`RequestKey.key`), by key, whatever their digests are.
 

@@ -176,6 +176,11 @@ class RunStorageConformance:
             "ü'%_": made["ü'%_"],
         }
         assert runs.get_requested_runs([]) == {}
+        assert runs.find_requested_run(RequestKey("a", "digest")) == made["a"]
+        assert runs.find_requested_run(RequestKey("none", "digest")) is None
+        with pytest.raises(RunAlreadyExistsError) as refused:
+            runs.find_requested_run(RequestKey("a", "other"))
+        assert refused.value.run_id == made["a"].run_id
         storage.delete_run(made["a"].run_id)
         assert runs.get_requested_runs([*made]) == {key: made[key] for key in ("b", "ü'%_")}
 

@@ -94,6 +94,10 @@ class MemoryRunStorage(RunStorage):
         wanted = frozenset(root_run_ids)
         return dict(Counter(r.root_run_id for r in self._matching() if r.root_run_id in wanted))
 
+    def find_requested_run(self, request: RequestKey) -> RunRecord | None:
+        with self._state.lock:
+            return self._find_request(request)
+
     def get_requested_runs(self, keys: Collection[str]) -> dict[str, RunRecord]:
         with self._state.lock:
             known = {key: self._state.requests[key] for key in keys if key in self._state.requests}

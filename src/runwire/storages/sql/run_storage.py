@@ -229,6 +229,10 @@ class SqlRunStorage(RunStorage):
                 counts[root_run_id] += count
         return dict(counts)
 
+    def find_requested_run(self, request: RequestKey) -> RunRecord | None:
+        with self.reading() as connection:
+            return _find_request(connection, request)
+
     def get_requested_runs(self, keys: Collection[str]) -> dict[str, RunRecord]:
         with self.walking() as connection:
             rows = connection.execute(_BY_REQUESTS, {"keys": sorted(keys)})
