@@ -34,7 +34,6 @@ from runwire.errors import (
 from runwire.events.payloads import AssetEventData
 from runwire.events.types import EventType
 from runwire.fault_points import TICK_FAULT_POINTS
-from runwire.runs.filters import RunsFilter
 from runwire.runs.run import RunRecord
 from runwire.runs.status import RunStatus
 from runwire.snapshots import RepositorySnapshot, SensorKind, SensorSnapshot
@@ -494,17 +493,27 @@ def test_an_evaluation_that_is_only_tried_stores_nothing(sensor: Sensor) -> None
     attempt = partial(
         evaluate_tick, sensor.storage, sensor.workspace, SensorSelector("files"), due_at=0.0
     )
-    assert attempt().evaluation == TickEvaluation(requests=TWO, cursor="1")
-    assert attempt(cursor="8").evaluation.cursor == "9"
+    tried = attempt()
+    assert [each.request for each in tried.requests] == list(TWO)
+    assert (tried.cursor, attempt(cursor="8").cursor) == ("1", "9")
     assert (sensor.cursor, sensor.latest(), sensor.runs()) == (None, None, [])
+    (run_id, _) = sensor.tick().run_ids
+    known = [each.existing_run for each in attempt().requests]
+    assert [each.run.tags["runwire/run_key"] for each in known if each] == ["a", "b"]
+    sensor.storage.delete_run(run_id)
+    assert attempt().requests[0].existing_run is None
     watch(sensor, FAILED)
-    nothing = attempt().evaluation
-    assert nothing.skip_reason == "nothing has happened that it watches"
+    set_sensor_cursor(
+        sensor.storage, sensor.workspace, SensorSelector("files"), None, at=sensor.time
+    )
+    nothing = attempt()
+    assert (nothing.skip_reason, nothing.cursor) == (
+        "nothing has happened that it watches",
+        sensor.cursor,
+    )
     with pytest.raises(CursorInvalidError):
         attempt(cursor="8")
     record = of_here(sensor)
     fail_run(sensor, record)
-    attempt()
-    attempt()
+    assert attempt().cursor == attempt().cursor != sensor.cursor
     assert told(sensor)[-2:] == [record.run_id] * 2
-    assert sensor.storage.run_storage.get_runs_count(RunsFilter()) == 1

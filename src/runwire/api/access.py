@@ -34,6 +34,7 @@ class Permission(Enum):
     TAG_RUNS = "TAG_RUNS"
     REPORT_EVENTS = "REPORT_EVENTS"
     OPERATE_SCHEDULES = "OPERATE_SCHEDULES"
+    OPERATE_SENSORS = "OPERATE_SENSORS"
     EVALUATE_TICKS = "EVALUATE_TICKS"
     RELOAD_CODE_LOCATIONS = "RELOAD_CODE_LOCATIONS"
     SET_POOL_LIMITS = "SET_POOL_LIMITS"
@@ -52,6 +53,7 @@ describe_enum(
         "TAG_RUNS": "Add tags to runs.",
         "REPORT_EVENTS": "Report events into MANAGED runs.",
         "OPERATE_SCHEDULES": "Start and stop schedules.",
+        "OPERATE_SENSORS": "Start and stop sensors and set their cursors.",
         "EVALUATE_TICKS": "Evaluate schedules and sensors without effect.",
         "RELOAD_CODE_LOCATIONS": "Reload code locations.",
         "SET_POOL_LIMITS": "Set and delete the limits of concurrency pools.",

@@ -48,7 +48,7 @@ from runwire.api.runs.errors import (
     StepNotFound,
     TerminateFailed,
 )
-from runwire.api.ticks.errors import ScheduleNotFound
+from runwire.api.ticks.errors import ScheduleNotFound, SensorNotFound
 from runwire.api.user_errors import InputInvalid, UserError
 from runwire.api.webhooks.errors import WebhookNotFound
 
@@ -128,6 +128,7 @@ REFUSALS = [
         ScheduleNotFound,
         lambda error, _: ScheduleNotFound.of(error),
     ),
+    Refusal(errors.SensorNotFoundError, SensorNotFound, lambda error, _: SensorNotFound.of(error)),
     Refusal(
         errors.WebhookNotFoundError, WebhookNotFound, lambda error, _: WebhookNotFound.of(error)
     ),

@@ -29,7 +29,7 @@ from runwire.api.runs.queries import (
 )
 from runwire.api.runs.queue import find_limit, find_queue, find_state
 from runwire.api.runs.timeline import find_step
-from runwire.api.ticks.types import find_schedule, find_tick
+from runwire.api.ticks.types import find_schedule, find_sensor, find_tick
 from runwire.api.webhooks.reads import find_webhook
 from runwire.errors import InputInvalidError
 
@@ -65,6 +65,7 @@ FINDERS = {
     "Repository": NodeFinder(2, find_repository),
     "Job": NodeFinder(3, find_job),
     "Schedule": NodeFinder(3, find_schedule),
+    "Sensor": NodeFinder(3, find_sensor),
     "Tick": NodeFinder(1, find_tick),
     "Webhook": NodeFinder(1, find_webhook),
 }

@@ -58,8 +58,14 @@ from runwire.api.runs.run_changes import RunsPayload, runs
 from runwire.api.runs.subscriptions import RunEventsPayload, run_events
 from runwire.api.scalars import SCALARS
 from runwire.api.ticks.mutations.evaluate_tick import EvaluateTickResult, evaluate_tick
+from runwire.api.ticks.mutations.set_sensor_cursor import (
+    SetSensorCursorResult,
+    set_sensor_cursor,
+)
 from runwire.api.ticks.mutations.start_schedule import StartScheduleResult, start_schedule
+from runwire.api.ticks.mutations.start_sensor import StartSensorResult, start_sensor
 from runwire.api.ticks.mutations.stop_schedule import StopScheduleResult, stop_schedule
+from runwire.api.ticks.mutations.stop_sensor import StopSensorResult, stop_sensor
 from runwire.api.ticks.queries import TickQueries
 from runwire.api.webhooks.mutations.pause_webhook import PauseWebhookResult, pause_webhook
 from runwire.api.webhooks.mutations.redeliver_webhook import (
@@ -202,6 +208,24 @@ class Mutation:
         StopScheduleResult,
         Permission.OPERATE_SCHEDULES,
         "Stops a schedule; nothing changes when it is stopped already.",
+    )
+    start_sensor = mutation(
+        start_sensor,
+        StartSensorResult,
+        Permission.OPERATE_SENSORS,
+        "Starts a sensor from its stored cursor; nothing changes when it runs already.",
+    )
+    stop_sensor = mutation(
+        stop_sensor,
+        StopSensorResult,
+        Permission.OPERATE_SENSORS,
+        "Stops a sensor and keeps its cursor; nothing changes when it is stopped already.",
+    )
+    set_sensor_cursor = mutation(
+        set_sensor_cursor,
+        SetSensorCursorResult,
+        Permission.OPERATE_SENSORS,
+        "Replaces the stored cursor of a sensor; an evaluation that is under way is made anew.",
     )
     evaluate_tick = mutation(
         evaluate_tick,

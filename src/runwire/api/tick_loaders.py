@@ -1,4 +1,4 @@
-"""Schedules and ticks, loaded for many rows at once."""
+"""Schedules, sensors and ticks, loaded for many rows at once."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from strawberry.dataloader import DataLoader
 
 from runwire.api.context import ApiContext, ApiInfo
 from runwire.api.loaders import JobRow
-from runwire.control import TickSourceRecord, TickSources, schedules_of
+from runwire.control import TickSourceRecord, TickSources, tick_sources_of
 from runwire.errors import StorageUnavailableError
 from runwire.runs.run import RunRecord
 from runwire.runs.tags import TICK_ID_TAG
 from runwire.storage import ScheduleStorage
-from runwire.ticks import Tick, TickPlace, TickStatus
+from runwire.ticks import Tick, TickPlace, TickSourceType, TickStatus
 
 
 def sources_of(context: ApiContext) -> TickSources:
-    """What reads schedules."""
+    """What reads schedules and sensors."""
     return TickSources(schedule_storage_of(context), context.workspace)
 
 
@@ -28,14 +28,14 @@ def schedule_storage_of(context: ApiContext) -> ScheduleStorage:
 
 
 class TickSourceRecords:
-    """Schedules by their source id."""
+    """Schedules and sensors by their source id."""
 
     def __init__(self, context: ApiContext) -> None:
         self._context = context
         self._loader: DataLoader[str, TickSourceRecord | None] = DataLoader(load_fn=self._load_all)
 
     async def find(self, source_id: str) -> TickSourceRecord | None:
-        """The schedule of an id; None when it is neither defined nor kept."""
+        """The schedule or sensor of an id; None when it is neither defined nor kept."""
         return await self._loader.load(source_id)
 
     async def find_all(self, source_ids: list[str]) -> list[TickSourceRecord]:
@@ -144,7 +144,8 @@ async def read_tick_sources(
     """What may request runs of a job, by name."""
     ids = [
         record.origin.source_id
-        for record in schedules_of(root.location)
+        for source_type in TickSourceType
+        for record in tick_sources_of(root.location, source_type)
         if record.repository == root.repository and root.job.name in record.job_names
     ]
     found = await info.context.loader(TickSourceRecords).find_all(ids)

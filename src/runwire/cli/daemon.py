@@ -41,9 +41,9 @@ def run(
     Several processes may do so: one works, the others stand by and take over. Name the same code locations
     as the server's, by which lost runs are resumed.
     """
-    from runwire.cli import daemon_running, serving  # noqa: PLC0415 -- other commands start faster without
+    from runwire.cli import code_locations, daemon_running  # noqa: PLC0415 -- other commands start faster without
 
-    targets = serving.workspace_targets(file, module, workspace)
+    targets = code_locations.workspace_targets(file, module, workspace)
     daemon_running.run_daemons(_named(home), targets)
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import typer
 
 from runwire import __version__, clock
+from runwire.cli.code_locations import open_workspace
 from runwire.cli.logs import configure_logging
-from runwire.cli.serving import open_workspace
 from runwire.config import ConfigurableClassData
 from runwire.coordinator import RunCoordinator
 from runwire.daemons.required import daemon_types_for, daemons_of

@@ -77,9 +77,9 @@ def dev(
     A file that does not load is served with its error. A change of what was loaded is loaded at once; runs
     that have begun go on with what they began with. The daemons of the instance run along.
     """
-    from runwire.cli import serving  # noqa: PLC0415 -- the whole server; no other command needs it
+    from runwire.cli import code_locations, serving  # noqa: PLC0415 -- the whole server; no other command needs it
 
-    targets = serving.workspace_targets(file, module, workspace)
+    targets = code_locations.workspace_targets(file, module, workspace)
     if not targets and not workspace:
         raise InputInvalidError(
             "name what to serve: -f FILE, -m MODULE or -w FILE; or write workspace.yaml here",
@@ -119,7 +119,7 @@ def serve(
     With --workers, code locations must be code servers of their own (grpc_server in workspace.yaml), so that
     they are loaded once; daemons run once as well, beside the workers.
     """
-    from runwire.cli import serving  # noqa: PLC0415 -- the whole server; no other command needs it
+    from runwire.cli import code_locations, serving  # noqa: PLC0415 -- the whole server; no other command needs it
 
     if home is None:
         raise InputInvalidError(
@@ -127,7 +127,7 @@ def serve(
         )
     if tls_key is not None and tls_certificate is None:
         raise InputInvalidError("--tls-key goes with --tls-certificate; name both", ["tls-key"])
-    targets = serving.workspace_targets(file, module, workspace)
+    targets = code_locations.workspace_targets(file, module, workspace)
     tls = None if tls_certificate is None else serving.TlsFiles(tls_certificate, tls_key)
     if workers > 1:
         from runwire.cli import worker_serving  # noqa: PLC0415 -- one process does without

@@ -10,15 +10,16 @@ from pathlib import Path
 import typer
 
 from runwire import __version__
+from runwire.cli.code_locations import open_workspace
 from runwire.cli.location_news import LocationNews
 from runwire.cli.logs import LogFormat, configure_logging
 from runwire.daemons.required import daemons_of
 from runwire.daemons.runner import DaemonRunner
-from runwire.errors import HomeInvalidError, InputInvalidError
+from runwire.errors import HomeInvalidError
 from runwire.instance import Instance
 from runwire.locations.source_changes import SourceChanges
-from runwire.locations.workspace import LocalWorkspace, LocationTarget
-from runwire.locations.workspace_file import WORKSPACE_FILENAME, Target, read_workspace_file
+from runwire.locations.workspace import LocalWorkspace
+from runwire.locations.workspace_file import Target
 from runwire.server.serve import serve
 from runwire.server.tls import TlsFiles
 
@@ -27,10 +28,8 @@ __all__ = [
     "TlsFiles",
     "announce",
     "dev_home",
-    "open_workspace",
     "run_server",
     "say_home",
-    "workspace_targets",
 ]
 
 DEV_HOME = ".runwire"
@@ -60,43 +59,6 @@ def dev_home(chosen: Path | None) -> Home:
             f"the home {path} cannot be made or written: {error.strerror}; name another with --home"
         ) from None
     return Home(path, "RUNWIRE_HOME is not set" if chosen is None else "")
-
-
-def workspace_targets(
-    files: Sequence[Path] | None, modules: Sequence[str] | None, workspace_file: Path | None
-) -> list[Target]:
-    """The code locations of files and modules, or of a workspace file; by default of `workspace.yaml` here.
-
-    Empty when nothing is named, and there is no such file.
-
-    Raises:
-        InputInvalidError: a file is not there, or both ways are taken.
-        InvalidConfigurationError: the workspace file is not valid.
-    """
-    if not files and not modules:
-        path = workspace_file or _workspace_here()
-        return [] if path is None else read_workspace_file(path)
-    if workspace_file is not None:
-        raise InputInvalidError("name code locations by -w, or by -f and -m", ["workspace"])
-    for file in files or ():
-        if not file.is_file():
-            raise InputInvalidError(f"there is no file {file}", ["file"])
-    return [
-        *(LocationTarget(python_file=file) for file in files or ()),
-        *(LocationTarget(module=module) for module in modules or ()),
-    ]
-
-
-def _workspace_here() -> Path | None:
-    path = Path(WORKSPACE_FILENAME)
-    return path if path.is_file() else None
-
-
-def open_workspace(instance: Instance, targets: Sequence[Target]) -> LocalWorkspace:
-    """The workspace of code locations, whose workers are ready for the components of an instance."""
-    ref = instance.ref
-    components = (ref.local_artifact_storage, ref.storage, ref.run_launcher, ref.run_coordinator)
-    return LocalWorkspace(targets, preload=[component.module_name for component in components])
 
 
 def run_server(

@@ -20,9 +20,10 @@ from pathlib import Path
 
 import typer
 
+from runwire.cli.code_locations import open_workspace
 from runwire.cli.failures import describe, exit_code
 from runwire.cli.logs import LogFormat, configure_logging
-from runwire.cli.serving import Home, TlsFiles, announce, open_workspace, say_home
+from runwire.cli.serving import Home, TlsFiles, announce, say_home
 from runwire.cli.supervising import end, keep_alive, told_to_end
 from runwire.daemons.required import daemons_of
 from runwire.daemons.runner import DaemonRunner

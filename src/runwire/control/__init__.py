@@ -31,7 +31,7 @@ from runwire.control.dequeue_run import (
     launch_claimed,
     put_back,
 )
-from runwire.control.evaluate_tick import DryTick, evaluate_tick
+from runwire.control.evaluate_tick import DryRequest, DryTick, evaluate_tick
 from runwire.control.finished_steps import FinishedSteps, finished_steps
 from runwire.control.launch_run import launch_run
 from runwire.control.lost_worker import report_lost_worker
@@ -83,6 +83,7 @@ __all__ = [
     "BulkFailure",
     "BulkOutcome",
     "BulkSelection",
+    "DryRequest",
     "DryTick",
     "FinishedSteps",
     "NewBackfill",

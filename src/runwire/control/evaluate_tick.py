@@ -3,23 +3,41 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from runwire.control.loaded_source import loaded_source
+from runwire.control.run_keys import request_key_of
 from runwire.control.sensor_input import NothingWatchedError, sensor_input
 from runwire.control.tick_sources import SensorRecord, TickSources, TickSourceSelector
 from runwire.error_info import ErrorInfo
 from runwire.errors import TickEvaluationError
+from runwire.runs.run import RunRecord
 from runwire.storage.instance_storage import InstanceStorage
-from runwire.ticks.evaluation import TickEvaluation
+from runwire.ticks.tick import RunRequest
 from runwire.workspace import Workspace
+
+
+class DryRequest(NamedTuple):
+    """A run that is asked for, and the run that its run key has already, if any."""
+
+    request: RunRequest
+    existing_run: RunRecord | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DryTick:
-    """What an evaluation that was only tried asks for; `error` is what the user's code raised."""
+    """What an evaluation that was only tried gave.
 
-    evaluation: TickEvaluation
+    Attributes:
+        requests: the runs that it asks for.
+        skip_reason: why there are none; None when no reason was given.
+        cursor: what the next evaluation would go on from; None for a schedule, and when it failed.
+        error: what the user's code raised.
+    """
+
+    requests: tuple[DryRequest, ...] = ()
+    skip_reason: str | None = None
+    cursor: str | None = None
     error: ErrorInfo | None = None
 
 
@@ -47,17 +65,28 @@ def evaluate_tick(
         CursorInvalidError: it watches the instance-wide log, and the cursor is not one of that.
     """
     record, location = loaded_source(TickSources(storage.schedule_storage, workspace), selector)
-    origin = record.origin
+    origin, after = record.origin, None
     try:
         if isinstance(record, SensorRecord):
             at = record.cursor if cursor is None else cursor
             given = sensor_input(storage, record, cursor=at, check=cursor is not None)
             found = location.evaluate_sensor(origin.repository_name, origin.name, given.shown)
+            after = given.cursor_after or found.cursor
         else:
             found = location.evaluate_schedule(origin.repository_name, origin.name, due_at)
     except NothingWatchedError as error:
-        return DryTick(evaluation=TickEvaluation(skip_reason=str(error), cursor=error.cursor))
+        return DryTick(skip_reason=str(error), cursor=error.cursor)
     except TickEvaluationError as error:
-        info = error.info or ErrorInfo.from_exception(error)
-        return DryTick(evaluation=TickEvaluation(), error=info)
-    return DryTick(evaluation=found)
+        return DryTick(error=error.info or ErrorInfo.from_exception(error))
+    keys = {
+        each.run_key: request_key_of(origin, each.run_key)
+        for each in found.requests
+        if each.run_key is not None
+    }
+    known = storage.run_storage.get_requested_runs(keys.values()) if keys else {}
+    runs = {run_key: known.get(key) for run_key, key in keys.items()}
+    return DryTick(
+        requests=tuple(DryRequest(each, runs.get(each.run_key or "")) for each in found.requests),
+        skip_reason=found.skip_reason,
+        cursor=after,
+    )

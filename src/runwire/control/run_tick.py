@@ -28,6 +28,7 @@ from runwire import clock
 from runwire.control.code_location import loaded_location
 from runwire.control.create_run import create_run
 from runwire.control.new_run import NewRun
+from runwire.control.run_keys import request_key_of
 from runwire.control.sensor_input import NothingWatchedError, sensor_input
 from runwire.control.tick_sources import SensorRecord, sensors_of
 from runwire.error_info import ErrorInfo
@@ -259,13 +260,13 @@ class TickRunner:
         """The tick's own runs, and what is wrong with the first request that is refused; the others have theirs."""
         records: list[RunRecord] = []
         refused = None
-        keyed = {_run_key(origin, key): key for key in tick.run_keys}
+        keyed = {request_key_of(origin, key): key for key in tick.run_keys}
         known = self.storage.run_storage.get_requested_runs(keyed) if keyed else {}
         seen: set[str] = set()
         for number, request in enumerate(tick.requests or (), 1):
             key = f"{SYSTEM_PREFIX}tick/{origin.source_id}/{tick.key}/{number}"
             if request.run_key is not None:
-                key = _run_key(origin, request.run_key)
+                key = request_key_of(origin, request.run_key)
             if key in seen:
                 continue
             seen.add(key)
@@ -322,10 +323,6 @@ class TickRunner:
 def tick_key(due_at: float) -> str:
     """The key of the tick of a due instant in epoch seconds."""
     return f"{due_at:.6f}"
-
-
-def _run_key(origin: TickSourceOrigin, key: str) -> str:
-    return f"{SYSTEM_PREFIX}run_key/{origin.source_id}/{key}"
 
 
 def _named(origin: TickSourceOrigin) -> str:

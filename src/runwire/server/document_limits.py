@@ -70,6 +70,7 @@ _PAGES = {
     "recentRuns": (5, 25),
     "runs": (25, 100),
     "schedules": (50, 100),
+    "sensors": (50, 100),
     "slots": (10, 100),
     "steps": (1000, 1000),
     "ticks": (25, 100),

@@ -27,6 +27,7 @@ class DaemonType(Enum):
     RETENTION = "RETENTION"
     RUN_RETRIES = "RUN_RETRIES"
     SCHEDULER = "SCHEDULER"
+    SENSORS = "SENSORS"
     WEBHOOKS = "WEBHOOKS"
 
 
@@ -40,6 +41,7 @@ describe_enum(
         "RETENTION": "Deletes what has outlived its retention.",
         "RUN_RETRIES": "Makes new runs of those that fail.",
         "SCHEDULER": "Makes the ticks of schedules.",
+        "SENSORS": "Makes the ticks of sensors.",
         "WEBHOOKS": "Delivers run events to webhooks.",
     },
 )

@@ -17,7 +17,7 @@ from runwire.api.time_range import DateTimeRange
 from runwire.api.user_errors import check_text, check_texts
 from runwire.control import NewRun
 from runwire.runs import filters as rows
-from runwire.runs.tags import BACKFILL_TAG, PARTITION_TAG, SCHEDULE_NAME_TAG
+from runwire.runs.tags import BACKFILL_TAG, PARTITION_TAG, SCHEDULE_NAME_TAG, SENSOR_NAME_TAG
 
 
 @strawberry.input(
@@ -93,6 +93,9 @@ class RunsFilter:
     schedule_name: str | None = strawberry.field(
         description="Runs that this schedule requested.", default=UNSET
     )
+    sensor_name: str | None = strawberry.field(
+        description="Runs that this sensor requested.", default=UNSET
+    )
 
     backfill_id: ID | None = strawberry.field(
         description="Runs that this backfill asked for, and their retries.", default=UNSET
@@ -121,6 +124,7 @@ class RunsFilter:
                     for i, tag in enumerate(given(self.tags) or ())
                 ),
                 *_tag(SCHEDULE_NAME_TAG, _text(given(self.schedule_name), "scheduleName")),
+                *_tag(SENSOR_NAME_TAG, _text(given(self.sensor_name), "sensorName")),
                 *_tag(BACKFILL_TAG, _text(given(self.backfill_id), "backfillId")),
                 *_tag(PARTITION_TAG, _text(given(self.partition_key), "partitionKey")),
             ),

@@ -1,4 +1,4 @@
-"""How schedules are named and filtered."""
+"""How schedules and sensors are named and filtered."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from strawberry import UNSET
 
 from runwire.api.rows import given
 from runwire.control import ScheduleSelector as ScheduleSelectorRow
+from runwire.control import SensorSelector as SensorSelectorRow
 from runwire.control import TickSourceRecord
 from runwire.events.entry import storable_text
 from runwire.ticks import TickSourceStatus
@@ -35,6 +36,29 @@ class ScheduleSelector:
         )
 
 
+@strawberry.input(
+    description="Names a sensor. Repository and code location are needed only where its name is ambiguous."
+)
+class SensorSelector:
+    """Names a sensor."""
+
+    sensor_name: str = strawberry.field(description="The name of the sensor.")
+    repository_name: str | None = strawberry.field(
+        description="The name of its repository.", default=UNSET
+    )
+    location_name: str | None = strawberry.field(
+        description="The name of its code location.", default=UNSET
+    )
+
+    def to_selector(self) -> SensorSelectorRow:
+        """The selector of the layers below. A text that no store takes names nothing."""
+        return SensorSelectorRow(
+            storable_text(self.sensor_name),
+            _storable(given(self.repository_name)),
+            _storable(given(self.location_name)),
+        )
+
+
 def _storable(text: str | None) -> str | None:
     return None if text is None else storable_text(text)
 
@@ -44,6 +68,16 @@ class TickSourceSelector:
     """Names a schedule or a sensor."""
 
     schedule: ScheduleSelector | None = strawberry.field(description="A schedule.", default=UNSET)
+    sensor: SensorSelector | None = strawberry.field(description="A sensor.", default=UNSET)
+
+    def to_selector(self) -> ScheduleSelectorRow | SensorSelectorRow:
+        """The selector of the layers below."""
+        schedule, sensor = given(self.schedule), given(self.sensor)
+        if schedule is not None:
+            return schedule.to_selector()
+        if sensor is not None:
+            return sensor.to_selector()
+        raise ValueError("the schema demands one of its fields")
 
 
 @strawberry.input(description="Which schedules or sensors. Fields are joined by and.")

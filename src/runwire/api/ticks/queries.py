@@ -1,9 +1,9 @@
-"""Queries of schedules."""
+"""Queries of schedules and sensors."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Annotated, NamedTuple, TypeVar
 
 import strawberry
 from strawberry import UNSET
@@ -13,23 +13,34 @@ from runwire.api.paging import PageInfo, check_limit
 from runwire.api.rows import field, given, resolved, view
 from runwire.api.tick_loaders import sources_of
 from runwire.api.ticks.cursors import format_source_place, parse_source_place, source_place
-from runwire.api.ticks.inputs import ScheduleSelector, TickSourceFilter
-from runwire.api.ticks.types import Schedule
-from runwire.control import ScheduleRecord
-from runwire.errors import ScheduleNotFoundError
+from runwire.api.ticks.inputs import ScheduleSelector, SensorSelector, TickSourceFilter
+from runwire.api.ticks.types import Schedule, Sensor
+from runwire.control import ScheduleRecord, SensorRecord, TickSourceRecord
+from runwire.errors import ScheduleNotFoundError, SensorNotFoundError
 from runwire.ticks import TickSourceType
 
-DEFAULT_SCHEDULES = 50
-MAX_SCHEDULES = 100
+DEFAULT_SOURCES = 50
+MAX_SOURCES = 100
 
 
-class SchedulePage(NamedTuple):
-    """A page of schedules, and how many match in all."""
+class SourcePage(NamedTuple):
+    """A page of schedules or sensors, and how many match in all."""
 
-    records: list[ScheduleRecord]
+    records: Sequence[TickSourceRecord]
     total: int
     has_next: bool
     has_previous: bool
+
+
+class SchedulePage(SourcePage):
+    """A page of schedules."""
+
+
+class SensorPage(SourcePage):
+    """A page of sensors."""
+
+
+P = TypeVar("P", bound=SourcePage)
 
 
 @view(ScheduleRecord, "A schedule in a page.")
@@ -40,7 +51,15 @@ class ScheduleEdge:
     node: Schedule = field("The schedule.", lambda record: record)
 
 
-def _page_info(page: SchedulePage) -> PageInfo:
+@view(SensorRecord, "A sensor in a page.")
+class SensorEdge:
+    """A sensor in a page; its row is the sensor."""
+
+    cursor: str = field("The cursor of the sensor.", format_source_place)
+    node: Sensor = field("The sensor.", lambda record: record)
+
+
+def _page_info(page: SourcePage) -> PageInfo:
     return PageInfo(
         has_next_page=page.has_next,
         has_previous_page=page.has_previous,
@@ -61,30 +80,57 @@ class ScheduleConnection:
     total_count: int = field("The number of matching schedules.", lambda page: page.total)
 
 
-def _page_of(
-    records: list[ScheduleRecord],
-    is_wanted: Callable[[ScheduleRecord], bool],
-    limit: int,
+@view(SensorPage, "A page of sensors.")
+class SensorConnection:
+    """A page of sensors."""
+
+    edges: list[SensorEdge] = field(
+        "The sensors of the page with their cursors.", lambda page: page.records
+    )
+    nodes: list[Sensor] = field("The sensors of the page.", lambda page: page.records)
+    page_info: PageInfo = field("Where the page lies.", _page_info)
+    total_count: int = field("The number of matching sensors.", lambda page: page.total)
+
+
+async def _page_of(
+    page_type: type[P],
+    info: ApiInfo,
+    read: Callable[[], Sequence[TickSourceRecord]],
+    source_type: TickSourceType,
+    wanted: TickSourceFilter | None,
+    first: int | None,
     after: str | None,
-) -> SchedulePage:
-    """A page of schedules, which come by place."""
+) -> P:
+    """A page of schedules or sensors, which come by place."""
+    limit = check_limit("first", DEFAULT_SOURCES if first is None else first, MAX_SOURCES)
+    is_wanted = (wanted or TickSourceFilter()).matches
+    records = await info.context.lanes.read(read)
     matching = [record for record in records if is_wanted(record)]
     left = matching
     if after is not None:
-        place = parse_source_place(after, TickSourceType.SCHEDULE)
+        place = parse_source_place(after, source_type)
         left = [record for record in matching if source_place(record) > place]
     has_previous = len(left) < len(matching)
-    return SchedulePage(left[:limit], len(matching), len(left) > limit, has_previous)
+    return page_type(left[:limit], len(matching), len(left) > limit, has_previous)
 
 
 async def _schedule(
     info: ApiInfo,
     selector: Annotated[ScheduleSelector, strawberry.argument(description="Which schedule.")],
 ) -> ScheduleRecord | None:
-    find = sources_of(info.context).find
     try:
-        return await info.context.lanes.read(find, selector.to_selector())
+        return await info.context.lanes.read(sources_of(info.context).find, selector.to_selector())
     except ScheduleNotFoundError:
+        return None
+
+
+async def _sensor(
+    info: ApiInfo,
+    selector: Annotated[SensorSelector, strawberry.argument(description="Which sensor.")],
+) -> SensorRecord | None:
+    try:
+        return await info.context.lanes.read(sources_of(info.context).find, selector.to_selector())
+    except SensorNotFoundError:
         return None
 
 
@@ -96,21 +142,41 @@ async def _schedules(
     ] = UNSET,
     first: Annotated[
         int | None, strawberry.argument(description="How many schedules.")
-    ] = DEFAULT_SCHEDULES,
+    ] = DEFAULT_SOURCES,
     after: Annotated[
         str | None,
         strawberry.argument(description="The cursor of the schedule before the first one wanted."),
     ] = UNSET,
 ) -> SchedulePage:
-    limit = check_limit("first", DEFAULT_SCHEDULES if first is None else first, MAX_SCHEDULES)
-    wanted = given(filter) or TickSourceFilter()
-    records = await info.context.lanes.read(sources_of(info.context).list_schedules)
-    return _page_of(records, wanted.matches, limit, given(after))
+    read, wanted = sources_of(info.context).list_schedules, given(filter)
+    return await _page_of(
+        SchedulePage, info, read, TickSourceType.SCHEDULE, wanted, first, given(after)
+    )
+
+
+async def _sensors(
+    info: ApiInfo,
+    filter: Annotated[
+        TickSourceFilter | None,
+        strawberry.argument(description="Which sensors; all when left out."),
+    ] = UNSET,
+    first: Annotated[
+        int | None, strawberry.argument(description="How many sensors.")
+    ] = DEFAULT_SOURCES,
+    after: Annotated[
+        str | None,
+        strawberry.argument(description="The cursor of the sensor before the first one wanted."),
+    ] = UNSET,
+) -> SensorPage:
+    read, wanted = sources_of(info.context).list_sensors, given(filter)
+    return await _page_of(
+        SensorPage, info, read, TickSourceType.SENSOR, wanted, first, given(after)
+    )
 
 
 @strawberry.type
 class TickQueries:
-    """Queries of schedules."""
+    """Queries of schedules and sensors."""
 
     schedule: Schedule | None = resolved(
         _schedule,
@@ -119,4 +185,12 @@ class TickQueries:
     )
     schedules: ScheduleConnection = resolved(
         _schedules, "The schedules of the workspace, by name.", type=ScheduleConnection
+    )
+    sensor: Sensor | None = resolved(
+        _sensor,
+        "Finds a sensor; null when there is none. An ambiguous name is refused with INVALID_ARGUMENT.",
+        type=Sensor | None,
+    )
+    sensors: SensorConnection = resolved(
+        _sensors, "The sensors of the workspace, by name.", type=SensorConnection
     )

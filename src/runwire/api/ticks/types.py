@@ -22,7 +22,8 @@ from runwire.api.tick_loaders import TickKey, TickPage, TickPages, TicksById, Ti
 from runwire.api.ticks.cursors import format_tick_place, parse_tick_place
 from runwire.api.ticks.instants import check_instant
 from runwire.api.ticks.tick_runs import TickRuns, TickRunsKey
-from runwire.control import ScheduleRecord, TickSourceRecord
+from runwire.control import ScheduleRecord, SensorRecord, TickSourceRecord
+from runwire.snapshots import SensorKind
 from runwire.ticks import Tick as TickRow
 from runwire.ticks import TickSourceOrigin, TickSourceStatus, TickSourceType, TickStatus
 
@@ -39,6 +40,15 @@ describe_enum(
     {"RUNNING": "It makes ticks.", "STOPPED": "It makes none."},
 )
 describe_enum(
+    SensorKind,
+    "What a sensor watches.",
+    {
+        "STANDARD": "Whatever its function looks at.",
+        "RUN_STATUS": "Run status events.",
+        "ASSET": "Materializations of an asset.",
+    },
+)
+describe_enum(
     TickStatus,
     "How a tick ended.",
     {
@@ -52,9 +62,20 @@ describe_enum(
 
 async def find_schedule(context: ApiContext, key: list[str]) -> TickSourceRecord | None:
     """The schedule of a global id."""
+    return await _find_source(context, TickSourceType.SCHEDULE, key)
+
+
+async def find_sensor(context: ApiContext, key: list[str]) -> TickSourceRecord | None:
+    """The sensor of a global id."""
+    return await _find_source(context, TickSourceType.SENSOR, key)
+
+
+async def _find_source(
+    context: ApiContext, source_type: TickSourceType, key: list[str]
+) -> TickSourceRecord | None:
     location_name, repository_name, name = key
     origin = TickSourceOrigin(
-        source_type=TickSourceType.SCHEDULE,
+        source_type=source_type,
         location_name=location_name,
         repository_name=repository_name,
         name=name,
@@ -180,6 +201,40 @@ class Schedule(TickSource):
     )
     next_ticks: list[DateTime] = resolved(
         _next_ticks, "When it is due next, whether it runs or not; by its cron line alone."
+    )
+
+
+@view(SensorRecord, "Requests runs when its function sees cause.")
+class Sensor(TickSource):
+    """Requests runs when its function sees cause."""
+
+    id: ID = field(
+        "The global id of the sensor.",
+        lambda record: global_id(
+            "Sensor",
+            record.origin.location_name,
+            record.origin.repository_name,
+            record.origin.name,
+        ),
+    )
+    name: str = field(
+        "The name of the sensor, unique in its repository.", lambda record: record.origin.name
+    )
+    kind: SensorKind | None = field(
+        "What its function watches; null while its definition is not loaded.",
+        lambda record: record.snapshot.kind if record.snapshot else None,
+    )
+    minimum_interval_seconds: int | None = field(
+        "The least time between two ticks, in seconds, 0 for one that watches events; null while its definition is"
+        " not loaded.",
+        lambda record: record.snapshot.minimum_interval_seconds if record.snapshot else None,
+    )
+    cursor: str | None = field(
+        "What its function goes on from; null before its first. Of one that watches events, the place in the log of"
+        " these."
+    )
+    next_tick_at: DateTime | None = field(
+        "When it is due next; null while stopped or not loaded, and for one that watches events."
     )
 
 
