@@ -12,12 +12,15 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from runwire.storages.postgres import PostgresStorage
 from tests.cli.served import free_port
+from tests.memory import memory_folder
 
 USER = "runwire"
 PASSWORD = "s3cret/of:the@tests"
@@ -27,10 +30,14 @@ PATIENCE_SECONDS = 60.0
 
 
 class PostgresServer:
-    """PostgreSQL from a wheel, on a port of its own, that can be killed and started again."""
+    """PostgreSQL from a wheel, on a port of its own, that can be killed and started again.
 
-    def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="runwire-postgres-"))
+    Args:
+        below: the folder in which it makes its own; the usual one for temporary files when left out.
+    """
+
+    def __init__(self, below: Path | None = None) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="runwire-postgres-", dir=below))
         self.port = free_port()
         self._as_user: str | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -126,11 +133,18 @@ class PostgresServer:
         quoted = password.replace("/", "%2F").replace(":", "%3A").replace("@", "%40")
         return f"postgresql://{user}:{quoted}@127.0.0.1:{self.port}/{database}"
 
-    def make_database(self) -> str:
-        """A new database; returns its name."""
+    def make_database(self, template: str = "template0") -> str:
+        """A new database, which has what another one has; returns its name."""
         self._count += 1
         name = f"test_{self._count}"
-        self.execute(f"CREATE DATABASE {name} TEMPLATE template0 STRATEGY file_copy")
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+        return name
+
+    @cached_property
+    def migrated(self) -> str:
+        """The name of a database that has the tables of a storage, and nothing in them."""
+        name = self.make_database()
+        PostgresStorage(self.url(name)).dispose()
         return name
 
     def drop_database(self, name: str) -> None:
@@ -167,7 +181,7 @@ def _children_of(data: Path) -> list[int]:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """A server of this process of tests. Who kills it starts it again."""
-    server = PostgresServer()
+    server = PostgresServer(memory_folder())
     try:
         server.start()
         yield server
@@ -179,6 +193,14 @@ def postgres_server() -> Iterator[PostgresServer]:
 def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
     """The URL of an empty database."""
     name = postgres_server.make_database()
+    yield postgres_server.url(name)
+    postgres_server.drop_database(name)
+
+
+@pytest.fixture
+def tables_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """The URL of a database that has the tables already, which takes longer to make than most tests."""
+    name = postgres_server.make_database(postgres_server.migrated)
     yield postgres_server.url(name)
     postgres_server.drop_database(name)
 
@@ -234,6 +256,12 @@ def _listens(port: int) -> bool:
     with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5):
         return True
     return False
+
+
+@pytest.fixture
+def pooled_tables_url(tables_url: str, postgres_server: PostgresServer, pooler_port: int) -> str:
+    """The URL of a database that has the tables already, behind the pooler."""
+    return tables_url.replace(f":{postgres_server.port}/", f":{pooler_port}/")
 
 
 @pytest.fixture

@@ -47,6 +47,7 @@ from runwire.snapshots import (
     PlanStepSnapshot,
     RepositorySnapshot,
     ScheduleSnapshot,
+    SensorSnapshot,
 )
 from runwire.ticks import (
     RunRequest,
@@ -56,6 +57,7 @@ from runwire.ticks import (
     TickSourceStatus,
     TickSourceType,
 )
+from runwire.ticks.evaluation import SensorInput
 from runwire.workspace import (
     CheckRunHealthResult,
     CodeLocation,
@@ -152,6 +154,7 @@ class FakeLocation(CodeLocation):
         self.broken = False
         self.evaluation: TickEvaluation | Exception = TickEvaluation()
         self.evaluated: list[tuple[str, str, float]] = []
+        self.given: list[SensorInput] = []
         self.configuration: dict[str, Any] | Exception = {}
         self.tell: Callable[[CodeLocationState], None] = lambda _: None
 
@@ -189,6 +192,19 @@ class FakeLocation(CodeLocation):
         """Has its first repository have schedules, and no others."""
         first, *others = self._state.repositories
         self.change(repositories=(msgspec.structs.replace(first, schedules=schedules), *others))
+
+    def watch(self, *sensors: SensorSnapshot) -> None:
+        """Has its first repository have sensors, and no others."""
+        first, *others = self._state.repositories
+        self.change(repositories=(msgspec.structs.replace(first, sensors=sensors), *others))
+
+    def evaluate_sensor(
+        self, repository_name: str, sensor_name: str, given: SensorInput
+    ) -> TickEvaluation:
+        self.given.append(given)
+        if isinstance(self.evaluation, Exception):
+            raise self.evaluation
+        return self.evaluation
 
     def evaluate_schedule(
         self, repository_name: str, schedule_name: str, due_at: float

@@ -18,7 +18,7 @@ from runwire.errors import PartitionConfigError
 from runwire.events import EventType
 from runwire.instance.settings import Settings
 from runwire.partitions import PartitionsKind, PartitionsSnapshot
-from runwire.snapshots import ScheduleSnapshot
+from runwire.snapshots import ScheduleSnapshot, SensorSnapshot
 from runwire.storage import BackfillStatus
 from runwire.workspace import JobSelector
 from tests.api.conftest import Api
@@ -266,6 +266,40 @@ def of_schedule(**ways: Callable[[Api], Input]) -> dict[str, Way]:
     return {member: way(prepare) for member, prepare in all_ways.items()}
 
 
+FILES = SensorSnapshot("files", job_names=("etl",))
+
+
+def watching(api: Api) -> Input:
+    """A sensor that is loaded."""
+    api.workspace.get_location("here").watch(FILES)
+    return {"sensorName": "files"}
+
+
+def twice_watching(api: Api) -> Input:
+    """The name of two sensors."""
+    api.workspace.get_location("there").watch(FILES)
+    return watching(api)
+
+
+def sensor_not_loaded(api: Api) -> Input:
+    return {"sensorName": "files", "locationName": with_location_failed(api, "here")}
+
+
+def of_sensor(**ways: Callable[[Api], Input]) -> dict[str, Way]:
+    """The ways to ask something of one sensor; each gives its selector."""
+
+    def way(prepare: Callable[[Api], Input]) -> Way:
+        return lambda api: {"sensor": prepare(api)}
+
+    all_ways = {
+        "SensorNotFound": lambda _: {"sensorName": "gone"},
+        "InputInvalid": twice_watching,
+        "Forbidden": watching,
+        **ways,
+    }
+    return {member: way(prepare) for member, prepare in all_ways.items()}
+
+
 WAYS: Mapping[str, Mapping[str, Way]] = {
     "createRun": {"CreateRunSuccess": lambda _: new_run(), **making(dict)},
     "submitRun": handing_over("SubmitRun"),
@@ -365,11 +399,19 @@ WAYS: Mapping[str, Mapping[str, Way]] = {
         StartScheduleSuccess=scheduled, CodeLocationUnavailable=schedule_not_loaded
     ),
     "stopSchedule": of_schedule(StopScheduleSuccess=scheduled),
+    "startSensor": of_sensor(
+        StartSensorSuccess=watching, CodeLocationUnavailable=sensor_not_loaded
+    ),
+    "stopSensor": of_sensor(StopSensorSuccess=watching),
+    "setSensorCursor": of_sensor(SetSensorCursorSuccess=watching),
     "evaluateTick": {
         member: lambda api, way=way: {"source": way(api)}  # type: ignore[misc]
-        for member, way in of_schedule(
-            EvaluateTickSuccess=scheduled, CodeLocationUnavailable=schedule_not_loaded
-        ).items()
+        for member, way in {
+            **of_schedule(
+                EvaluateTickSuccess=scheduled, CodeLocationUnavailable=schedule_not_loaded
+            ),
+            "SensorNotFound": of_sensor()["SensorNotFound"],
+        }.items()
     },
     "reloadCodeLocation": {
         "ReloadCodeLocationSuccess": lambda _: {"name": "here"},

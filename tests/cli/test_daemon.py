@@ -220,3 +220,10 @@ def test_without_a_home_it_says_what_is_missing(home: Path) -> None:
     )
     assert done.returncode != 0
     assert "name the instance's home: --home or RUNWIRE_HOME" in done.stderr
+
+
+def test_daemons_need_nothing_of_the_server() -> None:
+    heavy = "{'strawberry', 'graphql', 'starlette', 'uvicorn'}"
+    code = f"import sys, runwire.cli.daemon_running; print({heavy} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert done.stdout == "set()\n"

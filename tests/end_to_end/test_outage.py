@@ -19,6 +19,7 @@ from runwire.runs.run import RunRecord
 from runwire.runs.status import RunStatus
 from runwire.testing.left_behind import eventually
 from runwire.ticks import TickStatus
+from tests.memory import memory_folder
 from tests.postgres import PostgresServer
 from tests.torture import FULL
 
@@ -46,7 +47,7 @@ JOBS = """
 
 @pytest.fixture
 def server() -> Iterator[PostgresServer]:
-    made = PostgresServer()
+    made = PostgresServer(memory_folder())
     made.start()
     yield made
     made.close()

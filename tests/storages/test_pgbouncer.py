@@ -26,8 +26,8 @@ from runwire.testing.webhook_storage import WebhookStorageConformance
 
 class _BehindPooler:
     @pytest.fixture
-    def storage(self, pooled_url: str) -> Iterator[InstanceStorage]:
-        storage = PostgresStorage(pooled_url)
+    def storage(self, pooled_tables_url: str) -> Iterator[InstanceStorage]:
+        storage = PostgresStorage(pooled_tables_url)
         yield storage
         storage.dispose()
 
@@ -66,16 +66,16 @@ class TestWatches(_BehindPooler, LogWatchConformance):
 
 class TestPools(_BehindPooler, PoolStorageConformance):
     @pytest.fixture
-    def another(self, pooled_url: str) -> Iterator[InstanceStorage]:
-        storage = PostgresStorage(pooled_url)
+    def another(self, pooled_tables_url: str) -> Iterator[InstanceStorage]:
+        storage = PostgresStorage(pooled_tables_url)
         yield storage
         storage.dispose()
 
 
 class TestSchedules(_BehindPooler, ScheduleStorageConformance):
     @pytest.fixture
-    def another(self, pooled_url: str) -> Iterator[InstanceStorage]:
-        storage = PostgresStorage(pooled_url)
+    def another(self, pooled_tables_url: str) -> Iterator[InstanceStorage]:
+        storage = PostgresStorage(pooled_tables_url)
         yield storage
         storage.dispose()
 
@@ -86,16 +86,16 @@ class TestTickList(_BehindPooler, TickListConformance):
 
 class TestBackfills(_BehindPooler, BackfillStorageConformance):
     @pytest.fixture
-    def another(self, pooled_url: str) -> Iterator[InstanceStorage]:
-        storage = PostgresStorage(pooled_url)
+    def another(self, pooled_tables_url: str) -> Iterator[InstanceStorage]:
+        storage = PostgresStorage(pooled_tables_url)
         yield storage
         storage.dispose()
 
 
 class TestWebhooks(_BehindPooler, WebhookStorageConformance):
     @pytest.fixture
-    def another(self, pooled_url: str) -> Iterator[InstanceStorage]:
-        storage = PostgresStorage(pooled_url)
+    def another(self, pooled_tables_url: str) -> Iterator[InstanceStorage]:
+        storage = PostgresStorage(pooled_tables_url)
         yield storage
         storage.dispose()
 

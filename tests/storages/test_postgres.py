@@ -27,8 +27,8 @@ from runwire.testing.webhook_storage import WebhookStorageConformance
 
 class _InPostgres:
     @pytest.fixture
-    def storage(self, postgres_url: str) -> Iterator[InstanceStorage]:
-        storage = PostgresStorage(postgres_url)
+    def storage(self, tables_url: str) -> Iterator[InstanceStorage]:
+        storage = PostgresStorage(tables_url)
         yield storage
         storage.dispose()
 
@@ -63,8 +63,8 @@ class TestInstanceLog(_InPostgres, InstanceLogConformance):
 
 class TestAssets(_InPostgres, AssetIndexConformance):
     @pytest.fixture
-    def another(self, postgres_url: str) -> Iterator[InstanceStorage]:
-        storage = PostgresStorage(postgres_url)
+    def another(self, tables_url: str) -> Iterator[InstanceStorage]:
+        storage = PostgresStorage(tables_url)
         yield storage
         storage.dispose()
 
@@ -79,16 +79,16 @@ class TestWatches(_InPostgres, LogWatchConformance):
 
 class TestPools(_InPostgres, PoolStorageConformance):
     @pytest.fixture
-    def another(self, postgres_url: str) -> Iterator[InstanceStorage]:
-        storage = PostgresStorage(postgres_url)
+    def another(self, tables_url: str) -> Iterator[InstanceStorage]:
+        storage = PostgresStorage(tables_url)
         yield storage
         storage.dispose()
 
 
 class TestSchedules(_InPostgres, ScheduleStorageConformance):
     @pytest.fixture
-    def another(self, postgres_url: str) -> Iterator[InstanceStorage]:
-        storage = PostgresStorage(postgres_url)
+    def another(self, tables_url: str) -> Iterator[InstanceStorage]:
+        storage = PostgresStorage(tables_url)
         yield storage
         storage.dispose()
 
@@ -99,16 +99,16 @@ class TestTickList(_InPostgres, TickListConformance):
 
 class TestBackfills(_InPostgres, BackfillStorageConformance):
     @pytest.fixture
-    def another(self, postgres_url: str) -> Iterator[InstanceStorage]:
-        storage = PostgresStorage(postgres_url)
+    def another(self, tables_url: str) -> Iterator[InstanceStorage]:
+        storage = PostgresStorage(tables_url)
         yield storage
         storage.dispose()
 
 
 class TestWebhooks(_InPostgres, WebhookStorageConformance):
     @pytest.fixture
-    def another(self, postgres_url: str) -> Iterator[InstanceStorage]:
-        storage = PostgresStorage(postgres_url)
+    def another(self, tables_url: str) -> Iterator[InstanceStorage]:
+        storage = PostgresStorage(tables_url)
         yield storage
         storage.dispose()
 

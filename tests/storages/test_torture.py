@@ -23,6 +23,7 @@ from runwire.config import ConfigurableClassData
 from runwire.errors import StorageUnavailableError
 from runwire.runs.run import Run
 from runwire.storage import InstanceEventKind, InstanceStorage
+from tests.memory import memory_folder
 from tests.postgres import PostgresServer
 from tests.torture import FULL
 
@@ -259,7 +260,7 @@ def test_on_sqlite_every_reader_sees_each_position_once(
 @pytest.fixture
 def own_server() -> Iterator[PostgresServer]:
     """A server that a test may kill without others noticing."""
-    server = PostgresServer()
+    server = PostgresServer(memory_folder())
     try:
         server.start()
         yield server

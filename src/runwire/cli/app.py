@@ -15,6 +15,7 @@ from runwire.cli.pool import pool_app
 from runwire.cli.queue import queue_app
 from runwire.cli.run import run_app
 from runwire.cli.schedule import schedule_app
+from runwire.cli.sensor import sensor_app
 from runwire.cli.token import token_app
 from runwire.cli.webhook import webhook_app
 
@@ -56,6 +57,7 @@ app.add_typer(backfill_app, name="backfill")
 app.add_typer(pool_app, name="pool")
 app.add_typer(queue_app, name="queue")
 app.add_typer(schedule_app, name="schedule")
+app.add_typer(sensor_app, name="sensor")
 app.add_typer(instance.instance_app, name="instance")
 app.add_typer(schema.schema_app, name="schema")
 app.add_typer(token_app, name="token")

@@ -50,6 +50,7 @@ from runwire.client.errors import (
     RunNotFoundError,
     RunStateConflictError,
     ScheduleNotFoundError,
+    SensorNotFoundError,
     ServerUnreachableError,
     StepNotFoundError,
     TerminateFailedError,
@@ -99,6 +100,7 @@ from runwire.client.records import (
 )
 from runwire.client.schedule_records import (
     DryTick,
+    ExistingRun,
     NamedJob,
     RunRequest,
     Schedule,
@@ -109,6 +111,7 @@ from runwire.client.schedule_records import (
     TickRun,
     TickRuns,
 )
+from runwire.client.sensor_records import Sensor, SensorDetail, SensorPage
 
 __all__ = [
     "DEFAULT_URL",
@@ -139,6 +142,7 @@ __all__ = [
     "DryTick",
     "ErrorInfo",
     "EventsBatch",
+    "ExistingRun",
     "ForbiddenError",
     "InputInvalidError",
     "InstanceEvent",
@@ -190,6 +194,10 @@ __all__ = [
     "ScheduleDetail",
     "ScheduleNotFoundError",
     "SchedulePage",
+    "Sensor",
+    "SensorDetail",
+    "SensorNotFoundError",
+    "SensorPage",
     "ServerUnreachableError",
     "StepNotFoundError",
     "StoppedRun",

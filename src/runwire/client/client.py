@@ -44,6 +44,7 @@ from runwire.client.records import (
     Webhook,
 )
 from runwire.client.schedule_calls import ScheduleCalls
+from runwire.client.sensor_calls import SensorCalls
 from runwire.documents import load_document
 from runwire.runs.status import RunStatus
 from runwire.workspace import CodeLocationStatus
@@ -76,7 +77,7 @@ def _scope(
     return scope or {"strategy": "ALL_STEPS"}
 
 
-class RunwireClient(ScheduleCalls, BackfillCalls):
+class RunwireClient(ScheduleCalls, SensorCalls, BackfillCalls):
     """Talks to a runwire server over GraphQL. Synchronous; close it, or use it in a ``with``.
 
     It works in a notebook too, where an event loop runs already, for it has one of its own.

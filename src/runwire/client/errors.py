@@ -205,6 +205,10 @@ class ScheduleNotFoundError(RequestRefusedError):
     """No loaded code location has such a schedule."""
 
 
+class SensorNotFoundError(RequestRefusedError):
+    """No loaded code location has such a sensor."""
+
+
 class StepNotFoundError(RequestRefusedError):
     """The job has no such steps."""
 

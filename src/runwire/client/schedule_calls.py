@@ -19,11 +19,8 @@ from runwire.ticks.source import TickSourceStatus
 from runwire.ticks.tick import TickStatus
 
 
-class ScheduleCalls(ABC):
-    """The methods of the client for schedules.
-
-    A schedule is named by its name; repository and code location are needed only where it is ambiguous.
-    """
+class TickSourceCalls(ABC):
+    """What the methods for schedules and for sensors are made of."""
 
     @abstractmethod
     def execute(
@@ -33,6 +30,13 @@ class ScheduleCalls(ABC):
 
     @abstractmethod
     def _mutate(self, operation: str, field: str, input: Mapping[str, Any]) -> dict[str, Any]: ...
+
+
+class ScheduleCalls(TickSourceCalls):
+    """The methods of the client for schedules.
+
+    A schedule is named by its name; repository and code location are needed only where it is ambiguous.
+    """
 
     def list_schedules(
         self,
@@ -54,13 +58,8 @@ class ScheduleCalls(ABC):
             limit: how many at most; a page has at most 100.
             after: the `end_cursor` of the page before.
         """
-        wanted = {
-            "name": name,
-            "locationName": location,
-            "jobName": job,
-            "status": None if status is None else status.value,
-        }
-        variables = {"filter": given(wanted), "first": limit, "after": after, "ticks": 1}
+        wanted = source_filter(name, location, job, status)
+        variables = {"filter": wanted, "first": limit, "after": after, "ticks": 1}
         found = self.execute("Schedules", variables)["schedules"]
         page = found["pageInfo"]
         return SchedulePage(
@@ -106,7 +105,7 @@ class ScheduleCalls(ABC):
         if found is None:
             return None
         listed = found.pop("ticks")
-        return decode({**found, "ticks": _tick_page(listed)}, ScheduleDetail)
+        return decode({**found, "ticks": tick_page(listed)}, ScheduleDetail)
 
     def start_schedule(
         self, name: str, *, repository: str | None = None, location: str | None = None
@@ -142,7 +141,22 @@ def _selector(name: str, repository: str | None, location: str | None) -> dict[s
     return given({"scheduleName": name, "repositoryName": repository, "locationName": location})
 
 
-def _tick_page(listed: Mapping[str, Any] | None) -> dict[str, Any] | None:
+def source_filter(
+    name: str | None, location: str | None, job: str | None, status: TickSourceStatus | None
+) -> dict[str, Any]:
+    """The filter of a list of schedules or sensors."""
+    return given(
+        {
+            "name": name,
+            "locationName": location,
+            "jobName": job,
+            "status": None if status is None else status.value,
+        }
+    )
+
+
+def tick_page(listed: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """A page of ticks, as `TickPage` is decoded."""
     if listed is None:
         return None
     page = listed["pageInfo"]

@@ -26,7 +26,7 @@ class TickRuns(Record, frozen=True):
 
 
 class Tick(Record, frozen=True):
-    """One evaluation of a schedule. `error` is not None when it failed, `skip_reason` when it was skipped with one."""
+    """One evaluation. `error` is not None when it failed, `skip_reason` when it was skipped with one."""
 
     status: TickStatus
     due_at: datetime
@@ -84,17 +84,30 @@ class SchedulePage(Record, frozen=True):
     has_next_page: bool
 
 
+class ExistingRun(Record, frozen=True):
+    """The run that a run key has already."""
+
+    run_id: str
+
+
 class RunRequest(Record, frozen=True):
-    """A run that an evaluation asks for."""
+    """A run that an evaluation asks for; `existing_run` is not None when its run key has one already."""
 
     job_name: str
     run_config: dict[str, Any]
     tags: tuple[Tag, ...] = ()
+    run_key: str | None = None
+    partition_key: str | None = None
+    existing_run: ExistingRun | None = None
 
 
 class DryTick(Record, frozen=True):
-    """What an evaluation that stored nothing asks for, or what user code raised."""
+    """What an evaluation that stored nothing asks for, or what user code raised.
+
+    `cursor` is what a sensor would store.
+    """
 
     run_requests: tuple[RunRequest, ...]
     skip_reason: str | None = None
+    cursor: str | None = None
     error: ErrorInfo | None = None

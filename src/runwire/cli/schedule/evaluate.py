@@ -38,6 +38,11 @@ def evaluate(
         tried = client.evaluate_schedule(
             name, repository=repository, location=location, due_at=due_at
         )
+    tell(tried, as_json=as_json)
+
+
+def tell(tried: DryTick, *, as_json: bool) -> None:
+    """Tells what an evaluation gave; fails when user code raised."""
     if as_json:
         print_json([tried])
     else:
@@ -56,8 +61,11 @@ def _print(tried: DryTick) -> None:
         typer.echo(f"it asks for no run{reason}")
     for request in tried.run_requests:
         tags = " ".join(f"{tag.key}={tag.value}" for tag in request.tags)
-        typer.echo(
-            printable(
-                f"run of {request.job_name}  {json.dumps(request.run_config)}  {tags}".rstrip()
-            )
-        )
+        parts = [f"run of {request.job_name}", json.dumps(request.run_config), tags]
+        if request.partition_key is not None:
+            parts.append(f"partition {request.partition_key}")
+        if request.run_key is not None:
+            parts.append(f"run key {request.run_key}")
+        if request.existing_run is not None:
+            parts.append(f"is there: {request.existing_run.run_id}")
+        typer.echo(printable("  ".join(filter(None, parts))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -12,7 +13,7 @@ from runwire.cli.run.tables import print_columns, print_json
 from runwire.cli.run.words import local_time
 from runwire.cli.schedule.errors import in_a_line
 from runwire.cli.schedule.options import Location, Name, Repository, instant
-from runwire.client import DEFAULT_URL, RunwireClient, ScheduleDetail, Tick
+from runwire.client import DEFAULT_URL, RunwireClient, ScheduleDetail, Tick, TickPage
 from runwire.errors import InputInvalidError
 from runwire.ticks.tick import TickStatus
 
@@ -49,7 +50,7 @@ def show(
         if text:
             typer.echo(f"{label:<9} {printable(text)}")
     if found.ticks is not None and found.ticks.ticks:
-        _print_ticks(found.ticks.ticks)
+        print_ticks(found.ticks.ticks)
 
 
 def preview(
@@ -96,29 +97,25 @@ def ticks(
     token: Token = None,
 ) -> None:
     """List the ticks of a schedule, newest first."""
-    collected: list[Tick] = []
-    after = None
     with connect(url, token) as client:
-        while len(collected) < limit:
-            found = _get(
-                client,
-                name,
-                repository,
-                location,
-                ticks=min(limit - len(collected), _PAGE),
-                statuses=status or None,
-                after=after,
-            )
-            if found.ticks is None:
-                break
-            collected += found.ticks.ticks
-            after = found.ticks.end_cursor
-            if not found.ticks.has_next_page:
-                break
+        collected = collect_ticks(
+            lambda count, after: (
+                _get(
+                    client,
+                    name,
+                    repository,
+                    location,
+                    ticks=count,
+                    statuses=status or None,
+                    after=after,
+                ).ticks
+            ),
+            limit,
+        )
     if as_json:
         print_json(collected)
     else:
-        _print_ticks(collected)
+        print_ticks(collected)
 
 
 def _get(
@@ -137,7 +134,23 @@ def _get(
     return found
 
 
-def _print_ticks(listed: list[Tick] | tuple[Tick, ...]) -> None:
+def collect_ticks(read: Callable[[int, str | None], TickPage | None], limit: int) -> list[Tick]:
+    """Ticks, page by page: `read` gives the page of so many after a cursor, None when they cannot be read."""
+    collected: list[Tick] = []
+    after = None
+    while len(collected) < limit:
+        page = read(min(limit - len(collected), _PAGE), after)
+        if page is None:
+            break
+        collected += page.ticks
+        after = page.end_cursor
+        if not page.has_next_page:
+            break
+    return collected
+
+
+def print_ticks(listed: Sequence[Tick]) -> None:
+    """Prints ticks as a table."""
     rows = [("DUE", "STATUS", "TRIES", "RUNS", "WHY"), *map(_tick_row, listed)]
     print_columns([tuple(map(printable, row)) for row in rows])
 
