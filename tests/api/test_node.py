@@ -16,6 +16,7 @@ from runwire.events.payloads import AssetEventData
 from runwire.instance.settings import Settings
 from runwire.partitions import PartitionsKind, PartitionsSnapshot
 from runwire.runs.queueing import QueueSettings, TagLimit
+from runwire.snapshots import SensorSnapshot
 from runwire.workspace import JobSelector
 from tests.api.conftest import Api
 from tests.webhooks.receiver import SECRET
@@ -34,6 +35,7 @@ query {
     repositories { __typename id jobs { __typename id partitions { nodes { __typename id } } } }
   }
   backfills { nodes { __typename id origin { __typename id } progress { __typename id } } }
+  sensors { nodes { __typename id } }
   schedules { nodes { __typename id ticks { nodes { __typename id } } } }
   waiting: run(runId: "waiting") { __typename id queue { __typename id } }
   run(runId: "failed") {
@@ -75,6 +77,7 @@ async def test_every_object_with_an_id_is_found_by_it(api: Api) -> None:
     webhook = {"name": "hook", "url": "https://example.org", "secret": SECRET}
     api.instance.settings = Settings.model_validate({"webhooks": [webhook]})
     api.instance.storage.pool_storage.set_pool_limit("db", 1)
+    api.workspace.get_location("here").watch(SensorSnapshot("files"))
     regions = PartitionsSnapshot(PartitionsKind.STATIC, keys=("eu",))
     api.workspace.get_location("here").partition("etl", regions)
     api.instance.create_backfill(NewBackfill(job=JobSelector("etl")), api.workspace)
@@ -124,6 +127,7 @@ async def test_statistics_of_a_run_that_has_not_ended_are_found(api: Api) -> Non
         global_id("ConcurrencyLimit", "KEY", "team"),
         global_id("Schedule", "here", "main", "gone"),
         global_id("Schedule", "gone", "main", "nightly"),
+        global_id("Sensor", "here", "main", "gone"),
         global_id("Tick", "1"),
         global_id("Tick", "01"),
         global_id("Tick", "9" * 5000),

@@ -22,6 +22,8 @@ from tests.cli.conftest import Invoke
 from tests.cli.served import PATIENCE_SECONDS, Served, serving
 from tests.storages.sqlite.places import change, runs_path
 
+DAEMONS = ["BACKFILLS", "MONITORING", "SCHEDULER", "SENSORS"]
+
 STORAGE = f"runwire.storages.sqlite.SqliteStorage, revision {HEAD_REVISION}, newest {HEAD_REVISION}"
 
 
@@ -54,7 +56,7 @@ def test_info_as_json_is_the_answer_of_the_api(
 def steady(health: Any) -> Any:
     """What does not change from heartbeat to heartbeat."""
     daemons = [daemon["daemonType"] for daemon in health["instance"].pop("daemons")]
-    assert daemons == ["BACKFILLS", "MONITORING", "SCHEDULER"]
+    assert daemons == DAEMONS
     return health
 
 
@@ -64,14 +66,8 @@ def test_health_tells_of_the_daemons_and_the_code_locations(
     wait_for_daemons(client)
     result = at_server("instance", "health")
     assert (result.exit_code, result.stderr) == (0, "")
-    backfills, monitoring, scheduler, location = [
-        re.split(r" {2,}", line) for line in result.stdout.splitlines()
-    ]
-    for daemon, name in (
-        (backfills, "BACKFILLS"),
-        (monitoring, "MONITORING"),
-        (scheduler, "SCHEDULER"),
-    ):
+    *daemons, location = [re.split(r" {2,}", line) for line in result.stdout.splitlines()]
+    for daemon, name in zip(daemons, DAEMONS, strict=True):
         assert daemon[:2] == [f"daemon {name}", "RUNNING"]
         assert daemon[2].startswith("last heartbeat 2")
     assert location == ["location jobs", "LOADED"]
@@ -80,9 +76,7 @@ def test_health_tells_of_the_daemons_and_the_code_locations(
 def test_health_as_json_has_both(at_server: Invoke, client: RunwireClient) -> None:
     wait_for_daemons(client)
     health = json.loads(at_server("instance", "health", "--json").stdout)
-    for daemon, name in zip(
-        health["daemons"], ("BACKFILLS", "MONITORING", "SCHEDULER"), strict=True
-    ):
+    for daemon, name in zip(health["daemons"], DAEMONS, strict=True):
         told = daemon["daemonType"], daemon["required"], daemon["healthy"], daemon["state"]
         assert told == (name, True, True, "RUNNING")
     assert health["codeLocations"] == [{"name": "jobs", "status": "LOADED", "loadError": None}]
@@ -91,7 +85,7 @@ def test_health_as_json_has_both(at_server: Invoke, client: RunwireClient) -> No
 def wait_for_daemons(client: RunwireClient) -> None:
     """Waits until the daemons, which start with the server, have beaten."""
     end = time.monotonic() + PATIENCE_SECONDS
-    while [daemon.state for daemon in client.list_daemons()] != ["RUNNING"] * 3:
+    while [daemon.state for daemon in client.list_daemons()] != ["RUNNING"] * len(DAEMONS):
         assert time.monotonic() < end, "the daemons do not beat"
         time.sleep(0.02)
 

@@ -228,7 +228,8 @@ def test_a_run_is_run_again_by_one_choice_of_steps(client: RunwireClient) -> Non
 
 def test_the_daemons_are_told(client: RunwireClient) -> None:
     told = [(daemon.daemon_type, daemon.required) for daemon in client.list_daemons()]
-    assert told == [("BACKFILLS", True), ("MONITORING", True), ("SCHEDULER", True)]
+    wanted = ("BACKFILLS", "MONITORING", "SCHEDULER", "SENSORS")
+    assert told == [(each, True) for each in wanted]
 
 
 def test_the_code_locations_are_told_once_they_are_loaded(client: RunwireClient) -> None:

@@ -32,12 +32,16 @@ async def test_what_it_asks_for_is_told(api: Api) -> None:
         "__typename": "EvaluateTickSuccess",
         "runRequests": [
             {
+                "runKey": None,
                 "jobName": "etl",
                 "runConfig": {"ops": {}},
+                "partitionKey": None,
                 "tags": [{"key": "a", "value": "1"}, {"key": "b", "value": "2"}],
+                "existingRun": None,
             }
         ],
         "skipReason": None,
+        "cursor": None,
         "error": None,
     }
     assert api.workspace.get_location("here").evaluated == [("main", "nightly", 1_699_959_600.0)]
