@@ -72,7 +72,7 @@ class Server:
         return f"http://127.0.0.1:{self.port}/graphql"
 
     def start(self, *command: str) -> None:
-        """Starts `runwire serve`, or another command that serves, and waits until it answers."""
+        """Starts `runwire serve`, or another command that serves, and waits until it is ready."""
         log = (self.home / "server.log").open("ab")
         place = ["--home", str(self.home), "--host", "127.0.0.1", "--port", str(self.port)]
         self.process = subprocess.Popen(
@@ -83,12 +83,14 @@ class Server:
         )
         log.close()
         process = self.process
-        wait_until(lambda: self.answers() or process.poll() is not None, "the server to answer")
-        assert process.poll() is None, "the server died before it answered"
+        wait_until(
+            lambda: self.answers("/readyz") or process.poll() is not None, "the server to be ready"
+        )
+        assert process.poll() is None, "the server died before it was ready"
 
-    def answers(self) -> bool:
+    def answers(self, path: str = "/livez") -> bool:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/livez", timeout=2) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
                 return bool(answer.status == 200)
         except (urllib.error.URLError, OSError):
             return False

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import textwrap
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -30,12 +30,14 @@ JOBS = """
 
     def note(context: OpContext, what: str) -> None:
         with (HERE / "notes").open("a") as notes:
-            print(what, f"{context.run_id}/{context.step_key}", os.getppid(), os.getpid(), file=notes)
+            print(what, f"{context.run_id}/{context.step_key}", os.getpid(), file=notes)
 
     @op(pool="db")
     def query(context: OpContext) -> None:
         note(context, "begin")
-        time.sleep(0.15)
+        while not (HERE / "go").exists():
+            time.sleep(0.01)
+        time.sleep(0.05)
         note(context, "end")
 
     @job
@@ -52,7 +54,9 @@ daemons: {{heartbeat_interval_seconds: 0.2, lease_seconds: 1}}
 """
 
 SUBMIT = """mutation ($input: SubmitRunInput!) {
-  submitRun(input: $input) { __typename ... on SubmitRunSuccess { run { runId } } }
+  submitRun(input: $input) {
+    __typename ... on SubmitRunSuccess { run { runId } } ... on UserError { message }
+  }
 }"""
 
 
@@ -82,6 +86,13 @@ def notes(home: Path) -> list[list[str]]:
     return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
 
 
+def worker_of(home: Path, run_id: str) -> int:
+    """The pid of the newest worker of a run."""
+    files = (home / "storage" / run_id).glob("worker.*.lock")
+    newest = max(files, key=lambda file: int(file.name.split(".")[1]))
+    return int(json.loads(newest.read_text())["process"]["pid"])
+
+
 @pytest.mark.torture
 @pytest.mark.parametrize(
     ("job_name", "home"),
@@ -100,17 +111,21 @@ def test_the_limit_holds_while_workers_are_killed(
         wanted = {"target": {"newRun": {"job": {"jobName": job_name}}}}
         for _ in range(RUNS):
             answer = server.execute(SUBMIT, input=wanted)
-            assert answer["submitRun"]["__typename"] == "SubmitRunSuccess"
-        eventually(lambda: len(notes(home)) >= 4, "some steps ran")
-        killed = 0
-        while killed < 2:
-            for what, step, parent, pid in reversed(notes(home)):
-                is_over = any(n[0] == "end" and n[1] == step for n in notes(home))
-                if what == "begin" and not is_over:
-                    with suppress(ProcessLookupError):
-                        os.kill(int(pid if job_name == "in_process" else parent), signal.SIGKILL)
-                        killed += 1
-                    break
+            assert answer["submitRun"]["__typename"] == "SubmitRunSuccess", answer
+        killed: set[str] = set()
+
+        def running() -> dict[str, str]:
+            """The runs of the steps that wait for the word to go on, by the pid of the step's process."""
+            return {
+                pid: step.partition("/")[0] for _, step, pid in notes(home) if pid not in killed
+            }
+
+        for _ in range(2):
+            eventually(lambda: len(running()) == LIMIT, "steps hold every slot")
+            victim, *_ = running().values()
+            killed |= {pid for pid, run_id in running().items() if run_id == victim}
+            os.kill(worker_of(home, victim), signal.SIGKILL)
+        (home / "go").touch()
         run_ids = [each.run_id for each in storage.run_storage.get_run_records(limit=99).records]
         most = 0
 
@@ -134,8 +149,8 @@ def _most_at_once(told: list[list[str]]) -> int:
     """The most steps of live processes at once, as their notes tell; who was killed ends where it is told again."""
     running: set[str] = set()
     most = 0
-    ended = {(step, pid) for what, step, _, pid in told if what == "end"}
-    for what, step, _, pid in told:
+    ended = {(step, pid) for what, step, pid in told if what == "end"}
+    for what, step, pid in told:
         if what == "begin" and (step, pid) in ended:
             running.add(step + pid)
         else:

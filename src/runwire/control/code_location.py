@@ -6,7 +6,7 @@ from runwire.errors import CodeLocationNotFoundError, CodeLocationUnavailableErr
 from runwire.runs.run import RunRecord
 from runwire.workspace import CodeLocation, CodeLocationState, CodeLocationStatus, Workspace
 
-LOADING_SECONDS = 10.0
+LOADING_SECONDS = 20.0
 """How long an action waits for a code location that is being loaded."""
 
 
