@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from runwire.client import CodeLocation, RunwireClient, ServerUnreachableError
+from tests.preloaded import Running, start_runwire
 
 PATIENCE_SECONDS = 60
 """Far longer than anything here takes; only a hang reaches it."""
@@ -99,7 +99,7 @@ class Served:
     folder: Path
     arguments: tuple[str, ...]
     port: int = field(default_factory=free_port)
-    process: subprocess.Popen[bytes] | None = None
+    process: Running | None = None
 
     @property
     def url(self) -> str:
@@ -118,14 +118,9 @@ class Served:
     def launch(self) -> None:
         """Starts it."""
         place = ["--home", str(self.folder / "home"), "--port", str(self.port)]
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                command("dev", *self.arguments, *place),
-                stdout=log,
-                stderr=log,
-                cwd=self.folder,
-                env=environment(),
-            )
+        self.process = start_runwire(
+            "dev", *self.arguments, *place, cwd=self.folder, env=environment(), log=self.log
+        )
 
     def wait_for_an_answer(self) -> tuple[CodeLocation, ...]:
         """The code locations as they are as soon as it answers."""

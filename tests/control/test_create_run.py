@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from runwire.control import NewRun, create_run
+from runwire.control.code_location import LOADING_SECONDS
 from runwire.errors import (
     CodeLocationUnavailableError,
     InputInvalidError,
@@ -128,7 +129,7 @@ def test_a_job_of_a_location_that_is_being_loaded_is_waited_for(
     record, created = create_run(storage, workspace, NewRun(job=ETL))
     assert created
     assert record.run.location_name == "here"
-    assert location.waits == [10.0]
+    assert location.waits == [LOADING_SECONDS]
 
 
 def test_who_repeats_a_request_is_given_the_run_whatever_became_of_its_job(

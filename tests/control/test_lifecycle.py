@@ -17,6 +17,7 @@ from runwire.control import (
     submit_run,
     terminate_run,
 )
+from runwire.control.code_location import LOADING_SECONDS
 from runwire.coordinator import RunCoordinator, SubmitRunContext
 from runwire.errors import (
     CodeLocationUnavailableError,
@@ -155,7 +156,7 @@ def test_a_location_that_is_being_loaded_is_waited_for(
     location = workspace.get_location("here")
     location.turn(CodeLocationStatus.LOADING)
     assert launch(storage, launcher, workspace, run_id).status is RunStatus.STARTING
-    assert location.waits == [10.0]
+    assert location.waits == [LOADING_SECONDS]
 
 
 @pytest.mark.parametrize("becomes", [CodeLocationStatus.FAILED, CodeLocationStatus.LOADING])

@@ -21,6 +21,8 @@ import pytest
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
+from runwire.fault_points import VARIABLE
+from tests.preloaded import Running, start_runwire
 from tests.torture import FULL
 
 PATIENCE_SECONDS = 300 if FULL else 100
@@ -49,6 +51,29 @@ def free_port() -> int:
         return port
 
 
+StartDaemon = Callable[..., Running]
+"""Starts daemons on the home of the test, with the fault point at which they die."""
+
+
+@pytest.fixture
+def start_daemon(home: Path) -> Iterator[StartDaemon]:
+    """Starts daemons on a home, with its jobs if it has some; they are stopped at the end."""
+    started: list[Running] = []
+    jobs = home / "jobs.py"
+
+    def start(fault: str = "") -> Running:
+        place = ["--home", str(home), *(["-f", str(jobs)] if jobs.exists() else [])]
+        env = {**os.environ, VARIABLE: fault}
+        process = start_runwire("daemon", "run", *place, env=env, cwd=home)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.terminate()
+        process.wait(PATIENCE_SECONDS)
+
+
 class Endpoint(Protocol):
     """Where clients go: one server, or several in turn."""
 
@@ -65,7 +90,8 @@ class Server:
     home: Path
     port: int = field(default_factory=free_port)
     environ: dict[str, str] = field(default_factory=dict)
-    process: subprocess.Popen[bytes] | None = None
+    process: Running | subprocess.Popen[bytes] | None = None
+    is_found_by_its_command: bool = False
 
     @property
     def url(self) -> str:
@@ -73,15 +99,15 @@ class Server:
 
     def start(self, *command: str) -> None:
         """Starts `runwire serve`, or another command that serves, and waits until it is ready."""
-        log = (self.home / "server.log").open("ab")
         place = ["--home", str(self.home), "--host", "127.0.0.1", "--port", str(self.port)]
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "runwire.cli", *(command or ["serve"]), *place],
-            stdout=log,
-            stderr=log,
-            env={**os.environ, **self.environ},
-        )
-        log.close()
+        arguments = [*(command or ["serve"]), *place]
+        log, env = self.home / "server.log", {**os.environ, **self.environ}
+        if self.is_found_by_its_command:
+            with log.open("ab") as out:
+                called = [sys.executable, "-m", "runwire.cli", *arguments]
+                self.process = subprocess.Popen(called, stdout=out, stderr=out, env=env)
+        else:
+            self.process = start_runwire(*arguments, log=log, env=env)
         process = self.process
         wait_until(
             lambda: self.answers("/readyz") or process.poll() is not None, "the server to be ready"

@@ -20,6 +20,7 @@ from runwire.instance import Instance
 from runwire.runs.run import RunRecord
 from runwire.testing.left_behind import is_alive, nothing_left_behind, processes
 from tests.end_to_end.conftest import Server, wait_until
+from tests.preloaded import prepare
 
 HEAD = '''
 """Jobs whose steps tell in a file beside this one that they run."""
@@ -201,6 +202,7 @@ def fleet(server: Server, jobs: str, settings: str = "") -> Iterator[Fleet]:
     """A home with jobs, and settings, whose processes must all be gone at the end."""
     server.home.joinpath("jobs.py").write_text(HEAD + jobs, encoding="utf-8")
     server.home.joinpath("runwire.yaml").write_text(settings, encoding="utf-8")
+    prepare()
     with nothing_left_behind(), Instance.from_home(server.home) as instance:
         try:
             yield Fleet(server, instance)

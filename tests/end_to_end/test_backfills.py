@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 import textwrap
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from runwire import clock
-from runwire.fault_points import BACKFILL_FAULT_POINTS, VARIABLE
+from runwire.fault_points import BACKFILL_FAULT_POINTS
 from runwire.instance import Instance
 from runwire.partitions import PartitionSelection
 from runwire.runs import RunStatus
 from runwire.storage import Backfill, BackfillStatus
 from runwire.testing.left_behind import eventually
+from tests.end_to_end.conftest import StartDaemon
 
 PATIENCE = 60.0
 
@@ -45,8 +42,6 @@ daemons: {lease_seconds: 1, heartbeat_interval_seconds: 0.2, heartbeat_tolerance
 """
 KEYS = ("2026-03-28", "2026-03-29", "2026-03-30")
 
-Start = Callable[[str], "subprocess.Popen[bytes]"]
-
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
@@ -55,29 +50,10 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.fixture
-def start(home: Path) -> Iterator[Start]:
-    started: list[subprocess.Popen[bytes]] = []
-
-    def start(fault: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "runwire.cli", "daemon", "run", "--home", str(home)]
-        process = subprocess.Popen(
-            [*command, "-f", str(home / "jobs.py")], env={**os.environ, VARIABLE: fault}, cwd=home
-        )
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-        process.wait(PATIENCE)
-
-
 @pytest.mark.torture
 @pytest.mark.parametrize("point", BACKFILL_FAULT_POINTS)
 def test_a_daemon_that_is_killed_in_a_step_gives_each_partition_one_run(
-    point: str, home: Path, start: Start
+    point: str, home: Path, start_daemon: StartDaemon
 ) -> None:
     """Two daemons work; whichever has the lease is killed once at the point, and the other one goes on."""
     with Instance.from_home(home) as instance:
@@ -91,7 +67,7 @@ def test_a_daemon_that_is_killed_in_a_step_gives_each_partition_one_run(
                 created_at=clock.timestamp(),
             )
         )
-        both = [start(f"{point}:{home / 'died'}") for _ in range(2)]
+        both = [start_daemon(f"{point}:{home / 'died'}") for _ in range(2)]
 
         def is_over() -> bool:
             found = instance.storage.backfill_storage.get_backfill(backfill.backfill_id)

@@ -186,7 +186,9 @@ def place(tmp_path: Path) -> Iterator[Place]:
     (tmp_path / "runwire.yaml").write_text(YAML)
     (tmp_path / "jobs.py").write_text(JOBS)
     mark = str(uuid.uuid4())
-    place = Place(tmp_path, mark, Server(tmp_path, environ={MARK: mark}))
+    place = Place(
+        tmp_path, mark, Server(tmp_path, environ={MARK: mark}, is_found_by_its_command=True)
+    )
     yield place
     for process in place.processes():
         with suppress(ProcessLookupError):

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,6 +16,7 @@ from websockets.sync.client import ClientConnection, connect
 from runwire.testing.left_behind import pause
 from tests.daemons.ticks_off import NO_TICKS
 from tests.end_to_end.conftest import PATIENCE_SECONDS, Server
+from tests.preloaded import Running, start_runwire
 
 pytestmark = pytest.mark.timeout(6 * PATIENCE_SECONDS)
 
@@ -87,15 +86,10 @@ def heartbeats(server: Server) -> Iterator[Heartbeats]:
 
 
 @contextmanager
-def daemon(server: Server) -> Iterator[subprocess.Popen[bytes]]:
+def daemon(server: Server) -> Iterator[Running]:
     """`runwire daemon` on the home of a server, which is killed at the end unless it has ended."""
-    with (server.home / "daemons.log").open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "runwire.cli", "daemon", "--home", str(server.home)],
-            cwd=server.home,
-            stdout=log,
-            stderr=log,
-        )
+    log = server.home / "daemons.log"
+    process = start_runwire("daemon", "--home", str(server.home), cwd=server.home, log=log)
     try:
         yield process
     finally:

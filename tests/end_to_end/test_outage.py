@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import textwrap
 import time
 from collections.abc import Iterator
@@ -21,6 +19,7 @@ from runwire.testing.left_behind import eventually
 from runwire.ticks import TickStatus
 from tests.memory import memory_folder
 from tests.postgres import PostgresServer
+from tests.preloaded import start_runwire
 from tests.torture import FULL
 
 pytestmark = [pytest.mark.torture, pytest.mark.timeout(300)]
@@ -74,11 +73,9 @@ def runs_of(instance: Instance) -> list[RunRecord]:
 
 
 def test_after_a_time_without_database_daemons_go_on(home: Path, server: PostgresServer) -> None:
-    command = [sys.executable, "-m", "runwire.cli", "daemon", "run", "--home", str(home)]
-    with (
-        Instance.from_home(home) as instance,
-        subprocess.Popen([*command, "-f", str(home / "jobs.py")], cwd=home) as daemon,
-    ):
+    place = ["--home", str(home), "-f", str(home / "jobs.py")]
+    with Instance.from_home(home) as instance:
+        daemon = start_runwire("daemon", "run", *place, cwd=home)
         try:
 
             def succeeded() -> int:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from runwire.fault_points import RETRY_FAULT_POINTS, VARIABLE
+from runwire.fault_points import RETRY_FAULT_POINTS
 from runwire.instance import Instance
 from runwire.runs import RunRecord, RunStatus
 from runwire.runs.filters import OLDEST_FIRST
 from runwire.testing.left_behind import eventually
-from tests.end_to_end.conftest import Server, storage_setting
+from tests.end_to_end.conftest import Server, StartDaemon, storage_setting
 from tests.torture import crossed
 
 PATIENCE = 30.0
@@ -54,34 +51,12 @@ SUBMIT = """mutation ($input: SubmitRunInput!) {
   submitRun(input: $input) { __typename ... on SubmitRunSuccess { run { runId } } }
 }"""
 
-Start = Callable[[str], "subprocess.Popen[bytes]"]
-
 
 @pytest.fixture
 def home(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     (tmp_path / "runwire.yaml").write_text(YAML + storage_setting(request, request.param))
     (tmp_path / "jobs.py").write_text(textwrap.dedent(JOBS))
     return tmp_path
-
-
-@pytest.fixture
-def start(home: Path) -> Iterator[Start]:
-    """Starts a daemon that dies at a point; it ends with the test."""
-    started: list[subprocess.Popen[bytes]] = []
-
-    def start(fault: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "runwire.cli", "daemon", "run", "--home", str(home)]
-        process = subprocess.Popen(
-            [*command, "-f", str(home / "jobs.py")], env={**os.environ, VARIABLE: fault}, cwd=home
-        )
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-        process.wait(PATIENCE)
 
 
 @pytest.fixture
@@ -97,12 +72,12 @@ def server(home: Path) -> Iterator[Server]:
     ("point", "home"), crossed(RETRY_FAULT_POINTS, ["sharded", "postgres"]), indirect=["home"]
 )
 def test_a_daemon_that_is_killed_in_a_retry_gives_each_failed_run_one(
-    point: str, home: Path, server: Server, start: Start
+    point: str, home: Path, server: Server, start_daemon: StartDaemon
 ) -> None:
     with Instance.from_home(home) as instance:
         storage = instance.storage
         consumer = f"RUN_RETRIES {storage.event_log_storage.get_instance_log_id()}"
-        doomed = start(f"{point}:{home / 'died'}")
+        doomed = start_daemon(f"{point}:{home / 'died'}")
         eventually(
             lambda: storage.run_storage.find_consumer_position(consumer) is not None,
             "the daemon follows the log",
@@ -110,8 +85,8 @@ def test_a_daemon_that_is_killed_in_a_retry_gives_each_failed_run_one(
         answer = server.execute(SUBMIT, input={"target": {"newRun": {"job": {"jobName": "etl"}}}})
         assert answer["submitRun"]["__typename"] == "SubmitRunSuccess"
         assert doomed.wait(PATIENCE) == -signal.SIGKILL
-        start("")
-        start("")
+        start_daemon("")
+        start_daemon("")
 
         def runs() -> list[RunRecord]:
             return storage.run_storage.get_run_records(order=OLDEST_FIRST, limit=99).records

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 import textwrap
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from runwire import clock
-from runwire.fault_points import TICK_FAULT_POINTS, VARIABLE
+from runwire.fault_points import TICK_FAULT_POINTS
 from runwire.instance import Instance
 from runwire.runs import RunStatus
 from runwire.testing.left_behind import eventually
 from runwire.ticks import TickSourceOrigin, TickSourceStatus, TickSourceType, TickStatus
+from tests.end_to_end.conftest import StartDaemon
 
 PATIENCE = 30.0
 
@@ -39,8 +36,6 @@ YAML = """
 daemons: {lease_seconds: 1, heartbeat_interval_seconds: 0.2, heartbeat_tolerance_seconds: 2}
 """
 
-Start = Callable[[str], "subprocess.Popen[bytes]"]
-
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
@@ -49,29 +44,10 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.fixture
-def start(home: Path) -> Iterator[Start]:
-    started: list[subprocess.Popen[bytes]] = []
-
-    def start(fault: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "runwire.cli", "daemon", "run", "--home", str(home)]
-        process = subprocess.Popen(
-            [*command, "-f", str(home / "jobs.py")], env={**os.environ, VARIABLE: fault}, cwd=home
-        )
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-        process.wait(PATIENCE)
-
-
 @pytest.mark.torture
 @pytest.mark.parametrize("point", TICK_FAULT_POINTS)
 def test_a_daemon_that_is_killed_in_a_tick_gives_each_run_once(
-    point: str, home: Path, start: Start
+    point: str, home: Path, start_daemon: StartDaemon
 ) -> None:
     with Instance.from_home(home) as instance:
         schedules = instance.storage.schedule_storage
@@ -83,8 +59,8 @@ def test_a_daemon_that_is_killed_in_a_tick_gives_each_run_once(
         )
         long_ago = clock.timestamp() - 40 * 86_400
         schedules.set_tick_source_status(origin, TickSourceStatus.RUNNING, at=long_ago)
-        assert start(f"{point}:{home / 'died'}").wait(PATIENCE) == -signal.SIGKILL
-        start("")
+        assert start_daemon(f"{point}:{home / 'died'}").wait(PATIENCE) == -signal.SIGKILL
+        start_daemon("")
 
         def is_over() -> bool:
             ticks = schedules.get_ticks(origin.source_id, limit=9).ticks

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from runwire.fault_points import TICK_FAULT_POINTS, VARIABLE
+from runwire.fault_points import TICK_FAULT_POINTS
 from runwire.instance import Instance
 from runwire.runs import RunStatus
 from runwire.testing.left_behind import eventually
 from runwire.ticks import TickStatus
+from tests.end_to_end.conftest import StartDaemon
 
 PATIENCE = 60.0
 
@@ -60,8 +57,6 @@ daemons: {lease_seconds: 1, heartbeat_interval_seconds: 0.2, heartbeat_tolerance
 """
 FILES = 5
 
-Start = Callable[[str], "subprocess.Popen[bytes]"]
-
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
@@ -71,35 +66,16 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.fixture
-def start(home: Path) -> Iterator[Start]:
-    started: list[subprocess.Popen[bytes]] = []
-
-    def start(fault: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "runwire.cli", "daemon", "run", "--home", str(home)]
-        process = subprocess.Popen(
-            [*command, "-f", str(home / "jobs.py")], env={**os.environ, VARIABLE: fault}, cwd=home
-        )
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-        process.wait(PATIENCE)
-
-
 @pytest.mark.torture
 @pytest.mark.parametrize("point", TICK_FAULT_POINTS)
 def test_a_daemon_that_is_killed_in_a_tick_loses_no_file_and_no_event(
-    point: str, home: Path, start: Start
+    point: str, home: Path, start_daemon: StartDaemon
 ) -> None:
     """Two daemons work; whichever has the lease is killed once at the point, and the other one goes on."""
     for number in range(FILES):
         (home / "inbox" / str(number)).touch()
     with Instance.from_home(home) as instance:
-        both = [start(f"{point}:{home / 'died'}") for _ in range(2)]
+        both = [start_daemon(f"{point}:{home / 'died'}") for _ in range(2)]
         runs = instance.storage.run_storage
 
         def is_over() -> bool:

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from runwire.events.types import EventType
-from runwire.fault_points import VARIABLE, WEBHOOK_FAULT_POINTS
+from runwire.fault_points import WEBHOOK_FAULT_POINTS
 from runwire.instance import Instance
 from runwire.testing.left_behind import eventually
 from runwire.testing.samples import add_run, report
+from tests.end_to_end.conftest import StartDaemon
 from tests.torture import only_in_full
 from tests.webhooks.receiver import SECRET, Got, Receiver, Reply, a_receiver
 
@@ -31,8 +29,6 @@ LIFE = (
     EventType.STEP_FAILURE,
     EventType.RUN_FAILURE,
 )
-
-Start = Callable[..., "subprocess.Popen[bytes]"]
 
 
 @pytest.fixture
@@ -58,24 +54,6 @@ def home(tmp_path: Path, receiver: Receiver) -> Path:
     config = {"webhooks": [webhook], "daemons": beats, "run_monitoring": {"enabled": False}}
     (tmp_path / "runwire.yaml").write_text(json.dumps(config))
     return tmp_path
-
-
-@pytest.fixture
-def start(home: Path) -> Iterator[Start]:
-    started: list[subprocess.Popen[bytes]] = []
-
-    def start(fault: str = "") -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "runwire.cli", "daemon", "run", "--home", str(home)]
-        environment = {**os.environ, VARIABLE: fault}
-        process = subprocess.Popen(command, env=environment, cwd=home)
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-        process.wait(PATIENCE)
 
 
 def produce(instance: Instance, runs: int, pause: float) -> list[str]:
@@ -114,10 +92,10 @@ def wait_until_begun(instance: Instance) -> None:
 
 
 def go_down_and_be_slow_after(
-    home: Path, start: Start, receiver: Receiver, *, runs: int, down_seconds: float
+    home: Path, start_daemon: StartDaemon, receiver: Receiver, *, runs: int, down_seconds: float
 ) -> None:
     with Instance.from_home(home) as instance:
-        first, standby = start(), start()
+        first, standby = start_daemon(), start_daemon()
         wait_until_begun(instance)
         ids: list[str] = []
         pause = down_seconds / 4 / (runs * len(LIFE))
@@ -135,7 +113,7 @@ def go_down_and_be_slow_after(
         events = runs * len(LIFE)
         receiver.wait_for(lambda: len({got.event.id for got in receiver.accepted}) > events // 2)
         standby.kill()
-        start()
+        start_daemon()
         receiver.wait_for_accepted(events, PATIENCE)
         head = instance.storage.event_log_storage.get_instance_log_span().head
         webhooks = instance.storage.webhook_storage
@@ -147,30 +125,30 @@ def go_down_and_be_slow_after(
 
 
 def test_a_receiver_that_is_down_for_seconds_gets_every_event_in_order(
-    home: Path, start: Start, receiver: Receiver
+    home: Path, start_daemon: StartDaemon, receiver: Receiver
 ) -> None:
-    go_down_and_be_slow_after(home, start, receiver, runs=20, down_seconds=3.0)
+    go_down_and_be_slow_after(home, start_daemon, receiver, runs=20, down_seconds=3.0)
 
 
 @pytest.mark.torture
 @only_in_full
 def test_a_receiver_that_is_down_for_a_minute_gets_every_event_in_order(
-    home: Path, start: Start, receiver: Receiver
+    home: Path, start_daemon: StartDaemon, receiver: Receiver
 ) -> None:
-    go_down_and_be_slow_after(home, start, receiver, runs=300, down_seconds=60.0)
+    go_down_and_be_slow_after(home, start_daemon, receiver, runs=300, down_seconds=60.0)
 
 
 @pytest.mark.parametrize("point", WEBHOOK_FAULT_POINTS)
 def test_a_daemon_that_is_killed_as_it_stores_its_place_loses_nothing(
-    point: str, home: Path, start: Start, receiver: Receiver, tmp_path: Path
+    point: str, home: Path, start_daemon: StartDaemon, receiver: Receiver, tmp_path: Path
 ) -> None:
     with Instance.from_home(home) as instance:
-        doomed = start(f"{point}:{tmp_path / 'died'}")
+        doomed = start_daemon(f"{point}:{tmp_path / 'died'}")
         wait_until_begun(instance)
         ids = produce(instance, 4, 0.01)
         doomed.wait(PATIENCE)
         assert doomed.returncode == -signal.SIGKILL
-        start()
+        start_daemon()
         receiver.wait_for_accepted(4 * len(LIFE), PATIENCE)
         again = check(receiver, ids)
         assert again > 0 or point == "webhook.after_save"

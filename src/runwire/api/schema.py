@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import strawberry
@@ -337,6 +338,7 @@ _NATIVE_DIRECTIVE = "directive @oneOf on INPUT_OBJECT\n\n"
 """Strawberry declares it; to GraphQL it is built in."""
 
 
+@cache
 def print_schema() -> str:
     """The schema as it is published: in the schema definition language, ending with a newline."""
     return schema.as_str().replace(_NATIVE_DIRECTIVE, "", 1) + "\n"
