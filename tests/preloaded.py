@@ -104,7 +104,9 @@ def start_runwire(
     else:
         descriptors = [os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)] * 2
     try:
-        socket.send_fds(_forker(), [json.dumps(message).encode()], [theirs.fileno(), *descriptors])
+        socket.send_fds(
+            _forker()[0], [json.dumps(message).encode()], [theirs.fileno(), *descriptors]
+        )
     finally:
         theirs.close()
         for descriptor in set(descriptors):
@@ -113,13 +115,15 @@ def start_runwire(
 
 
 @cache
-def _forker() -> socket.socket:
-    """The connection to the process that forks; it ends with this one."""
+def _forker() -> tuple[socket.socket, subprocess.Popen[bytes]]:
+    """The process that forks, and the connection to it; it ends with this one."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         command = [sys.executable, "-m", "tests.preloaded", str(theirs.fileno())]
-        subprocess.Popen(command, pass_fds=[theirs.fileno()], cwd=_ROOT, stdin=subprocess.DEVNULL)
-    return ours
+        process = subprocess.Popen(
+            command, pass_fds=[theirs.fileno()], cwd=_ROOT, stdin=subprocess.DEVNULL
+        )
+    return ours, process
 
 
 # ------------------------------------------------------------------------- in the forking process
@@ -172,7 +176,7 @@ def _become(message: dict[str, object], output: list[int]) -> None:
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(str(message["cwd"]))
-    sys.path[0] = str(message["cwd"])
+    sys.path[:1] = [str(message["cwd"]), *environment.get("PYTHONPATH", "").split(os.pathsep)]
     sys.argv[1:] = arguments
     time.tzset()
     # It looks at the environment but once.
