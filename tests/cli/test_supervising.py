@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import threading
 import time
 from collections.abc import Sequence
 from multiprocessing.process import BaseProcess
@@ -11,6 +10,7 @@ from multiprocessing.process import BaseProcess
 import pytest
 
 from runwire.cli.supervising import end, keep_alive
+from runwire.processes.ending import Ending
 
 
 def _finish(processes: Sequence[BaseProcess]) -> None:
@@ -30,7 +30,7 @@ def test_those_that_live_are_ended_when_one_cannot_be_started() -> None:
 
     try:
         with pytest.raises(OSError, match="no more processes"):
-            keep_alive(2, start, threading.Event(), lambda: None, _finish)
+            keep_alive(2, start, Ending(), lambda: None, _finish)
         assert [process.exitcode is None for process in started] == [False]
     finally:
         end(started, 30.0)

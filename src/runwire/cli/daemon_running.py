@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,19 +19,18 @@ from runwire.instance import Instance
 from runwire.instance.home import settings_of_unused_home
 from runwire.instance.settings import ComponentSettings, Settings
 from runwire.locations.workspace_file import Target
-from runwire.processes.ending import wait_for_end
+from runwire.processes.ending import Ending
 from runwire.scheduler import Scheduler
 
 
 def run_daemons(home: Path, targets: Sequence[Target]) -> None:
     """Runs them until SIGINT or SIGTERM; says which work here."""
     configure_logging("text", "warning")
-    ending = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ending.set())
+    ending = Ending()
     typer.echo(f"runwire {__version__}")
     typer.echo(f"home      {home.absolute()}")
     with (
+        ending.told_by_signals(),
         Instance.from_home(home) as instance,
         open_workspace(instance, targets) as workspace,
     ):
@@ -42,7 +39,7 @@ def run_daemons(home: Path, targets: Sequence[Target]) -> None:
         if not daemons:
             typer.echo("runwire.yaml enables no daemon; Ctrl-C ends this process.")
         with DaemonRunner(instance, daemons, on_change=_tell):
-            wait_for_end(ending)
+            ending.wait()
 
 
 def _tell(daemon_type: str, is_working: bool) -> None:

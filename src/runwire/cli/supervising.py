@@ -3,33 +3,18 @@
 from __future__ import annotations
 
 import logging
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 
 from runwire.locations.restart_delays import RestartDelays
+from runwire.processes.ending import Ending
 from runwire.processes.exits import describe_exit
 
 logger = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 0.2
-
-
-@contextmanager
-def told_to_end() -> Iterator[threading.Event]:
-    """An event that SIGINT and SIGTERM set. For the main thread."""
-    ending = threading.Event()
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, lambda *_: ending.set()) for number in numbers]
-    try:
-        yield ending
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
 
 
 class _Kept:
@@ -64,7 +49,7 @@ class _Kept:
 def keep_alive(
     count: int,
     start: Callable[[int], BaseProcess],
-    ending: threading.Event,
+    ending: Ending,
     look: Callable[[], object],
     finish: Callable[[Sequence[BaseProcess]], object],
 ) -> None:
@@ -73,13 +58,13 @@ def keep_alive(
     Args:
         count: how many.
         start: starts one, by its number, from 0 on.
-        ending: tells to end.
+        ending: whether to end.
         look: is called several times a second.
         finish: ends those that live then, whatever the end was: this process would wait for them at its exit.
     """
     all_kept = [_Kept(number, start) for number in range(count)]
     try:
-        while not ending.is_set():
+        while not ending.is_told():
             for kept in all_kept:
                 kept.look()
             look()

@@ -24,13 +24,14 @@ from runwire.cli.code_locations import open_workspace
 from runwire.cli.failures import describe, exit_code
 from runwire.cli.logs import LogFormat, configure_logging
 from runwire.cli.serving import Home, TlsFiles, announce, say_home
-from runwire.cli.supervising import end, keep_alive, told_to_end
+from runwire.cli.supervising import end, keep_alive
 from runwire.daemons.required import daemons_of
 from runwire.daemons.runner import DaemonRunner
 from runwire.errors import InputInvalidError, RunwireError
 from runwire.instance import Instance
 from runwire.locations.target import CodeServerTarget
 from runwire.locations.workspace_file import Target
+from runwire.processes.ending import Ending
 from runwire.server.address import listen, url_of
 from runwire.server.serve import checked_settings, serve
 
@@ -75,7 +76,8 @@ def run_workers(work: Work, count: int, *, runs_daemons: bool = False) -> None:
     """
     configure_logging(work.log_format or "text", "warning")
     say_home(Home(work.home))
-    with told_to_end() as ending, Instance.from_home(work.home) as instance, ExitStack() as stack:
+    ending = Ending()
+    with ending.told_by_signals(), Instance.from_home(work.home) as instance, ExitStack() as stack:
         host = work.set_up(instance)
         _check(instance, work.targets, count)
         _, encryption = checked_settings(instance, host, tls=work.tls)

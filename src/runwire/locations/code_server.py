@@ -39,7 +39,7 @@ from runwire.locations.warm_up import warm_up
 from runwire.locations.wire import address_of, serve
 from runwire.locations.workers import ENTRY as RUN_ENTRY
 from runwire.locations.workers import RunWorkers
-from runwire.processes.ending import wait_for_end
+from runwire.processes.ending import Ending
 from runwire.processes.fork_safety import why_not_to_fork
 from runwire.processes.fork_server import ForkServer
 from runwire.processes.forked import die_with_parent
@@ -195,11 +195,10 @@ def _end_with(work: Callable[[], None]) -> NoReturn:
 
 def _answer(server: CodeServer, fork_socket: str | None) -> None:
     """Answers calls until told to end, or until the parent is gone."""
-    ending = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):  # user code may have set its own
-        signal.signal(number, lambda *_: ending.set())
+    ending = Ending()
+    ending.heed_signals()  # user code may have set its own handlers
     for target, arguments in (
-        (_set_at_end, (server.parent.fileno(), ending)),
+        (_tell_at_end, (server.parent.fileno(), ending)),
         (_make_sure_of_end, (ending, server.folder)),
     ):
         threading.Thread(target=target, args=arguments, daemon=True).start()
@@ -213,7 +212,7 @@ def _answer(server: CodeServer, fork_socket: str | None) -> None:
     answering = serve(Path(server.parameters.socket_path), service.handlers())
     with suppress(BrokenPipeError):  # the parent is gone, which the other pipe tells as well
         say(server.ready, Ready(info))
-    wait_for_end(ending)
+    ending.wait()
     answering.stop(grace=1.0).wait()
     evaluators.close()
     shutil.rmtree(server.folder, ignore_errors=True)
@@ -231,15 +230,15 @@ def server_info(address: str) -> CodeServerInfo:
     )
 
 
-def _set_at_end(descriptor: int, ending: threading.Event) -> None:
+def _tell_at_end(descriptor: int, ending: Ending) -> None:
     """Whoever holds the other end of a pipe is gone when the pipe ends."""
     with suppress(OSError):
         while os.read(descriptor, 4096):
             pass
-    ending.set()
+    ending.tell()
 
 
-def _make_sure_of_end(ending: threading.Event, folder: Path) -> None:
+def _make_sure_of_end(ending: Ending, folder: Path) -> None:
     """Ends the process in time, whatever user code does in the main thread or has left running."""
     ending.wait()
     time.sleep(END_TIMEOUT_SECONDS + 2)

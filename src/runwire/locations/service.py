@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import traceback
 from collections.abc import Mapping
 
@@ -15,6 +14,7 @@ from runwire.locations.evaluators import Evaluators
 from runwire.locations.wire import Handlers, answer
 from runwire.locations.worker_presence import check_worker, run_dir_of, stop_workers
 from runwire.locations.workers import RunWorkers
+from runwire.processes.ending import Ending
 from runwire.snapshots import CodeServerInfo
 
 
@@ -48,7 +48,7 @@ class ServedDefinitions:
 
 
 class CodeService:
-    """Answers for one code location. Thread-safe. `ending` is set when it is told to shut down."""
+    """Answers for one code location. Thread-safe. It tells `ending` when it is told to shut down."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class CodeService:
         workers: RunWorkers,
         evaluators: Evaluators,
         server: CodeServerInfo,
-        ending: threading.Event,
+        ending: Ending,
     ) -> None:
         self._definitions = definitions
         self._workers = workers
@@ -165,7 +165,7 @@ class CodeService:
 
     def shut_down(self, request: protocol.ShutdownRequest) -> protocol.ShutdownReply:
         if request.drain:
-            self._workers.drain(then=self._ending.set)
+            self._workers.drain(then=self._ending.tell)
         else:
-            self._ending.set()
+            self._ending.tell()
         return protocol.ShutdownReply()

@@ -9,7 +9,6 @@ import os
 import signal
 import socket
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -24,7 +23,7 @@ from runwire.locations.service import CodeService, ServedDefinitions
 from runwire.locations.target import LocationTarget
 from runwire.locations.wire import address_of, serve
 from runwire.locations.workers import RunWorkers
-from runwire.processes.ending import wait_for_end
+from runwire.processes.ending import Ending
 from runwire.processes.spawning import SpawningStarter
 
 CONNECT_SECONDS = 5.0
@@ -64,9 +63,8 @@ def serve_standalone(
     os.chdir(source.directory)
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # an exception would be one of the definitions
     definitions = ServedDefinitions(source)
-    ending = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ending.set())
+    ending = Ending()
+    ending.heed_signals()
     address = address_of(place) if isinstance(place, Path) else place
     workers = RunWorkers(source, tuple(sys.path), SpawningStarter())
     evaluators = Evaluators(source, tuple(sys.path), SpawningStarter())
@@ -76,7 +74,7 @@ def serve_standalone(
     if ready is not None:
         reply = definitions.reply
         ready(address, reply.error if isinstance(reply, protocol.LoadFailed) else None)
-    wait_for_end(ending)
+    ending.wait()
     server.stop(grace=1.0).wait()
     evaluators.close()
 
