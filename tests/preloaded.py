@@ -14,8 +14,8 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from functools import cache
 from pathlib import Path
 from typing import NoReturn
 
@@ -75,8 +75,8 @@ class Running:
 
 
 def prepare() -> None:
-    """Starts what forks, for whoever then looks for what a test leaves behind."""
-    _forker()
+    """Starts what forks unless it lives, for whoever then looks for what a test leaves behind."""
+    _control()
 
 
 def start_runwire(
@@ -104,9 +104,7 @@ def start_runwire(
     else:
         descriptors = [os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)] * 2
     try:
-        socket.send_fds(
-            _forker()[0], [json.dumps(message).encode()], [theirs.fileno(), *descriptors]
-        )
+        socket.send_fds(_control(), [json.dumps(message).encode()], [theirs.fileno(), *descriptors])
     finally:
         theirs.close()
         for descriptor in set(descriptors):
@@ -114,16 +112,42 @@ def start_runwire(
     return Running(ours)
 
 
-@cache
-def _forker() -> tuple[socket.socket, subprocess.Popen[bytes]]:
+class _Forker:
     """The process that forks, and the connection to it; it ends with this one."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with theirs:
-        command = [sys.executable, "-m", "tests.preloaded", str(theirs.fileno())]
-        process = subprocess.Popen(
-            command, pass_fds=[theirs.fileno()], cwd=_ROOT, stdin=subprocess.DEVNULL
+
+    def __init__(self) -> None:
+        self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tests.preloaded", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                cwd=_ROOT,
+                stdin=subprocess.DEVNULL,
+            )
+        threading.Thread(target=self._reap, name="forker", daemon=True).start()
+
+    def has_ended(self) -> bool:
+        """Whether somebody has killed it, who took it for another."""
+        return self._process.returncode is not None
+
+    def _reap(self) -> None:
+        code = self._process.wait()
+        test = os.environ.get("PYTEST_CURRENT_TEST")
+        print(
+            f"what forks (pid {self._process.pid}) ended with {code}: {test}", file=sys.__stderr__
         )
-    return ours, process
+
+
+_forkers: list[_Forker] = []
+
+
+def _control() -> socket.socket:
+    """The connection to a process that forks."""
+    if _forkers and _forkers[-1].has_ended():
+        _forkers.pop().control.close()
+    if not _forkers:
+        _forkers.append(_Forker())
+    return _forkers[-1].control
 
 
 # ------------------------------------------------------------------------- in the forking process

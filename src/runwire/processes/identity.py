@@ -13,6 +13,9 @@ import msgspec
 
 _PROC = Path("/proc")
 
+_NEVER = -1
+"""What no process began at."""
+
 
 class ProcessIdentity(msgspec.Struct, frozen=True):
     """A process.
@@ -34,8 +37,11 @@ class ProcessIdentity(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, pid: int) -> ProcessIdentity:
-        """The process that has a number here now."""
-        return cls(pid, _place(), _began(pid))
+        """The process that has a number here now. When there is none, one that has ended."""
+        began = _look(pid)[1]
+        if began is None and not _exists(pid):
+            began = _NEVER
+        return cls(pid, _place(), began)
 
     @property
     def is_here(self) -> bool:
