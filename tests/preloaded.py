@@ -156,7 +156,13 @@ def _control() -> socket.socket:
 def _fork_as_asked(control: socket.socket) -> None:
     """Forks until nobody can ask any more. Returns in each child, which then runs its command."""
     while True:
-        message, descriptors, _, _ = socket.recv_fds(control, _MESSAGE_BYTES, 3)
+        select.select([control], [], [])
+        try:
+            message, descriptors, _, _ = socket.recv_fds(control, _MESSAGE_BYTES, 3)
+        except BlockingIOError:  # seen, on a machine with much to do, on a socket that blocks
+            does = os.get_blocking(control.fileno())
+            print(f"nothing came from a socket that blocks: {does}", file=sys.stderr, flush=True)
+            continue
         if not message:
             os._exit(0)
         if os.fork() == 0:

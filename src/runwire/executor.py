@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
+from runwire.definitions import RetryMode
 from runwire.error_info import ErrorInfo
 
 
@@ -30,8 +31,9 @@ class RunSteps(ABC):
         """Takes the step that goes next, by priority, of those whose sources are there.
 
         The caller must run it to its end. None when no step can start now: wait for one that runs, or, when
-        none does, the steps are complete. A step that wants a slot of a concurrency pool is taken when it has one;
-        where only such steps are left, and none runs, this waits for a slot.
+        none does, the steps are complete. A step that wants a slot of a concurrency pool is taken when it has one,
+        and one that is tried again when its time has come; where only such steps are left, and none runs, this
+        waits for them.
 
         Raises:
             RunInterrupted: the run is asked to stop. Start no more steps, and let this pass on.
@@ -40,7 +42,9 @@ class RunSteps(ABC):
 
     @abstractmethod
     def run_here(self, step_key: str) -> None:
-        """Runs a step, which `start_next` gave, in this process to its end. A step that fails raises nothing.
+        """Runs a step, which `start_next` gave, in this process to its end, or to that of this attempt.
+
+        A step that fails raises nothing; `start_next` gives one again that is tried again.
 
         Raises:
             RunInterrupted: the run was asked to stop; the step has failed by it.
@@ -61,9 +65,9 @@ class RunSteps(ABC):
     def wait_for_process(self) -> str | None:
         """Stores what the step processes tell until one of their steps has ended; returns that step.
 
-        Each step that was given to `start_process` is returned once: after it succeeded, failed, or its
-        process died, which fails it. None when it is time to ask again for slots that steps wait for: call
-        `start_next`.
+        Each step that was given to `start_process` is returned once: after it succeeded, failed, is to be tried
+        again, or its process died. None when it is time to ask again for steps that wait for a slot or for their
+        next attempt: call `start_next`.
 
         Raises:
             RunInterrupted: the run is asked to stop. Call `stop_processes`.
@@ -106,6 +110,9 @@ class Executor(ABC):
     runs_steps_here: bool = True
     """Whether it calls `run_here`. The resources of all steps are made before it and torn down after it
     then; a step that runs in a process of its own makes those of its op there."""
+
+    retries: RetryMode = RetryMode.ENABLED
+    """Whether steps that fail are tried again, when their ops ask for it or have a retry policy."""
 
     @abstractmethod
     def execute(self, steps: RunSteps) -> None:

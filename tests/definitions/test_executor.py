@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from runwire import in_process_executor, job, multiprocess_executor, op
-from runwire.definitions import JobDefinition
+from runwire.definitions import JobDefinition, RetryMode
 
 OPS = """
 @op
@@ -44,8 +44,12 @@ def etl():
 """
     )
     assert made.executor_def.name == "multiprocess"
-    assert made.executor_def.config.model_dump() == {"max_concurrent": 3}
-    assert multiprocess_executor.config.model_dump() == {"max_concurrent": 0}
+    assert made.executor_def.config.model_dump(mode="json") == {
+        "max_concurrent": 3,
+        "retries": "enabled",
+    }
+    disabled = {"max_concurrent": 0, "retries": RetryMode.DISABLED}
+    assert multiprocess_executor.configured({"retries": "disabled"}).config.model_dump() == disabled
 
 
 def test_configuring_again_takes_the_place_of_the_config() -> None:
@@ -70,7 +74,7 @@ def test_a_config_that_does_not_fit_is_refused(
     refusal: Callable[[str], str], config: str, problem: str
 ) -> None:
     told = refusal(f"{OPS}\nother = multiprocess_executor.configured({config})  # HERE\n")
-    fits_not = f"its config does not fit: {problem}; its keys are: max_concurrent"
+    fits_not = f"its config does not fit: {problem}; its keys are: retries, max_concurrent"
     assert told == f"executor 'multiprocess': {fits_not}"
 
 
@@ -82,11 +86,11 @@ def test_a_config_that_is_no_mapping_is_refused(refusal: Callable[[str], str]) -
     )
 
 
-def test_the_in_process_executor_takes_no_config(refusal: Callable[[str], str]) -> None:
+def test_the_in_process_executor_takes_no_more_than_it_knows(refusal: Callable[[str], str]) -> None:
     told = refusal(f"{OPS}\nother = in_process_executor.configured({{'a': 1}})  # HERE\n")
     assert told == (
         "executor 'in_process': its config does not fit: a: there is no such key; remove it or mend"
-        " its name; its keys are: none"
+        " its name; its keys are: retries"
     )
 
 

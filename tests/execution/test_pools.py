@@ -109,7 +109,7 @@ def test_a_run_is_interrupted_where_it_waits(storage: MemoryStorage, tmp_path: P
     interrupts, done = Interrupts(), list[str]()
 
     def stop() -> None:
-        eventually(lambda: waits(storage), "the step waits")
+        eventually(lambda: done and waits(storage), "the step waits, and the other has run")
         tell(storage, "r", EventType.RUN_CANCELING)
         os.kill(os.getpid(), signal.SIGTERM)
 

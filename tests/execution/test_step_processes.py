@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from runwire.definitions import RetryPolicy
 from runwire.error_info import ErrorInfo
 from runwire.errors import RunInterrupted, StaleWorkerError, StorageUnavailableError
 from runwire.events.entry import EventLogEntry, EventLogRecord
@@ -19,13 +20,14 @@ from runwire.events.payloads import (
     HandledOutputData,
     StepErrorSource,
     StepFailureData,
+    StepRetryData,
     StepSuccessData,
 )
 from runwire.events.types import EventType
+from runwire.execution.attempts import Attempt, EndedStep
 from runwire.execution.run_log import RunLog
 from runwire.execution.step_pipe import Done, Told, encode_frame
 from runwire.execution.step_processes import (
-    EndedStep,
     GivenOutput,
     StepProcesses,
     StepStarter,
@@ -113,11 +115,11 @@ class Playing(StepStarter):
 
     def __init__(self) -> None:
         self.steps: dict[str, PlayedStep] = {}
-        self.attempts: dict[str, int] = {}
+        self.attempts: dict[str, Attempt] = {}
         self.failing: Exception | None = None
 
     def start(
-        self, step_key: str, given: Sequence[GivenOutput], attempt: int, channel: int
+        self, step_key: str, given: Sequence[GivenOutput], attempt: Attempt, channel: int
     ) -> Child:
         if self.failing is not None:
             raise self.failing
@@ -205,14 +207,14 @@ def processes(log: Log, playing: Playing) -> Iterator[StepProcesses]:
 def test_a_step_is_told_of_from_the_start_of_its_process_to_its_end(
     processes: StepProcesses, playing: Playing, log: Log
 ) -> None:
-    processes.start("a", [("load", "rows", "r", 3)], 2)
+    processes.start("a", [("load", "rows", "r", 3)], Attempt(2))
     step = playing.steps["a"]
     step.tell(
         event(EventType.STEP_START, "a"), line("a", "hi"), handled("a", "x"), handled("a", "y")
     )
     step.tell(success("a"))
     assert processes.wait() == EndedStep("a", frozenset({"x", "y"}))
-    assert (step.given, playing.attempts["a"]) == ([("load", "rows", "r", 3)], 2)
+    assert (step.given, playing.attempts["a"].number) == ([("load", "rows", "r", 3)], 2)
     assert step.answers() == 2
     starting, started = log.entries[:2]
     assert (starting.event_type, starting.message) == (
@@ -450,3 +452,58 @@ def test_nothing_is_left_open(processes: StepProcesses, playing: Playing) -> Non
     processes.kill()
     processes.kill()
     assert len(list(Path("/proc/self/fd").iterdir())) == before - 1  # that of the selector
+
+
+# ------------------------------------------------------------------------------------ retries
+
+
+def test_a_step_that_is_tried_again_is_told_of_when_its_process_is_gone(
+    processes: StepProcesses, playing: Playing
+) -> None:
+    processes.start("a", [])
+    step = playing.steps["a"]
+    retry = EventLogEntry(
+        run_id="r",
+        event_type=EventType.STEP_UP_FOR_RETRY,
+        message="again",
+        step_key="a",
+        error=ErrorInfo("busy"),
+        data=StepRetryData(1.5),
+    )
+    step.tell(event(EventType.STEP_START, "a"), retry)
+    assert processes.wait(0.05) is None
+    step.send(encode_frame(Done()))
+    step.exit(0)
+    assert processes.wait() == EndedStep("a", None, 1.5)
+
+
+@pytest.mark.parametrize(
+    ("attempt", "ended"),
+    [
+        (Attempt(2, 1, RetryPolicy(2)), EndedStep("a", None, 0.0)),
+        (Attempt(3, 2, RetryPolicy(2)), EndedStep("a", None)),
+        (Attempt(), EndedStep("a", None)),
+    ],
+    ids=["has a retry left", "has none left", "has no policy"],
+)
+def test_a_step_whose_process_was_lost_is_tried_again_by_its_policy(
+    processes: StepProcesses, playing: Playing, log: Log, attempt: Attempt, ended: EndedStep
+) -> None:
+    processes.start("a", [], attempt)
+    step = playing.steps["a"]
+    step.tell(event(EventType.STEP_START, "a"))
+    step.exit(-signal.SIGSEGV)
+    assert processes.wait() == ended
+    said = log.entries[-1]
+    lost = "its process was killed by SIGSEGV before the step had ended"
+    if ended.retry_after is None:
+        more = "; it was tried again 2 times" if attempt.policy else ""
+        assert (said.event_type, said.message) == (
+            EventType.STEP_FAILURE,
+            f"Step a failed: {lost}{more}",
+        )
+    else:
+        assert (said.event_type, said.message) == (
+            EventType.STEP_UP_FOR_RETRY,
+            f"Step a is tried again, retry 2 of 2: {lost}",
+        )

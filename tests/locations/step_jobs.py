@@ -22,6 +22,7 @@ from runwire import (
     Out,
     Output,
     ResourceContext,
+    RetryPolicy,
     in_process_executor,
     job,
     multiprocess_executor,
@@ -241,6 +242,25 @@ def end(context: OpContext, config: How) -> Any:
         case _:
             raise NotImplementedError(config.ending)
     return 1
+
+
+@op(retry_policy=RetryPolicy(max_retries=2, delay=0.01))
+def flaky(context: OpContext) -> int:
+    if context.retry_number == 0:
+        ctypes.string_at(0)
+    if context.retry_number == 1:
+        raise OSError("busy")
+    return context.retry_number
+
+
+@job(executor_def=multiprocess_executor)
+def retried() -> None:
+    add(flaky())
+
+
+@job(executor_def=multiprocess_executor.configured({"retries": "disabled"}))
+def not_retried() -> None:
+    add(flaky())
 
 
 @op

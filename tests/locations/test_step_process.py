@@ -500,3 +500,33 @@ def test_a_step_for_which_there_is_no_directory_any_more_names_it(
 def test_a_step_runs_in_a_directory_that_was_made_anew(runs: StepRuns, removed: Path) -> None:
     removed.mkdir()
     assert runs.execute("chain") is RunStatus.SUCCESS
+
+
+# ------------------------------------------------------------------------------------ retries
+
+
+def test_a_step_is_tried_again_in_another_process_also_when_its_own_was_lost(
+    runs: StepRuns,
+) -> None:
+    assert runs.execute("retried") is RunStatus.SUCCESS
+    begins = ["STEP_WORKER_STARTING", "STEP_WORKER_STARTED"]
+    assert runs.types_of("flaky") == [
+        *(*begins, "STEP_START", "STEP_UP_FOR_RETRY"),
+        *(*begins, "STEP_RESTARTED", "STEP_UP_FOR_RETRY"),
+        *(*begins, "STEP_RESTARTED", "STEP_OUTPUT", "HANDLED_OUTPUT", "STEP_SUCCESS"),
+    ]
+    told = [r.message for r in runs.of_step("flaky") if r.stored_type == "STEP_UP_FOR_RETRY"]
+    begin, lost = "Step flaky is tried again in 0.01 s, retry", "its process was killed by SIGSEGV"
+    assert told == [
+        f"{begin} 1 of 2: {lost} before the step had ended",
+        f"{begin} 2 of 2: OSError: busy",
+    ]
+
+
+def test_with_retries_disabled_a_lost_process_fails_its_step(runs: StepRuns) -> None:
+    assert runs.execute("not_retried") is RunStatus.FAILURE
+    [(step_key, message)] = failures(runs)
+    assert (step_key, message.partition("ended; ")[2]) == (
+        "flaky",
+        "the executor of its job has retries disabled",
+    )

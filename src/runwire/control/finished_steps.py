@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
+from runwire import clock
 from runwire.events.entry import EventLogRecord
 from runwire.events.filters import EventFilter
-from runwire.events.payloads import HandledOutputData, StepErrorSource, StepFailureData
+from runwire.events.payloads import (
+    HandledOutputData,
+    StepErrorSource,
+    StepFailureData,
+    StepRetryData,
+)
 from runwire.events.types import EventType
 from runwire.runs.run import RunRecord
 from runwire.storage.event_log_storage import EventLogStorage
+
+T = TypeVar("T")
 
 _TELLING = EventFilter(
     event_types=frozenset(
@@ -20,6 +29,7 @@ _TELLING = EventFilter(
             EventType.HANDLED_OUTPUT,
             EventType.STEP_SUCCESS,
             EventType.STEP_FAILURE,
+            EventType.STEP_UP_FOR_RETRY,
             EventType.STEP_SKIPPED,
         }
     )
@@ -35,12 +45,16 @@ class FinishedSteps:
         failed: those that failed.
         dropped: those that will not run, as the log tells already.
         attempts: how often each of the others has begun, if it has.
+        retries: how often each of the others was tried again, or is to be.
+        waits: for how long those of them wait that are tried again, in seconds.
     """
 
     succeeded: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     failed: frozenset[str] = frozenset()
     dropped: frozenset[str] = frozenset()
     attempts: Mapping[str, int] = field(default_factory=dict)
+    retries: Mapping[str, int] = field(default_factory=dict)
+    waits: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def count(self) -> int:
@@ -67,6 +81,8 @@ def finished_steps(
     failed: set[str] = set()
     skipped: set[str] = set()
     attempts: dict[str, int] = {}
+    retries: dict[str, int] = {}
+    waits: dict[str, float] = {}
     for event in _events(logs, record, step_keys):
         key, epoch = event.step_key, event.epoch
         if key is None or epoch is None:
@@ -75,22 +91,38 @@ def finished_steps(
             case EventType.STEP_START | EventType.STEP_RESTARTED:
                 attempts[key] = attempts.get(key, 0) + 1
                 outputs[key] = {}
+                waits.pop(key, None)
             case EventType.HANDLED_OUTPUT if isinstance(event.data, HandledOutputData):
                 outputs.setdefault(key, {})[event.data.output_name] = epoch
             case EventType.STEP_SUCCESS:
                 succeeded[key] = outputs.get(key, {})
             case EventType.STEP_FAILURE if not _is_interrupt(event):
                 failed.add(key)
+            case EventType.STEP_UP_FOR_RETRY if isinstance(event.data, StepRetryData):
+                retries[key] = retries.get(key, 0) + 1
+                waits[key] = _left_to_wait(event.data.seconds_to_wait, event.timestamp)
             case EventType.STEP_SKIPPED:
                 skipped.add(key)
             case _:  # an interrupted step
                 pass
-    begun = {
-        key: count
-        for key, count in attempts.items()
-        if not (key in succeeded or key in failed or key in skipped)
-    }
-    return FinishedSteps(succeeded, frozenset(failed), frozenset(skipped), begun)
+    ended = {*succeeded, *failed, *skipped}
+    return FinishedSteps(
+        succeeded,
+        frozenset(failed),
+        frozenset(skipped),
+        _without(attempts, ended),
+        _without(retries, ended),
+        _without(waits, ended),
+    )
+
+
+def _without(told: Mapping[str, T], keys: Collection[str]) -> dict[str, T]:
+    return {key: value for key, value in told.items() if key not in keys}
+
+
+def _left_to_wait(seconds: float, since: float) -> float:
+    """What is left of a wait, whatever was done to the clock meanwhile."""
+    return min(seconds, max(0.0, since + seconds - clock.timestamp()))
 
 
 def _is_interrupt(event: EventLogRecord) -> bool:

@@ -33,6 +33,13 @@ from runwire.definitions.partitions import (
 from runwire.definitions.repository import RepositoryDefinition, repository
 from runwire.definitions.requests import RunRequest, SensorResult, SkipReason
 from runwire.definitions.resource import ResourceDefinition, resource
+from runwire.definitions.retries import (
+    Backoff,
+    Jitter,
+    RetryMode,
+    RetryPolicy,
+    RetryRequested,
+)
 from runwire.definitions.run_config import OpRunConfig, ResolvedRunConfig
 from runwire.definitions.schedule import (
     DefaultScheduleStatus,
@@ -61,6 +68,7 @@ __all__ = [
     "AssetKey",
     "AssetMaterialization",
     "AssetSensorContext",
+    "Backoff",
     "DailyPartitions",
     "DefaultScheduleStatus",
     "DefaultSensorStatus",
@@ -69,6 +77,7 @@ __all__ = [
     "HourlyPartitions",
     "In",
     "InputDefinition",
+    "Jitter",
     "JobDefinition",
     "JobPartitions",
     "Log",
@@ -89,6 +98,9 @@ __all__ = [
     "ResolvedRunConfig",
     "ResourceContext",
     "ResourceDefinition",
+    "RetryMode",
+    "RetryPolicy",
+    "RetryRequested",
     "RunRequest",
     "RunStatusSensorContext",
     "ScheduleDefinition",

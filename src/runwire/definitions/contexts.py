@@ -62,6 +62,11 @@ class OpContext(ABC):
 
     @property
     @abstractmethod
+    def retry_number(self) -> int:
+        """How often the step was tried again already; 0 in its first attempt."""
+
+    @property
+    @abstractmethod
     def op_config(self) -> BaseModel | None:
         """The op's config, as its model; None when the op takes none."""
 

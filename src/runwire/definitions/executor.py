@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from runwire.config import ComponentConfig, NoConfig, pydantic_problems
 from runwire.definitions.places import caller_place, refusal
+from runwire.definitions.retries import RetryMode
 
 _NO_CONFIG: Final = NoConfig()
 
@@ -56,7 +57,15 @@ class ExecutorDefinition:
             ) from None
 
 
-class MultiprocessConfig(ComponentConfig):
+class InProcessConfig(ComponentConfig):
+    """The config of the in-process executor."""
+
+    retries: RetryMode = Field(
+        default=RetryMode.ENABLED, description="Whether steps that fail may be tried again."
+    )
+
+
+class MultiprocessConfig(InProcessConfig):
     """The config of the multiprocess executor."""
 
     max_concurrent: int = Field(
@@ -65,7 +74,10 @@ class MultiprocessConfig(ComponentConfig):
 
 
 in_process_executor: Final = ExecutorDefinition(
-    "in_process", "runwire.executors.in_process.InProcessExecutor"
+    "in_process",
+    "runwire.executors.in_process.InProcessExecutor",
+    InProcessConfig,
+    InProcessConfig(),
 )
 """Runs steps one after another in the process of the run's worker."""
 

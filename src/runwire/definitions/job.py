@@ -27,6 +27,7 @@ from runwire.definitions.partitions import (
 from runwire.definitions.places import caller_place, place_of, refusal
 from runwire.definitions.plan import plan_of
 from runwire.definitions.resource import ResourceDefinition, needed_resources
+from runwire.definitions.retries import RetryPolicy, checked_retry_policy
 from runwire.definitions.run_config import ResolvedRunConfig, RunConfigType, preset_problems
 from runwire.definitions.signature import checked_function, description_of
 from runwire.definitions.snapshot import graph_of
@@ -49,6 +50,7 @@ class JobDefinition:
         config: a part of the run config, under what a run gives.
         executor_def: what runs the steps of its runs.
         partitions: its partitions; None when it has none.
+        op_retry_policy: when steps are tried again whose ops do not say so.
         source: where its function stands, as ``file:line``.
     """
 
@@ -60,6 +62,7 @@ class JobDefinition:
     config: Mapping[str, Any] = field(default_factory=dict)
     executor_def: ExecutorDefinition = in_process_executor
     partitions: JobPartitions | None = None
+    op_retry_policy: RetryPolicy | None = None
     source: str = ""
 
     def node(self, handle: str) -> OpNode:
@@ -155,6 +158,7 @@ def job(
     executor_def: ExecutorDefinition = in_process_executor,
     partitions: PartitionsDefinition | None = None,
     partition_config: PartitionConfigFunction | None = None,
+    op_retry_policy: RetryPolicy | None = None,
 ) -> Callable[[Callable[[], None]], JobDefinition]: ...
 
 
@@ -170,6 +174,7 @@ def job(
     executor_def: ExecutorDefinition = in_process_executor,
     partitions: PartitionsDefinition | None = None,
     partition_config: PartitionConfigFunction | None = None,
+    op_retry_policy: RetryPolicy | None = None,
 ) -> JobDefinition | Callable[[Callable[[], None]], JobDefinition]:
     """Makes a job of a function whose body wires ops by calling them; also written bare, as ``@job``.
 
@@ -189,6 +194,7 @@ def job(
         partitions: what its runs are of: days, hours or names. A run then has a partition key.
         partition_config: gives the run config of a partition, or None, for its key. It is called again when the
             process that called it is killed, so it should have no effect of its own.
+        op_retry_policy: when steps that fail are tried again whose ops do not say so.
 
     Raises:
         InvalidDefinitionError: this cannot be a job; the message names place, job and mend.
@@ -209,6 +215,7 @@ def job(
             config=_checked_config(config, source, subject),
             executor_def=checked_executor(executor_def, source, subject),
             partitions=checked_partitions(partitions, partition_config, source, subject),
+            op_retry_policy=checked_retry_policy(op_retry_policy, source, subject),
             source=source,
         )
         _check_preset(made)

@@ -22,6 +22,7 @@ from runwire.definitions.op_io import (
 )
 from runwire.definitions.outputs import In, Out
 from runwire.definitions.places import caller, caller_place, place_of, refusal
+from runwire.definitions.retries import RetryPolicy, checked_retry_policy
 from runwire.definitions.signature import Reader, checked_function, description_of
 
 
@@ -66,6 +67,7 @@ class OpDefinition:
     kind: OpKind = OpKind.FUNCTION
     source: str = ""
     pool: str | None = None
+    retry_policy: RetryPolicy | None = None
 
     def alias(self, name: str) -> OpUse:
         """The op, to be used under another name: ``load.alias("load_sales")(path())``."""
@@ -74,6 +76,10 @@ class OpDefinition:
     def tag(self, tags: Mapping[str, str]) -> OpUse:
         """The op, to be used with more tags: ``load.tag({"team": "sales"})(path())``."""
         return OpUse(self).tag(tags)
+
+    def with_retry_policy(self, retry_policy: RetryPolicy) -> OpUse:
+        """The op, to be used with another retry policy."""
+        return OpUse(self).with_retry_policy(retry_policy)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Uses the op in the body of a job. Gives outputs to wire on, never values.
@@ -91,6 +97,7 @@ class OpUse:
     op: OpDefinition
     name: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    retry_policy: RetryPolicy | None = None
 
     def alias(self, name: str) -> OpUse:
         """The use under another name."""
@@ -101,6 +108,12 @@ class OpUse:
         """The use with more tags."""
         more = checked_tags(tags, f"{caller_place()}: op {self.op.name!r}")
         return replace(self, tags={**self.tags, **more})
+
+    def with_retry_policy(self, retry_policy: RetryPolicy) -> OpUse:
+        """The use with another retry policy."""
+        subject = f"op {self.op.name!r}"
+        checked = checked_retry_policy(retry_policy, caller_place(), subject)
+        return replace(self, retry_policy=checked)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Enters the use into the job whose body runs; otherwise as the call of the op."""
@@ -141,6 +154,7 @@ def op(
     tags: Mapping[str, str] | None = None,
     required_resource_keys: Iterable[str] = (),
     pool: str | None = None,
+    retry_policy: RetryPolicy | None = None,
 ) -> Callable[[Callable[..., Any]], OpDefinition]: ...
 
 
@@ -155,6 +169,7 @@ def op(
     tags: Mapping[str, str] | None = None,
     required_resource_keys: Iterable[str] = (),
     pool: str | None = None,
+    retry_policy: RetryPolicy | None = None,
 ) -> OpDefinition | Callable[[Callable[..., Any]], OpDefinition]:
     """Makes an op of a function; also written bare, as ``@op``.
 
@@ -173,6 +188,7 @@ def op(
         tags: the tags of each use of it.
         required_resource_keys: the resources that it uses, as ``context.resources.<key>``.
         pool: a concurrency pool: a step of the op begins when it has a slot of that, of all runs.
+        retry_policy: when a step of it that fails is tried again; else that of the job.
 
     Raises:
         InvalidDefinitionError: this cannot be an op; the message names place, op and mend.
@@ -198,6 +214,7 @@ def op(
             kind=_kind_of(function),
             source=source,
             pool=None if pool is None else checked_pool(pool, source, subject),
+            retry_policy=checked_retry_policy(retry_policy, source, subject),
         )
 
     return define if fn is None else define(fn)

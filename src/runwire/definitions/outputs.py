@@ -140,16 +140,22 @@ class Failure(Exception):  # noqa: N818 - users raise it by this name; it is an 
     Attributes:
         description: the reason, for people.
         metadata: what the op tells about it.
+        allow_retries: whether the retry policy of the op counts.
 
     Raises:
         InvalidDefinitionError: a value cannot be metadata.
     """
 
     def __init__(
-        self, description: str | None = None, metadata: Mapping[str, Any] | None = None
+        self,
+        description: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        *,
+        allow_retries: bool = True,
     ) -> None:
         super().__init__(description or "")
         self.description = description
+        self.allow_retries = allow_retries
         self.metadata = normalize_metadata(metadata, "Failure")
 
 

@@ -10,6 +10,7 @@ from runwire.definitions.json_schema import has_schema
 from runwire.definitions.op import JobBody, OpDefinition, OpUse
 from runwire.definitions.op_io import InputDefinition
 from runwire.definitions.places import caller_place, refusal
+from runwire.definitions.retries import RetryPolicy
 from runwire.definitions.types import check_type
 from runwire.errors import InvalidDefinitionError
 
@@ -32,12 +33,14 @@ class OpNode:
         sources: what feeds its inputs, by name: one output, or for a fan-in a tuple of them in order. Inputs
             that run config or a default feeds are not in it.
         tags: the tags of the op and of this use.
+        retry_policy: that of this use, else of the op; None where that of the job counts.
     """
 
     handle: str
     op: OpDefinition
     sources: Mapping[str, OutputRef | tuple[OutputRef, ...]] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
+    retry_policy: RetryPolicy | None = None
 
 
 @dataclass(frozen=True)
@@ -151,7 +154,13 @@ class RecordingBody(JobBody):
             name: call.source(name, value) for name, value in call.arguments(args, kwargs).items()
         }
         call.check_missing(sources)
-        self.nodes[handle] = OpNode(handle, use.op, sources, {**use.op.tags, **use.tags})
+        self.nodes[handle] = OpNode(
+            handle,
+            use.op,
+            sources,
+            {**use.op.tags, **use.tags},
+            use.retry_policy or use.op.retry_policy,
+        )
         self._places[handle] = place
         return Wire(_Wired(self, use.op, handle, tuple(use.op.outputs)))
 

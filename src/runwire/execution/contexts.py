@@ -27,8 +27,11 @@ from runwire.runs.tags import PARTITION_TAG
 class StepContext(OpContext):
     """The context of the op of a step."""
 
-    def __init__(self, step: ExecutionStep, scope: RunScope, outputs: StepOutputs) -> None:
+    def __init__(
+        self, step: ExecutionStep, scope: RunScope, outputs: StepOutputs, retry_number: int = 0
+    ) -> None:
         self._step = step
+        self._retry_number = retry_number
         self._scope = scope
         self._outputs = outputs
         self._log = UserLog(scope.log, step.key)
@@ -51,6 +54,10 @@ class StepContext(OpContext):
     @property
     def op_name(self) -> str:
         return self._step.op.name
+
+    @property
+    def retry_number(self) -> int:
+        return self._retry_number
 
     @property
     def op_config(self) -> BaseModel | None:

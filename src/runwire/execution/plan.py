@@ -13,9 +13,9 @@ from runwire.definitions import (
     JobDefinition,
     OpDefinition,
     OpNode,
-    OpRunConfig,
     OutputRef,
     ResolvedRunConfig,
+    RetryPolicy,
 )
 from runwire.errors import InputInvalidError, InvalidDefinitionError
 from runwire.runs.tags import PRIORITY_TAG
@@ -46,7 +46,10 @@ class StepInput:
 
 @dataclass(frozen=True, slots=True)
 class ExecutionStep:
-    """A step of a run. `upstream` are the steps that must end before it; larger priorities go first."""
+    """A step of a run. `upstream` are the steps that must end before it; larger priorities go first.
+
+    `retry_policy` tells when it is tried again.
+    """
 
     key: str
     op: OpDefinition
@@ -54,6 +57,7 @@ class ExecutionStep:
     config: BaseModel | None
     upstream: tuple[str, ...]
     priority: int = 0
+    retry_policy: RetryPolicy | None = None
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,7 @@ def build_plan(
         node = job.node(planned.op_handle)
         if not reuses:
             _check_sources(node, chosen)
-        steps[planned.step_key] = _step(planned, node, run_config.ops[node.handle])
+        steps[planned.step_key] = _step(job, planned, node, run_config)
     return ExecutionPlan(job.name, steps)
 
 
@@ -118,10 +122,13 @@ def build_step(job: JobDefinition, run_config: ResolvedRunConfig, step_key: str)
     """
     node = job.node(step_key)
     planned = PlanStepSnapshot(step_key, node.handle, 0, ())
-    return _step(planned, node, run_config.ops[node.handle])
+    return _step(job, planned, node, run_config)
 
 
-def _step(planned: PlanStepSnapshot, node: OpNode, told: OpRunConfig) -> ExecutionStep:
+def _step(
+    job: JobDefinition, planned: PlanStepSnapshot, node: OpNode, run_config: ResolvedRunConfig
+) -> ExecutionStep:
+    told = run_config.ops[node.handle]
     return ExecutionStep(
         key=planned.step_key,
         op=node.op,
@@ -129,6 +136,7 @@ def _step(planned: PlanStepSnapshot, node: OpNode, told: OpRunConfig) -> Executi
         config=told.config,
         upstream=planned.upstream_step_keys,
         priority=_priority(node),
+        retry_policy=node.retry_policy or job.op_retry_policy,
     )
 
 

@@ -12,14 +12,18 @@ from runwire.control import StoredOutput
 from runwire.definitions import OutputRef
 from runwire.error_info import ErrorInfo
 from runwire.events.types import EventType, LogLevel
+from runwire.execution.attempts import Attempt, EndedStep
 from runwire.execution.plan import ExecutionPlan
 from runwire.execution.progress import Dropped, Progress, StepState
 from runwire.execution.scope import RunScope
 from runwire.execution.step import run_step
-from runwire.execution.step_processes import EndedStep, GivenOutput, StepProcesses, StepStarter
+from runwire.execution.step_processes import GivenOutput, StepProcesses, StepStarter
 from runwire.execution.step_slots import POLL_SECONDS, StepSlots
 from runwire.executor import RunSteps
 from runwire.interrupts import current_interrupts
+
+MAX_WAIT_SECONDS = 3600.0
+"""How long it sleeps at once."""
 
 
 class PlannedSteps(RunSteps):
@@ -92,27 +96,29 @@ class PlannedSteps(RunSteps):
             step_key = self._take_next()
             if step_key is not None:
                 self._taken.add(step_key)
-            if step_key is not None or self._taken or not self._waiting:
+            if step_key is not None or self._taken:
                 return step_key
-            time.sleep(POLL_SECONDS)
+            wait = self._seconds_to_wait()
+            if wait is None:
+                return None
+            with current_interrupts().user_code():
+                time.sleep(wait)
 
     def run_here(self, step_key: str) -> None:
         try:
-            step, attempt = self._plan.steps[step_key], self._progress.attempt_of(step_key)
-            outputs = run_step(step, self._scope, self._find_output, attempt)
+            step, attempt = self._plan.steps[step_key], self._attempt_at(step_key)
+            ended = run_step(step, self._scope, self._find_output, attempt)
         except BaseException:
             self._free(step_key)
             self._progress.fail(step_key)
             raise
-        self._tell_dropped(self._end(EndedStep(step_key, outputs)))
+        self._tell_dropped(self._end(ended))
 
     def start_process(self, step_key: str) -> None:
-        self._step_processes.start(
-            step_key, self._given_to(step_key), self._progress.attempt_of(step_key)
-        )
+        self._step_processes.start(step_key, self._given_to(step_key), self._attempt_at(step_key))
 
     def wait_for_process(self) -> str | None:
-        ended = self._step_processes.wait(POLL_SECONDS if self._waiting else None)
+        ended = self._step_processes.wait(self._seconds_to_wait())
         if ended is None:
             return None
         self._tell_dropped(self._end(ended))
@@ -140,6 +146,23 @@ class PlannedSteps(RunSteps):
                 " with the in-process executor"
             )
         return self._processes
+
+    def _attempt_at(self, step_key: str) -> Attempt:
+        return Attempt(
+            self._progress.attempt_of(step_key),
+            self._progress.retries_of(step_key),
+            self._plan.steps[step_key].retry_policy,
+            self._scope.retries,
+        )
+
+    def _seconds_to_wait(self) -> float | None:
+        """How long until steps may start that wait for a slot or their next attempt; None when none does."""
+        waits = [POLL_SECONDS] if self._waiting else []
+        retry = self._progress.seconds_to_retry()
+        if retry is not None:
+            # One whose time has come already waits for a place among those that run.
+            waits.append(min(retry, MAX_WAIT_SECONDS) or POLL_SECONDS)
+        return min(waits, default=None)
 
     def _take_next(self) -> str | None:
         """The next step that needs no slot of a pool, or has got one; those that wait for one come first."""
@@ -200,7 +223,10 @@ class PlannedSteps(RunSteps):
         self._free(ended.step_key)
         if ended.outputs is None:
             scope.io_manager.clear_away(scope.run.run_id, ended.step_key, scope.epoch)
-            return self._progress.fail(ended.step_key)
+            if ended.retry_after is None:
+                return self._progress.fail(ended.step_key)
+            self._progress.retry(ended.step_key, ended.retry_after)
+            return []
         stored = dict.fromkeys(ended.outputs, scope.epoch)
         return self._progress.succeed(ended.step_key, stored)
 

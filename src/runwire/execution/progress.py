@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import heapq
+import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -23,9 +24,16 @@ class StepState(Enum):
     FAILED = "FAILED"
     SKIPPED = "SKIPPED"
     ABANDONED = "ABANDONED"
+    UP_FOR_RETRY = "UP_FOR_RETRY"
 
 
 _DONE = frozenset({StepState.SUCCESS, StepState.SKIPPED})
+_LEFT = (
+    StepState.PENDING,
+    StepState.EXECUTABLE,
+    StepState.IN_FLIGHT,
+    StepState.UP_FOR_RETRY,
+)
 _BROKEN = frozenset({StepState.FAILED, StepState.ABANDONED})
 _NO_OUTPUTS: Mapping[str, int] = {}
 
@@ -53,13 +61,14 @@ class Progress:
         plan: its steps.
         finished: what former workers of the run have ended, which is not run again.
         reused: the outputs of steps outside the plan that another run has stored.
+        monotonic: tells the time, in seconds, by which steps wait for their next attempt.
 
     Attributes:
         unseen: steps that will not run by what is finished or not given, of which the log does not tell yet.
 
     A step is PENDING until all steps upstream ended, then EXECUTABLE; `start_next` makes it IN_FLIGHT,
-    `succeed` and `fail` end it. It is SKIPPED instead when for one of its inputs no source was given, and
-    ABANDONED as soon as a step upstream failed or was abandoned.
+    `succeed` and `fail` end it, and `retry` makes it UP_FOR_RETRY until its time has come. It is SKIPPED instead
+    when for one of its inputs no source was given, and ABANDONED as soon as a step upstream failed or was abandoned.
     """
 
     def __init__(
@@ -67,7 +76,9 @@ class Progress:
         plan: ExecutionPlan,
         finished: FinishedSteps | None = None,
         reused: Mapping[OutputRef, StoredOutput] | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._monotonic = monotonic
         self._steps = plan.steps
         self._states = dict.fromkeys(plan.steps, StepState.PENDING)
         self._order = {key: index for index, key in enumerate(plan.steps)}
@@ -76,7 +87,10 @@ class Progress:
         self._executable: list[tuple[int, int, str]] = []
         self._unended = len(plan.steps)
         finished = finished or FinishedSteps()
-        self._attempts = finished.attempts
+        self._attempts = dict(finished.attempts)
+        self._retries = dict(finished.retries)
+        self._waits = finished.waits
+        self._retried: list[tuple[float, str]] = []
         self._reused = reused or {}
         for step in plan.steps.values():
             for key in step.upstream:
@@ -98,7 +112,7 @@ class Progress:
     @property
     def left(self) -> tuple[str, ...]:
         """The steps that have not ended, in the order of the plan."""
-        return self.steps_in(StepState.PENDING, StepState.EXECUTABLE, StepState.IN_FLIGHT)
+        return self.steps_in(*_LEFT)
 
     def steps_in(self, *states: StepState) -> tuple[str, ...]:
         """The steps in one of some states, in the order of the plan."""
@@ -127,8 +141,18 @@ class Progress:
         """The number of the attempt at a step that runs or is to run; the first is 1."""
         return self._attempts.get(step_key, 0) + 1
 
+    def retries_of(self, step_key: str) -> int:
+        """How often a step was tried again already."""
+        return self._retries.get(step_key, 0)
+
+    def seconds_to_retry(self) -> float | None:
+        """How long until the next step is tried again; 0 when it could be now, None when none waits for that."""
+        return max(0.0, self._retried[0][0] - self._monotonic()) if self._retried else None
+
     def start_next(self) -> str | None:
         """Puts the executable step with the highest priority into flight; None when there is none now."""
+        while self._retried and self._retried[0][0] <= self._monotonic():
+            self._make_executable(self._steps[heapq.heappop(self._retried)[1]])
         while self._executable:
             key = heapq.heappop(self._executable)[-1]
             if self._states[key] is StepState.EXECUTABLE:
@@ -156,6 +180,26 @@ class Progress:
         """
         return self._end(step_key, StepState.FAILED)
 
+    def retry(self, step_key: str, seconds: float) -> None:
+        """Ends an attempt at a step in flight, which is tried again after so many seconds.
+
+        Raises:
+            ValueError: the step is not in flight.
+        """
+        self._check_in_flight(step_key)
+        self._attempts[step_key] = self.attempt_of(step_key)
+        self._retries[step_key] = self.retries_of(step_key) + 1
+        self._wait(step_key, seconds)
+
+    def _wait(self, step_key: str, seconds: float) -> None:
+        self._states[step_key] = StepState.UP_FOR_RETRY
+        heapq.heappush(self._retried, (self._monotonic() + seconds, step_key))
+
+    def _check_in_flight(self, step_key: str) -> None:
+        now = self._states[step_key]
+        if now is not StepState.IN_FLIGHT:
+            raise ValueError(f"step {step_key!r} is {now.value}; only a step IN_FLIGHT can end")
+
     def _resume(self, finished: FinishedSteps) -> list[Dropped]:
         """Takes over what former workers of the run have ended."""
         dropped: list[Dropped] = []
@@ -167,14 +211,14 @@ class Progress:
                 elif key in finished.failed:
                     self._states[key] = StepState.IN_FLIGHT
                     dropped += self.fail(key)
+                elif key in self._waits:
+                    self._wait(key, self._waits[key])
         return dropped
 
     def _end(
         self, step_key: str, state: StepState, outputs: Mapping[str, int] = _NO_OUTPUTS
     ) -> list[Dropped]:
-        now = self._states[step_key]
-        if now is not StepState.IN_FLIGHT:
-            raise ValueError(f"step {step_key!r} is {now.value}; only a step IN_FLIGHT can end")
+        self._check_in_flight(step_key)
         self._states[step_key] = state
         self._outputs[step_key] = outputs
         self._unended -= 1

@@ -196,6 +196,7 @@ class RunWork:
                 lambda: self.instance,
                 self.epoch,
                 self.job.partition_list,
+                retries=self.executor.retries,
             )
             slots = self._slots_of(plan, progress)
             with PlannedSteps(plan, scope, progress, self.step_starter, slots) as steps:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from runwire.definitions import RetryMode
 from runwire.execution.io import IOManager
 from runwire.execution.run_log import RunLog
 from runwire.instance import Instance
@@ -30,6 +31,7 @@ class RunScope:
         epoch: the epoch of the run's worker.
         partitions: the partitions of its job; None when it has none.
         process: whether this is the process of the run's worker, or that of one step.
+        retries: whether its executor tries steps again.
     """
 
     run: Run
@@ -40,6 +42,7 @@ class RunScope:
     epoch: int = 0
     partitions: Partitions | None = None
     process: Literal["worker", "step"] = "worker"
+    retries: RetryMode = RetryMode.ENABLED
 
 
 class ScopedResources:

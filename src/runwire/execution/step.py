@@ -11,6 +11,7 @@ from runwire.definitions import OutputRef
 from runwire.errors import RunInterrupted, StepExecutionError
 from runwire.events.payloads import StepErrorSource, StepSuccessData
 from runwire.events.types import EventType
+from runwire.execution.attempts import FIRST, Attempt, EndedStep, tell_retry
 from runwire.execution.boundary import user_code_error_boundary
 from runwire.execution.contexts import StepContext
 from runwire.execution.durations import describe_duration
@@ -28,9 +29,9 @@ def run_step(
     step: ExecutionStep,
     scope: RunScope,
     given: Callable[[OutputRef], StoredOutput | None],
-    attempt: int = 1,
-) -> frozenset[str] | None:
-    """Runs a step from STEP_START, or STEP_RESTARTED, to STEP_SUCCESS or STEP_FAILURE.
+    attempt: Attempt = FIRST,
+) -> EndedStep:
+    """Runs a step from STEP_START, or STEP_RESTARTED, to STEP_SUCCESS, STEP_FAILURE or STEP_UP_FOR_RETRY.
 
     When STEP_SUCCESS is written, its outputs are stored. In the worker's process it is itself stored with the
     STEP_START of the next step, or when the caller flushes the log: one sync less a step. Whatever the op
@@ -40,10 +41,10 @@ def run_step(
         step: the step.
         scope: its run.
         given: tells where an output of an earlier step is stored; None if it was not given.
-        attempt: the number of this attempt; the first is 1.
+        attempt: which attempt at it this is.
 
     Returns:
-        The names of the outputs that it gave; None when it failed.
+        How it has ended.
 
     Raises:
         RunInterrupted, KeyboardInterrupt: the run is to stop; the step has failed.
@@ -52,16 +53,15 @@ def run_step(
     """
     if scope.process == "step":
         fault_point("step.before_step_start")
-    _tell_start(step.key, scope, attempt)
+    _tell_start(step.key, scope, attempt.number)
     began = time.perf_counter()
     try:
-        outputs = _run_body(step, scope, given)
+        outputs = _run_body(step, scope, given, attempt)
     except (RunInterrupted, KeyboardInterrupt) as interrupt:
         tell_step_failure(scope.log, step.key, interrupt)
         raise
     except BaseException as error:  # noqa: BLE001 - the log is told of it
-        tell_step_failure(scope.log, step.key, error)
-        return None
+        return _end(step.key, scope, attempt, error)
     seconds = time.perf_counter() - began
     fault_point(f"{scope.process}.after_output")
     scope.log.tell(
@@ -73,7 +73,16 @@ def run_step(
     )
     if scope.process == "step":
         fault_point("step.after_step_success")
-    return outputs
+    return EndedStep(step.key, outputs)
+
+
+def _end(step_key: str, scope: RunScope, attempt: Attempt, error: BaseException) -> EndedStep:
+    """Ends an attempt that has failed."""
+    verdict = attempt.next_after(error)
+    if verdict.seconds_to_wait is not None:
+        return tell_retry(scope.log, step_key, verdict, reason_of(error), told_error(error))
+    tell_step_failure(scope.log, step_key, error, verdict.why_not)
+    return EndedStep(step_key, None)
 
 
 def _tell_start(step_key: str, scope: RunScope, attempt: int) -> None:
@@ -85,13 +94,16 @@ def _tell_start(step_key: str, scope: RunScope, attempt: int) -> None:
 
 
 def _run_body(
-    step: ExecutionStep, scope: RunScope, given: Callable[[OutputRef], StoredOutput | None]
+    step: ExecutionStep,
+    scope: RunScope,
+    given: Callable[[OutputRef], StoredOutput | None],
+    attempt: Attempt,
 ) -> frozenset[str]:
     op = step.op
     arguments: dict[str, Any] = load_inputs(step, scope, given)
     outputs = StepOutputs(step, scope)
     if op.takes_context:
-        arguments["context"] = StepContext(step, scope, outputs)
+        arguments["context"] = StepContext(step, scope, outputs, attempt.retries)
     if op.config_model is not None:
         arguments["config"] = step.config
     with user_code_error_boundary(StepExecutionError, lambda: f"op {op.name!r} raised"):
@@ -100,13 +112,15 @@ def _run_body(
     return frozenset(outputs.given)
 
 
-def tell_step_failure(log: RunLog, step_key: str, error: BaseException) -> None:
-    """Writes the STEP_FAILURE of an error."""
+def tell_step_failure(
+    log: RunLog, step_key: str, error: BaseException, why_final: str = ""
+) -> None:
+    """Writes the STEP_FAILURE of an error; `why_final` is added to what people are told."""
     data = step_failure_data(error)
     if data.error_source is StepErrorSource.INTERRUPT:
         message = f"Step {step_key} was interrupted"
     else:
-        message = f"Step {step_key} failed: {data.description or reason_of(error)}"
+        message = f"Step {step_key} failed: {data.description or reason_of(error)}{why_final}"
     log.tell(
         EventType.STEP_FAILURE,
         message,

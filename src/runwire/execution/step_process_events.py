@@ -6,6 +6,7 @@ from runwire.error_info import ErrorInfo
 from runwire.events.metadata import normalize_metadata
 from runwire.events.payloads import EngineEventData, StepErrorSource, StepFailureData
 from runwire.events.types import EventType, LogLevel
+from runwire.execution.attempts import EndedStep, Verdict, tell_retry
 from runwire.execution.run_log import RunLog
 from runwire.execution.told_error import reason_of, told_error
 
@@ -45,10 +46,14 @@ class StepProcessEvents:
         message = f"Step {step_key} failed: its events were lost: {reason_of(problem)}"
         self._tell_failure(step_key, message, told_error(problem))
 
-    def tell_lost(self, step_key: str, pid: int, ending: str) -> None:
-        """It has ended in the middle of its step, so that has failed."""
-        message = f"Step {step_key} failed: its process {ending} before the step had ended"
+    def tell_lost(self, step_key: str, pid: int, ending: str, verdict: Verdict) -> EndedStep:
+        """It has ended in the middle of its step, so that has failed, or is tried again."""
+        reason = f"its process {ending} before the step had ended"
+        if verdict.seconds_to_wait is not None:
+            return tell_retry(self._log, step_key, verdict, reason, _error(pid, ending))
+        message = f"Step {step_key} failed: {reason}{verdict.why_not}"
         self._tell_failure(step_key, message, _error(pid, ending))
+        return EndedStep(step_key, None)
 
     def tell_stopped(self, step_key: str, pid: int, ending: str) -> None:
         """It has ended in the middle of its step because it was asked to."""

@@ -14,8 +14,9 @@ from typing import Any, Protocol
 
 from runwire.errors import RunInterrupted, StorageUnavailableError
 from runwire.events.entry import EventLogEntry
-from runwire.events.payloads import HandledOutputData
+from runwire.events.payloads import HandledOutputData, StepRetryData
 from runwire.events.types import EventType
+from runwire.execution.attempts import FIRST, Attempt, EndedStep
 from runwire.execution.run_log import RunLog
 from runwire.execution.step_pipe import (
     BrokenPipeMessageError,
@@ -38,7 +39,7 @@ KILL_SECONDS = 10.0
 READ_BYTES = 262_144
 
 _STORED = encode_frame(Stored())
-_OUTCOMES = {EventType.STEP_SUCCESS: True, EventType.STEP_FAILURE: False}
+_ENDINGS = (EventType.STEP_SUCCESS, EventType.STEP_FAILURE, EventType.STEP_UP_FOR_RETRY)
 
 GivenOutput = tuple[str, str, str, int]
 """An output that was given: its step, its name, the run that stored it, and the epoch of its worker then."""
@@ -48,27 +49,19 @@ class StepStarter(Protocol):
     """Starts the processes of steps."""
 
     def start(
-        self, step_key: str, given: Sequence[GivenOutput], attempt: int, channel: int
+        self, step_key: str, given: Sequence[GivenOutput], attempt: Attempt, channel: int
     ) -> Child:
         """Starts the process of a step.
 
         Args:
             step_key: the step.
             given: the outputs that its inputs take.
-            attempt: the number of this attempt; the first is 1.
+            attempt: which attempt at it this is.
             channel: the descriptor of its end of the pipe; it gets a copy.
 
         Raises:
             OSError: it cannot be started.
         """
-
-
-@dataclass(frozen=True, slots=True)
-class EndedStep:
-    """A step that has ended, and the names of the outputs that it gave; None when it failed."""
-
-    step_key: str
-    outputs: frozenset[str] | None
 
 
 @dataclass(eq=False)
@@ -77,21 +70,32 @@ class _StepProcess:
 
     Attributes:
         outputs: the outputs that it stored.
-        has_succeeded: how its step ended; None while it runs.
+        ended: how its attempt ended; None while it runs.
         is_done: whether it has nothing more to tell.
         problem: why nothing that it tells is taken any more, and it is killed.
         unsent: acknowledgements that it has not read enough to take.
     """
 
     step_key: str
+    attempt: Attempt
     child: Child
     pipe: socket.socket
     reader: FrameReader[FromStep] = field(default_factory=reader_of_step)
     outputs: set[str] = field(default_factory=set)
-    has_succeeded: bool | None = None
+    ended: EndedStep | None = None
     is_done: bool = False
     problem: Exception | None = None
     unsent: bytearray = field(default_factory=bytearray)
+
+
+def _ended_by(entry: EventLogEntry, process: _StepProcess) -> EndedStep:
+    """How an attempt has ended, as its process tells."""
+    if entry.event_type is EventType.STEP_SUCCESS:
+        return EndedStep(process.step_key, frozenset(process.outputs))
+    data = entry.data
+    return EndedStep(
+        process.step_key, None, data.seconds_to_wait if isinstance(data, StepRetryData) else None
+    )
 
 
 def _send(process: _StepProcess) -> None:
@@ -125,7 +129,7 @@ class StepProcesses:
         self._ended: deque[EndedStep] = deque()
         self._is_stopping = False
 
-    def start(self, step_key: str, given: Sequence[GivenOutput], attempt: int = 1) -> None:
+    def start(self, step_key: str, given: Sequence[GivenOutput], attempt: Attempt = FIRST) -> None:
         """Starts the process of a step; the step fails when that cannot be done."""
         with self._killed_on_failure():
             self._events.tell_starting(step_key)
@@ -160,7 +164,7 @@ class StepProcesses:
         self._is_stopping = True
         with self._killed_on_failure():
             for process in self._processes:
-                if process.has_succeeded is None:
+                if process.ended is None:
                     process.child.send_signal(signal.SIGTERM)
             self._wait_until(
                 lambda: not self._processes, deadline=time.monotonic() + STOP_GRACE_SECONDS
@@ -205,7 +209,7 @@ class StepProcesses:
             raise
 
     def _started(
-        self, step_key: str, given: Sequence[GivenOutput], attempt: int
+        self, step_key: str, given: Sequence[GivenOutput], attempt: Attempt
     ) -> _StepProcess | None:
         ours, theirs = socket.socketpair()
         with theirs:
@@ -219,7 +223,7 @@ class StepProcesses:
                 self._ended.append(EndedStep(step_key, None))
                 return None
         ours.setblocking(False)
-        process = _StepProcess(step_key, child, ours)
+        process = _StepProcess(step_key, attempt, child, ours)
         self._processes.append(process)
         self._selector.register(ours, selectors.EVENT_READ, (process, self._hear))
         self._selector.register(child, selectors.EVENT_READ, (process, self._look_after))
@@ -273,8 +277,8 @@ class StepProcesses:
         """
         if entry.step_key not in (None, process.step_key):
             raise BrokenPipeMessageError(f"it told of step {entry.step_key!r}")
-        succeeded = _OUTCOMES.get(entry.event_type) if entry.event_type else None
-        if succeeded is not None and process.has_succeeded is not None:
+        ends = entry.event_type in _ENDINGS
+        if ends and process.ended is not None:
             raise BrokenPipeMessageError("it ended its step twice")
         self._log.write(entry)
         if entry.is_durable:
@@ -282,8 +286,8 @@ class StepProcesses:
             _send(process)
         if isinstance(entry.data, HandledOutputData):
             process.outputs.add(entry.data.output_name)
-        if succeeded is not None:
-            self._end_step(process, succeeded=succeeded)
+        if ends:
+            self._end_step(process, _ended_by(entry, process))
 
     def _look_after(self, process: _StepProcess) -> None:
         """Ends a process that has ended."""
@@ -301,16 +305,18 @@ class StepProcesses:
         process.pipe.close()
         process.child.close()
         ending = describe_exit(exit_code)
-        if process.has_succeeded is None:
-            self._tell_lost(process, ending)
-            self._end_step(process, succeeded=False)
+        if process.ended is None:
+            self._end_step(process, self._lost(process, ending))
+        elif process.ended.retry_after is not None:
+            self._ended.append(process.ended)
         elif exit_code and not process.is_done:
             self._events.tell_died_late(process.step_key, ending)
 
-    def _end_step(self, process: _StepProcess, *, succeeded: bool) -> None:
-        process.has_succeeded = succeeded
-        outputs = frozenset(process.outputs) if succeeded else None
-        self._ended.append(EndedStep(process.step_key, outputs))
+    def _end_step(self, process: _StepProcess, ended: EndedStep) -> None:
+        """Takes note of the end of a step. One that is tried again is told of when its process is gone."""
+        process.ended = ended
+        if ended.retry_after is None or process not in self._processes:
+            self._ended.append(ended)
 
     def _end_all_by_kill(self) -> None:
         for process in self._processes:
@@ -319,15 +325,16 @@ class StepProcesses:
             exit_code = process.child.wait(KILL_SECONDS)
             self._end(process, -signal.SIGKILL if exit_code is None else exit_code)
 
-    def _tell_lost(self, process: _StepProcess, ending: str) -> None:
-        """Tells how a step failed that could not tell so itself."""
+    def _lost(self, process: _StepProcess, ending: str) -> EndedStep:
+        """Ends, and tells of, a step that could not tell so itself."""
         step_key, pid = process.step_key, process.child.pid
         if process.problem is not None:
             self._events.tell_events_lost(step_key, process.problem)
         elif self._is_stopping:
             self._events.tell_stopped(step_key, pid, ending)
         else:
-            self._events.tell_lost(step_key, pid, ending)
+            return self._events.tell_lost(step_key, pid, ending, process.attempt.next_after(None))
+        return EndedStep(step_key, None)
 
     def _forget(self, descriptor: Any) -> None:
         with suppress(KeyError):

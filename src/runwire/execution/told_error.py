@@ -10,7 +10,7 @@ from types import TracebackType
 
 import msgspec
 
-from runwire.definitions import Failure
+from runwire.definitions import Failure, RetryRequested
 from runwire.error_info import ErrorInfo
 from runwire.errors import (
     ResourceError,
@@ -44,6 +44,8 @@ def told_error(error: BaseException) -> ErrorInfo:
 def reason_of(error: BaseException) -> str:
     """An error in one line, for people."""
     error = _telling(error)
+    if isinstance(error, RetryRequested) and error.__cause__ is not None:
+        error = error.__cause__
     line = _line(error)
     cause = error.user_exception if isinstance(error, UserCodeError) else None
     if cause is None:

@@ -5,13 +5,21 @@ from __future__ import annotations
 import os
 import time
 
+from runwire.definitions import RetryMode
 from runwire.errors import RunInterrupted
 from runwire.execution.durations import describe_duration
 from runwire.executor import Executor, RunSteps
 
 
 class InProcessExecutor(Executor):
-    """Runs the steps in this process, one at a time."""
+    """Runs the steps in this process, one at a time.
+
+    Args:
+        retries: whether steps that fail are tried again.
+    """
+
+    def __init__(self, retries: RetryMode = RetryMode.ENABLED) -> None:
+        self.retries = retries
 
     def execute(self, steps: RunSteps) -> None:
         pid = os.getpid()

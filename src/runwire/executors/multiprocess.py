@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 
+from runwire.definitions import RetryMode
 from runwire.errors import RunInterrupted
 from runwire.execution.durations import describe_duration
 from runwire.executor import Executor, RunSteps
@@ -15,11 +16,13 @@ class MultiprocessExecutor(Executor):
 
     Args:
         max_concurrent: how many steps run at once at most; 0 is one for each core that may be used.
+        retries: whether steps that fail are tried again.
     """
 
     runs_steps_here = False
 
-    def __init__(self, max_concurrent: int = 0) -> None:
+    def __init__(self, max_concurrent: int = 0, retries: RetryMode = RetryMode.ENABLED) -> None:
+        self.retries = retries
         self._max_concurrent = max_concurrent or _usable_cores()
 
     def execute(self, steps: RunSteps) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from runwire.definitions import RetryMode
 from runwire.error_info import ErrorInfo
 from runwire.errors import ConfigProblem
 from runwire.events.entry import encode_storable
@@ -98,7 +99,8 @@ class StepParameters(Message, frozen=True):
     """What a step process is handed at its start; `run` is the run, `given` the outputs that its inputs take.
 
     An output is (step key, output name, the run that stored it, the epoch of its worker then).
-    `attempt` is the number of this attempt at the step; the first is 1.
+    `attempt` is the number of this attempt at the step, the first is 1; `retries` of those before it have failed
+    and asked for another, and `retry_mode` says whether this one may.
     """
 
     worker: WorkerParameters
@@ -107,6 +109,8 @@ class StepParameters(Message, frozen=True):
     given: tuple[tuple[str, str, str, int], ...]
     io_base_dir: str
     attempt: int = 1
+    retries: int = 0
+    retry_mode: RetryMode = RetryMode.ENABLED
 
 
 # ------------------------------------------------------------------------ requests and replies

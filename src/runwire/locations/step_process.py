@@ -15,6 +15,7 @@ import msgspec
 from runwire.control import StoredOutput
 from runwire.definitions import JobDefinition, OpDefinition, OutputRef
 from runwire.errors import InvalidDefinitionError, RunInterrupted
+from runwire.execution.attempts import Attempt
 from runwire.execution.filesystem_io import FilesystemIOManager
 from runwire.execution.piped_events import PipedEventWriter
 from runwire.execution.plan import ExecutionStep, build_step
@@ -82,7 +83,9 @@ class StepWork:
             return
         # It has failed by it, which was told.
         with suppress(RunInterrupted, KeyboardInterrupt):
-            run_step(step, scope, self._given.get, self._parameters.attempt)
+            told = self._parameters
+            attempt = Attempt(told.attempt, told.retries, step.retry_policy, told.retry_mode)
+            run_step(step, scope, self._given.get, attempt)
 
     def _prepare(self) -> tuple[ExecutionStep, RunScope]:
         """The step and what it needs; only that of its run."""
@@ -105,6 +108,7 @@ class StepWork:
             wanted.worker.epoch,
             job.partition_list,
             "step",
+            wanted.retry_mode,
         )
         return step, scope
 

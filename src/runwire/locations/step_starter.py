@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from runwire.execution.attempts import Attempt
 from runwire.execution.step_processes import GivenOutput
 from runwire.locations.definition_loading import check_directory
 from runwire.locations.protocol import StepParameters, WorkerParameters, encode
@@ -31,7 +32,7 @@ class WorkerStepStarter:
             self._starter = ForkingStarter(worker.fork_socket, self._starter)
 
     def start(
-        self, step_key: str, given: Sequence[GivenOutput], attempt: int, channel: int
+        self, step_key: str, given: Sequence[GivenOutput], attempt: Attempt, channel: int
     ) -> Child:
         """Starts the process of a step, as `StepStarter` says."""
         parameters = StepParameters(
@@ -39,7 +40,9 @@ class WorkerStepStarter:
             run=self._run,
             step_key=step_key,
             given=tuple(given),
-            attempt=attempt,
+            attempt=attempt.number,
+            retries=attempt.retries,
+            retry_mode=attempt.mode,
             io_base_dir=self._io_base_dir,
         )
         return self._starter.start(
