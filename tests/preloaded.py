@@ -161,7 +161,7 @@ def _fork_as_asked(control: socket.socket) -> None:
             message, descriptors, _, _ = socket.recv_fds(control, _MESSAGE_BYTES, 3)
         except BlockingIOError:  # seen, on a machine with much to do, on a socket that blocks
             does = os.get_blocking(control.fileno())
-            print(f"nothing came from a socket that blocks: {does}", file=sys.stderr, flush=True)
+            sys.stderr.write(f"nothing came from a socket that blocks: {does}\n")
             continue
         if not message:
             os._exit(0)
