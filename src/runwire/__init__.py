@@ -48,6 +48,8 @@ from runwire.definitions import (
     schedule,
     sensor,
 )
+from runwire.file_manager import FileHandle, FileManager
+from runwire.file_managers.local import local_file_manager
 from runwire.runs.status import RunStatus
 
 if TYPE_CHECKING:
@@ -82,6 +84,8 @@ __all__ = [
     "DefaultSensorStatus",
     "ExecutorDefinition",
     "Failure",
+    "FileHandle",
+    "FileManager",
     "HourlyPartitions",
     "In",
     "Jitter",
@@ -109,6 +113,7 @@ __all__ = [
     "connect",
     "in_process_executor",
     "job",
+    "local_file_manager",
     "multiprocess_executor",
     "op",
     "repository",

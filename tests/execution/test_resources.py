@@ -309,7 +309,9 @@ def test_one_that_was_interrupted_before_it_began_is_not_begun_to_be_torn_down(
 ) -> None:
     log, writer = run_log(storage, launched_run(storage))
     with writer:
-        resources = _Resources(etl.resource_defs, etl.resolve_run_config({}), "r", log)
+        resources = _Resources(
+            etl.resource_defs, etl.resolve_run_config({}), "r", log, lambda: None
+        )
         resources._generators["network"] = network.fn()
         resources.tear_down()
     assert STEPS == []

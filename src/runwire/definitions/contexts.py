@@ -145,3 +145,8 @@ class ResourceContext(ABC):
     @abstractmethod
     def resource_config(self) -> BaseModel | None:
         """The resource's config, as its model; None when the resource takes none."""
+
+    @property
+    @abstractmethod
+    def instance(self) -> Any:
+        """The instance; None where there is none, as in `execute_in_process`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic import BaseModel
@@ -125,12 +125,18 @@ class ResourceSetupContext(ResourceContext):
     """The context of a resource."""
 
     def __init__(
-        self, run_id: str, log: Log, resources: ScopedResources, config: BaseModel | None
+        self,
+        run_id: str,
+        log: Log,
+        resources: ScopedResources,
+        config: BaseModel | None,
+        instance: Callable[[], Instance | None],
     ) -> None:
         self._run_id = run_id
         self._log = log
         self._resources = resources
         self._config = config
+        self._instance = instance
 
     @property
     def run_id(self) -> str:
@@ -147,3 +153,7 @@ class ResourceSetupContext(ResourceContext):
     @property
     def resource_config(self) -> BaseModel | None:
         return self._config
+
+    @property
+    def instance(self) -> Instance | None:
+        return self._instance()

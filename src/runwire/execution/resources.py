@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Collection, Generator, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from runwire.execution.run_log import RunLog
 from runwire.execution.scope import ScopedResources
 from runwire.execution.told_error import reason_of, told_error
 from runwire.execution.user_log import UserLog
+from runwire.instance import Instance
 from runwire.interrupts import current_interrupts
 
 _ENDED: Final = object()
@@ -32,16 +33,25 @@ def resources_of(
     keys: Collection[str],
     run_id: str,
     log: RunLog,
+    instance: Callable[[], Instance | None],
 ) -> Iterator[Mapping[str, Any]]:
     """The resources of some keys, and those that these require, for the time of the block.
 
     They are made in the order of what they require and torn down in the reverse order, however the block
     ends. The teardown is not interrupted; what it raises is told in the log and changes nothing else.
 
+    Args:
+        job: defines them.
+        run_config: has their configs.
+        keys: which.
+        run_id: the run.
+        log: its log.
+        instance: gives what they get as `context.instance`.
+
     Raises:
         ResourceError: one could not be made; those made before are torn down.
     """
-    resources = _Resources(job.resource_defs, run_config, run_id, log)
+    resources = _Resources(job.resource_defs, run_config, run_id, log, instance)
     try:
         for key in required_resources(job.resource_defs, keys):
             resources.make(key)
@@ -58,7 +68,9 @@ class _Resources:
         run_config: ResolvedRunConfig,
         run_id: str,
         log: RunLog,
+        instance: Callable[[], Instance | None],
     ) -> None:
+        self._instance = instance
         self._definitions = definitions
         self._run_config = run_config
         self._run_id = run_id
@@ -118,7 +130,7 @@ class _Resources:
             owner = f"resource {definition.name!r}"
             required = ScopedResources(self.values, definition.required_resource_keys, owner)
             arguments["context"] = ResourceSetupContext(
-                self._run_id, UserLog(self._log), required, config
+                self._run_id, UserLog(self._log), required, config, self._instance
             )
         if definition.config_model is not None:
             arguments["config"] = config

@@ -187,7 +187,9 @@ class RunWork:
         )
         progress = Progress(plan, finished, self._reused_by(plan))
         keys = plan.resource_keys(progress.left) if self.executor.runs_steps_here else ()
-        with resources_of(self.job, run_config, keys, run.run_id, log) as resources:
+        with resources_of(
+            self.job, run_config, keys, run.run_id, log, lambda: self.instance
+        ) as resources:
             scope = RunScope(
                 run,
                 log,

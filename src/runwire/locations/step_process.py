@@ -97,7 +97,7 @@ class StepWork:
         run_config = job.resolve_op_config(run.run_config, wanted.step_key, keys)
         step = build_step(job, run_config, wanted.step_key)
         resources = self._stack.enter_context(
-            resources_of(job, run_config, keys, run.run_id, self._log)
+            resources_of(job, run_config, keys, run.run_id, self._log, self._open_instance)
         )
         scope = RunScope(
             run,
