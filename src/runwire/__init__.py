@@ -49,7 +49,7 @@ from runwire.definitions import (
     sensor,
 )
 from runwire.file_manager import FileHandle, FileManager
-from runwire.file_managers.local import local_file_manager
+from runwire.file_managers import fsspec_file_manager, local_file_manager
 from runwire.runs.status import RunStatus
 
 if TYPE_CHECKING:
@@ -111,6 +111,7 @@ __all__ = [
     "__version__",
     "asset_sensor",
     "connect",
+    "fsspec_file_manager",
     "in_process_executor",
     "job",
     "local_file_manager",

@@ -54,6 +54,7 @@ def test_everything_for_users_is_there() -> None:
         "__version__",
         "asset_sensor",
         "connect",
+        "fsspec_file_manager",
         "in_process_executor",
         "job",
         "local_file_manager",
