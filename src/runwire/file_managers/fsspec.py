@@ -13,7 +13,7 @@ from typing import IO, Any
 from pydantic import Field
 
 from runwire.config import ComponentConfig
-from runwire.definitions import resource
+from runwire.definitions.resource import resource
 from runwire.errors import InputInvalidError
 from runwire.file_manager import (
     FileHandle,

@@ -15,7 +15,8 @@ from typing import IO, Any, Self
 from pydantic import Field
 
 from runwire.config import ComponentConfig
-from runwire.definitions import ResourceContext, resource
+from runwire.definitions import ResourceContext
+from runwire.definitions.resource import resource
 from runwire.errors import InputInvalidError
 from runwire.file_manager import (
     FileHandle,
