@@ -182,7 +182,9 @@ async def test_a_run_that_is_deleted_while_it_is_followed_ends_the_stream(
         stream = follow(socket, runId=run_id)
         await anext(stream)
         await asyncio.to_thread(instance.storage.delete_run, run_id)
-        assert [payload["__typename"] async for payload in stream] == ["RunNotFound"]
+        *batches, last = [payload async for payload in stream]
+    assert last["__typename"] == "RunNotFound"
+    assert [record for batch in batches for record in batch["records"]] == []
 
 
 async def test_twenty_followers_that_join_at_any_moment_get_every_position_once(
