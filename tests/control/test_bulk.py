@@ -92,7 +92,8 @@ def test_what_somebody_else_has_done_meanwhile_is_passed_over(
     made = [run_in(sqlite_storage, workspace, S.QUEUED) for _ in range(3)]
     selected = select_to_delete(sqlite_storage.run_storage, _ALL, 9).records
 
-    def act(run_id: str) -> RunRecord:
+    def act(record: RunRecord) -> RunRecord:
+        run_id = record.run_id
         if run_id == made[0]:
             raise RunNotFoundError(run_id)
         if run_id == made[1]:

@@ -96,14 +96,14 @@ def would_delete(records: Iterable[RunRecord]) -> BulkOutcome:
 
 def for_each(
     records: Iterable[RunRecord],
-    act: Callable[[str], RunRecord],
+    act: Callable[[RunRecord], RunRecord],
     passed_over: tuple[type[RunwireError], ...] = (RunNotFoundError,),
 ) -> BulkOutcome:
     """Does something with each run; one that refuses does not keep the others from it.
 
     Args:
         records: the runs.
-        act: what to do with the run of an id; returns the run to tell of.
+        act: what to do with a run; returns the run to tell of.
         passed_over: errors that say that nothing is left to do with a run.
 
     Raises:
@@ -112,7 +112,7 @@ def for_each(
     outcome = BulkOutcome()
     for record in records:
         try:
-            outcome.records.append(act(record.run_id))
+            outcome.records.append(act(record))
         except passed_over:
             continue
         except (RunStateConflictError, TerminateFailedError, StorageDamagedError) as error:

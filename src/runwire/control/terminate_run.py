@@ -45,12 +45,22 @@ def terminate_run(
     instance_ref: Mapping[str, Any],
     run_id: str,
     policy: TerminatePolicy = TerminatePolicy.SAFE_TERMINATE,
+    known: RunRecord | None = None,
 ) -> RunRecord:
     """Stops a run that has not ended.
 
     With SAFE_TERMINATE a live worker is asked to stop: the run is CANCELING until the worker is gone. A run
     without a live worker is CANCELED at once; should a worker of it turn up, its log refuses it. With
     MARK_AS_CANCELED_IMMEDIATELY the run is CANCELED first, and its worker then stopped if it can be.
+
+    Args:
+        storage: has the run.
+        launcher: knows its worker.
+        workspace: the code locations.
+        instance_ref: the instance, for whoever stops the worker.
+        run_id: the run.
+        policy: how to stop it.
+        known: the run as the caller has just read it, which spares a look-up.
 
     Returns:
         The run after that.
@@ -67,7 +77,11 @@ def terminate_run(
             try_to_stop(launcher, LaunchRunContext(before, workspace, instance_ref))
         return storage.get_run_record(run_id)
     while True:
-        record = storage.get_run_record(run_id)
+        # Only where no worker can have changed meanwhile: all else is checked when it is stored.
+        if known is not None and known.status in WITHOUT_WORKER:
+            record, known = known, None
+        else:
+            record = storage.get_run_record(run_id)
         if record.is_finished:
             expected = [status.value for status in RunStatus if status in UNFINISHED_STATUSES]
             raise RunStateConflictError(

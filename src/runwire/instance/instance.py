@@ -265,10 +265,11 @@ class Instance:
         run_id: str,
         workspace: Workspace,
         policy: TerminatePolicy = TerminatePolicy.SAFE_TERMINATE,
+        known: RunRecord | None = None,
     ) -> RunRecord:
-        """Stops a run that has not ended."""
+        """Stops a run that has not ended; see `control.terminate_run`."""
         return control.terminate_run(
-            self.storage, self.run_launcher, workspace, self.ref.to_dict(), run_id, policy
+            self.storage, self.run_launcher, workspace, self.ref.to_dict(), run_id, policy, known
         )
 
     def delete_run(

@@ -189,6 +189,10 @@ class EventLogStorage(ABC):
 
         Lines and other events than those of `STEP_STATS_EVENTS` are passed over by the storage: a hundred
         thousand of them cost some ten milliseconds.
+
+        Args:
+            record: the run.
+            held: the hold of who ends the run, whose log has an applied terminal event then; None for others.
         """
 
     @abstractmethod

@@ -147,10 +147,11 @@ class SqlEventLogStorage(EventLogStorage):
         return [event_record(record.run_id, row) for row in rows]
 
     def get_run_stats(self, record: RunRecord, held: HeldRun | None = None) -> StepCounts:
-        tally, has_ended = StepTally(), False
+        tally, has_ended = StepTally(), held is not None
         with self.run_connection(record, held) as connection:
             if connection is not None:
-                has_ended = self._head(connection, record).terminal_position is not None
+                if not has_ended:
+                    has_ended = self._head(connection, record).terminal_position is not None
                 counted = connection.execute(self._statements.counted, _key(record))
                 for stored_type, step_key in counted:
                     tally.count(stored_type, step_key)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import sqlite3
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import cast
 
@@ -22,6 +25,11 @@ from runwire.storages.sql.tables import LOG
 from runwire.storages.sqlite.connections import Writer, reading_engine
 from runwire.storages.sqlite.errors import translated_files, translation
 from runwire.storages.sqlite.schema import check_revision, create_database, find_revision
+
+logger = logging.getLogger(__name__)
+
+MAX_CLOSING = 32
+"""How many shards wait to be closed at most."""
 
 
 class Shard:
@@ -82,7 +90,7 @@ class Shard:
         if self._writer is not None:
             self._writer.close()
         if self._readers is not None:
-            self._readers.dispose()
+            self._readers.pool.dispose()  # that of the engine would make another pool
 
     def _migrate(self) -> None:
         from runwire.storages.sqlite.migrate import upgrade_file  # noqa: PLC0415 -- Alembic is rarely needed
@@ -100,6 +108,7 @@ class Shards:
         self._max_open = max_open
         self._lock = threading.Lock()
         self._open: OrderedDict[str, Shard] = OrderedDict()
+        self._closer = _Closer()
 
     def path_of(self, run_id: str, log_id: str) -> Path:
         """Where a log is. A name never comes back: a run made anew under its id has another log id."""
@@ -142,8 +151,8 @@ class Shards:
 
     def delete(self, run_id: str, log_id: str) -> None:
         """Deletes a shard; harmless when there is none."""
-        with current_interrupts().held(), self._lock:
-            self._retire(log_id)
+        with current_interrupts().held():
+            self._close_all([log_id])
         path = self.path_of(run_id, log_id)
         # What a crash leaves is garbage that nobody opens, in whatever order it goes.
         with translated_files(path):
@@ -158,22 +167,29 @@ class Shards:
 
     def close(self) -> None:
         """Closes all shards, those in use when they are given back. Harmless when called twice."""
+        self._close_all(list(self._open))
+        self._closer.wait()
+
+    def _close_all(self, log_ids: Iterable[str]) -> None:
         with self._lock:
-            for log_id in list(self._open):
-                self._retire(log_id)
+            idle = [self._retire(log_id) for log_id in log_ids]
+        for shard in idle:
+            if shard is not None:
+                shard.close()
 
     def _take(self, run_id: str, log_id: str) -> Shard | None:
         with self._lock:
             shard = self._open.get(log_id)
             if shard is None:
                 shard = self._find(run_id, log_id)
-            elif not shard.exists():
-                self._retire(log_id)
-                return None
-            if shard is not None:
+            gone = None if shard is None or shard.exists() else self._retire(log_id)
+            if shard is not None and not shard.retired:
                 self._open.move_to_end(log_id)
                 shard.leases += 1
-            return shard
+                return shard
+        if gone is not None:
+            gone.close()
+        return None
 
     def _find(self, run_id: str, log_id: str) -> Shard | None:
         """Opens a shard."""
@@ -197,19 +213,57 @@ class Shards:
     def _give_back(self, shard: Shard) -> None:
         with self._lock:
             shard.leases -= 1
-            if shard.retired and not shard.leases:
-                shard.close()
+            idle = [shard] if shard.retired and not shard.leases else []
             if len(self._open) > self._max_open:
-                self._close_oldest()
+                idle += self._retire_oldest()
+        for each in idle:
+            self._closer.close(each)
 
-    def _close_oldest(self) -> None:
-        idle = [log_id for log_id, shard in self._open.items() if not shard.leases]
-        for log_id in idle[: len(self._open) - self._max_open]:
-            self._retire(log_id)
+    def _retire_oldest(self) -> list[Shard]:
+        """Takes those out that are too many and in nobody's use; returns them, to be closed without the lock."""
+        too_many = len(self._open) - self._max_open
+        unused = (log_id for log_id, shard in self._open.items() if not shard.leases)
+        retired = map(self._retire, list(islice(unused, too_many)))
+        return [shard for shard in retired if shard is not None]
 
-    def _retire(self, log_id: str) -> None:
+    def _retire(self, log_id: str) -> Shard | None:
+        """Takes a shard out; returns it when nobody uses it, so that it is to be closed."""
         shard = self._open.pop(log_id, None)
-        if shard is not None:
-            shard.retired = True
-            if not shard.leases:
-                shard.close()
+        if shard is None:
+            return None
+        shard.retired = True
+        return None if shard.leases else shard
+
+
+class _Closer:
+    """Closes shards beside whoever is done with them: the last connection writes the log back, and syncs it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pool: ThreadPoolExecutor | None = None
+        self._room = threading.Semaphore(MAX_CLOSING)
+
+    def close(self, shard: Shard) -> None:
+        """Closes a shard soon; now, where too many wait for that."""
+        if not self._room.acquire(blocking=False):
+            shard.close()
+            return
+        with self._lock:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(1, "runwire-shards")
+            self._pool.submit(self._close, shard)
+
+    def wait(self) -> None:
+        """Waits until all are closed that were to be."""
+        with self._lock:
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown(wait=True)
+
+    def _close(self, shard: Shard) -> None:
+        try:
+            shard.close()
+        except (sqlite3.Error, DBAPIError) as error:
+            logger.warning("%s could not be closed: %s", shard.path, error)
+        finally:
+            self._room.release()

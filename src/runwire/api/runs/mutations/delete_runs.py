@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Annotated
 
 import strawberry
@@ -16,6 +15,7 @@ from runwire.api.rows import result
 from runwire.api.runs.bulk import DEFAULT_BULK_RUNS, BulkFailure, in_chunks, tell_failures
 from runwire.api.runs.inputs import RunsFilter
 from runwire.api.user_errors import InputInvalid, input_at
+from runwire.runs.run import RunRecord
 
 
 @strawberry.input(description="Which runs to delete.")
@@ -76,7 +76,10 @@ async def delete_runs(
     if input.dry_run:
         outcome = control.would_delete(selected.records)
     else:
-        delete = partial(context.instance.delete_run, workspace=context.workspace)
+
+        def delete(record: RunRecord) -> RunRecord:
+            return context.instance.delete_run(record.run_id, context.workspace)
+
         outcome = await in_chunks(
             selected.records,
             lambda chunk: context.lanes.call(control.for_each, chunk, delete),

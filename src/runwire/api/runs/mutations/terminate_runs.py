@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Annotated
 
 import strawberry
@@ -85,9 +84,12 @@ async def terminate_runs(
             failures=[],
             remaining_count=selected.remaining_count,
         )
-    terminate = partial(
-        context.instance.terminate_run, workspace=context.workspace, policy=input.policy
-    )
+
+    def terminate(record: RunRecord) -> RunRecord:
+        return context.instance.terminate_run(
+            record.run_id, context.workspace, input.policy, known=record
+        )
+
     outcome = await in_chunks(
         selected.records,
         lambda chunk: context.lanes.call(
