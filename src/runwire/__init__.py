@@ -18,6 +18,7 @@ from runwire.definitions import (
     Failure,
     HourlyPartitions,
     In,
+    InitExecutorContext,
     Jitter,
     MetadataValue,
     OpContext,
@@ -38,6 +39,7 @@ from runwire.definitions import (
     SkipReason,
     StaticPartitions,
     asset_sensor,
+    executor,
     in_process_executor,
     job,
     multiprocess_executor,
@@ -50,6 +52,7 @@ from runwire.definitions import (
 )
 from runwire.file_manager import FileHandle, FileManager
 from runwire.file_managers import fsspec_file_manager, local_file_manager
+from runwire.run_steps import Executor, RunSteps
 from runwire.runs.status import RunStatus
 
 if TYPE_CHECKING:
@@ -82,12 +85,14 @@ __all__ = [
     "DailyPartitions",
     "DefaultScheduleStatus",
     "DefaultSensorStatus",
+    "Executor",
     "ExecutorDefinition",
     "Failure",
     "FileHandle",
     "FileManager",
     "HourlyPartitions",
     "In",
+    "InitExecutorContext",
     "Jitter",
     "MetadataValue",
     "OpContext",
@@ -101,6 +106,7 @@ __all__ = [
     "RunRequest",
     "RunStatus",
     "RunStatusSensorContext",
+    "RunSteps",
     "ScheduleDefinition",
     "ScheduleEvaluationContext",
     "SensorDefinition",
@@ -111,6 +117,7 @@ __all__ = [
     "__version__",
     "asset_sensor",
     "connect",
+    "executor",
     "fsspec_file_manager",
     "in_process_executor",
     "job",

@@ -103,7 +103,7 @@ def test_what_is_no_executor_is_refused(
     told = refusal(f"{OPS}\n@job(executor_def={given})  # HERE\ndef etl():\n    load()\n")
     assert told == (
         f"job 'etl': executor_def is {shown}; give in_process_executor or multiprocess_executor, which"
-        " runwire exports"
+        " runwire exports, or what @executor makes"
     )
 
 

@@ -15,8 +15,8 @@ from runwire.events.types import EventType
 from runwire.execution import Interrupts, execute_run
 from runwire.execution.event_writer import EventWriter
 from runwire.execution.run_log import RunLog
-from runwire.executor import Executor
 from runwire.executors import InProcessExecutor
+from runwire.run_steps import Executor
 from runwire.runs.run import Run, RunRecord
 from runwire.runs.status import RunStatus
 from runwire.storages.memory import MemoryStorage

@@ -25,8 +25,8 @@ from runwire.events.payloads import (
 )
 from runwire.events.types import EventType
 from runwire.execution import Interrupts, execute_run
-from runwire.executor import Executor, RunSteps
 from runwire.executors import InProcessExecutor
+from runwire.run_steps import Executor, RunSteps
 from runwire.runs.run import RunFailure, StepCounts
 from runwire.runs.status import RunStatus
 from tests.execution.runs import (

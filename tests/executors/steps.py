@@ -7,7 +7,7 @@ from typing import Any
 
 from runwire.error_info import ErrorInfo
 from runwire.errors import RunInterrupted
-from runwire.executor import RunSteps
+from runwire.run_steps import RunSteps
 
 
 class Steps(RunSteps):

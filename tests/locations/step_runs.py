@@ -122,7 +122,7 @@ class StepRuns:
             record,
             self.instance.storage,
             epoch=record.worker_epoch,
-            executor=make_executor(job.executor_def),
+            executor=make_executor(job),
             io_base_dir=io_base_dir,
             interrupts=self.interrupts,
             step_starter=WorkerStepStarter(parameters, record.run, io_base_dir),

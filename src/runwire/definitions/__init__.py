@@ -7,6 +7,8 @@ name and mend. Nothing here runs an op.
 from runwire.definitions.contexts import Log, OpContext, ResourceContext
 from runwire.definitions.executor import (
     ExecutorDefinition,
+    InitExecutorContext,
+    executor,
     in_process_executor,
     multiprocess_executor,
 )
@@ -76,6 +78,7 @@ __all__ = [
     "Failure",
     "HourlyPartitions",
     "In",
+    "InitExecutorContext",
     "InputDefinition",
     "Jitter",
     "JobDefinition",
@@ -112,6 +115,7 @@ __all__ = [
     "StaticPartitions",
     "asset_sensor",
     "check_type",
+    "executor",
     "in_process_executor",
     "job",
     "load_file",

@@ -19,8 +19,8 @@ from runwire.execution.scope import RunScope
 from runwire.execution.step import run_step
 from runwire.execution.step_processes import GivenOutput, StepProcesses, StepStarter
 from runwire.execution.step_slots import POLL_SECONDS, StepSlots
-from runwire.executor import RunSteps
 from runwire.interrupts import current_interrupts
+from runwire.run_steps import RunSteps
 
 MAX_WAIT_SECONDS = 3600.0
 """How long it sleeps at once."""

@@ -26,10 +26,10 @@ from runwire.execution.scope import RunScope
 from runwire.execution.step_processes import StepStarter
 from runwire.execution.step_slots import StepSlots
 from runwire.execution.told_error import reason_of, told_error
-from runwire.executor import Executor
 from runwire.fault_points import fault_point
 from runwire.instance import Instance
 from runwire.interrupts import Interrupts, using_interrupts
+from runwire.run_steps import Executor
 from runwire.runs.run import RunRecord
 from runwire.runs.status import RunStatus
 from runwire.storage.instance_storage import InstanceStorage

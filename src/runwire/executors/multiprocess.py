@@ -8,7 +8,7 @@ import time
 from runwire.definitions import RetryMode
 from runwire.errors import RunInterrupted
 from runwire.execution.durations import describe_duration
-from runwire.executor import Executor, RunSteps
+from runwire.run_steps import Executor, RunSteps
 
 
 class MultiprocessExecutor(Executor):

@@ -27,7 +27,6 @@ from runwire.events.metadata import normalize_metadata
 from runwire.events.payloads import EngineEventData, RunFailureData, RunFailureReason
 from runwire.events.types import EventType
 from runwire.execution.run import execute_run
-from runwire.executor import Executor
 from runwire.executors.load import make_executor
 from runwire.instance import Instance, InstanceRef
 from runwire.interrupts import Interrupts
@@ -36,6 +35,7 @@ from runwire.locations.protocol import WorkerParameters
 from runwire.locations.run_control import RunControl
 from runwire.locations.step_starter import WorkerStepStarter
 from runwire.locations.worker_presence import WorkerPresence, run_dir_of
+from runwire.run_steps import Executor
 from runwire.runs.status import UNFINISHED_STATUSES
 
 
@@ -132,7 +132,7 @@ class RunWorker:
                 job = find_job(
                     wanted.source, wanted.repository_name, wanted.job_name, wanted.sys_path
                 )
-                return job, make_executor(job.executor_def)
+                return job, make_executor(job, self._instance)
         except RunInterrupted:
             self._tell_interrupted()
         except Exception as error:  # noqa: BLE001 - whatever it is, the run cannot be executed
