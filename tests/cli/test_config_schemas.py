@@ -152,8 +152,8 @@ def examples() -> list[Any]:
     return [plain(yaml.safe_load(text)) for text in texts]
 
 
-OF_OTHERS = {"livenessProbe", "readinessProbe", "scrape_configs"}
-"""Keys of files that are not ours."""
+OF_OTHERS = {"livenessProbe", "readinessProbe", "scrape_configs", "resources"}
+"""Keys of files that are not ours, and of run configs, which their own pages try."""
 
 EXAMPLES = [each for each in examples() if not each.keys() <= OF_OTHERS]
 WORKSPACES = [each for each in EXAMPLES if "load_from" in each]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from runwire.runs.run import RunRecord
-from runwire.storages.sqlite import SqliteStorage
+from runwire.storages.sqlite import SqliteStorage, shards
+from runwire.storages.sqlite.shards import Shard
+from runwire.testing.left_behind import eventually
 from runwire.testing.samples import add_run, in_threads, positions, read_log, report
 from tests.storages.sqlite.places import log_path
 
@@ -50,7 +53,8 @@ def test_those_used_last_stay_open_up_to_a_number(
         report(storage, run.run_id, None)
     for run in [*runs, runs[3], runs[1]]:
         use(storage, run)
-    assert open_logs(tmp_path) == names_of(tmp_path, [runs[5], runs[3], runs[1]])
+    left = names_of(tmp_path, [runs[5], runs[3], runs[1]])
+    eventually(lambda: open_logs(tmp_path) == left, "the others are closed")
     storage.dispose()
     assert open_logs(tmp_path) == set()
     assert positions(read_log(storage, runs[0]))[:1] == [1]  # opens it again
@@ -81,5 +85,30 @@ def test_more_threads_than_open_logs_get_by(tmp_path: Path) -> None:
 
     in_threads(6, work)
     assert [positions(read_log(storage, run)) for run in runs] == [list(range(1, 11))] * 6
-    assert len(open_logs(tmp_path)) == 1
+    eventually(lambda: len(open_logs(tmp_path)) == 1, "the others are closed")
+    storage.dispose()
+
+
+def test_many_that_are_to_be_closed_do_not_pile_up_and_are_closed_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    most, slowly, close = [0], threading.Semaphore(0), Shard.close
+
+    def close_slowly(shard: Shard) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            slowly.acquire(timeout=60)
+        close(shard)
+
+    monkeypatch.setattr(Shard, "close", close_slowly)
+    monkeypatch.setattr(shards, "MAX_CLOSING", 2)
+    storage = SqliteStorage(tmp_path, max_open_logs=1)
+    runs = [add_run(storage) for _ in range(12)]
+    for run in runs:
+        report(storage, run.run_id, None)
+        most.append(len(open_logs(tmp_path)))
+    assert max(most) <= 1 + 2 + 1
+    slowly.release(len(runs))
+    storage.dispose()
+    assert open_logs(tmp_path) == set()
+    assert [positions(read_log(storage, run)) for run in runs] == [[1]] * 12
     storage.dispose()
