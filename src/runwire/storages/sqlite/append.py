@@ -8,39 +8,18 @@ from sqlalchemy.dialects import sqlite
 from runwire.events.entry import EventLogRecord, storable_text
 from runwire.events.types import DURABLE_EVENTS, MIRRORED_EVENTS
 from runwire.runs.run import RunRecord
-from runwire.runs.steps import StepTally
 from runwire.storage.event_log_storage import Append
-from runwire.storages.sql.log_statements import ONE_LOG
 from runwire.storages.sql.tables import batches, events, log
 from runwire.storages.sqlite.connections import Writer
 from runwire.storages.stored_form import check_guards, end_of_run, event_record, stored_events
 
 _DIALECT = sqlite.dialect()
-_LITERAL = {"literal_binds": True}
 _STATE = "SELECT epoch, terminal_position, (SELECT max(position) FROM events) FROM log"
 _ADD_EVENT = str(insert(events).compile(dialect=_DIALECT))
 _ADD_BATCH = str(insert(batches).compile(dialect=_DIALECT))
 _SET_EPOCH = str(update(log).values(epoch=0).compile(dialect=_DIALECT))
 _SET_TERMINAL = str(update(log).values(terminal_position=0).compile(dialect=_DIALECT))
 _SET_MIRRORED = str(update(log).values(mirrored_position=0).compile(dialect=_DIALECT))
-
-_MIRRORED = str(ONE_LOG.mirrored_position.compile(dialect=_DIALECT))
-_COUNTED = str(ONE_LOG.counted.compile(dialect=_DIALECT, compile_kwargs=_LITERAL))
-
-
-def last_mirrored(writer: Writer) -> int | None:
-    """The position of the last mirrored event, if there is one. The caller has the writer's lock."""
-    row = writer.execute(_MIRRORED).fetchone()
-    position: int | None = None if row is None else row[0]
-    return position
-
-
-def tally_of(writer: Writer) -> StepTally:
-    """What the events count up to. The caller has the writer's lock."""
-    tally = StepTally()
-    for stored_type, step_key in writer.execute(_COUNTED):
-        tally.count(stored_type, step_key)
-    return tally
 
 
 def append_to_shard(writer: Writer, record: RunRecord, append: Append) -> list[EventLogRecord]:

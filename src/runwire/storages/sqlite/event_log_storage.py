@@ -10,13 +10,12 @@ from sqlalchemy import ColumnElement, Connection, func
 
 from runwire.errors import RunNotFoundError, StorageDamagedError
 from runwire.events.entry import EventLogRecord
-from runwire.runs.run import RunRecord, StepCounts
+from runwire.runs.run import RunRecord
 from runwire.storage.event_log_storage import Append, HeadsWatch
 from runwire.storage.run_storage import HeldRun
 from runwire.storages.sql.event_log_storage import SqlEventLogStorage
 from runwire.storages.sql.log_statements import ONE_LOG
-from runwire.storages.sqlite.append import append_to_shard, last_mirrored, tally_of
-from runwire.storages.sqlite.connections import Writer
+from runwire.storages.sqlite.append import append_to_shard
 from runwire.storages.sqlite.heads import SqliteHeadsWatch
 from runwire.storages.sqlite.orphans import sweep_orphans
 from runwire.storages.sqlite.run_storage import SqliteRunStorage
@@ -55,25 +54,6 @@ class SqliteEventLogStorage(SqlEventLogStorage):
         if records is None:  # deleted as soon as it was made
             raise RunNotFoundError(record.run_id)
         return records
-
-    # Who holds a run appends to its log: what is looked up then comes by the connection that does so, and another
-    # need not be opened.
-
-    def get_mirrored_records(
-        self, record: RunRecord, after: int, held: HeldRun | None = None
-    ) -> list[EventLogRecord]:
-        if held is not None:
-            with self._writer_of(record) as writer:
-                if writer is not None and (last_mirrored(writer) or 0) <= after:
-                    return []
-        return super().get_mirrored_records(record, after, held)
-
-    def get_run_stats(self, record: RunRecord, held: HeldRun | None = None) -> StepCounts:
-        if held is not None:
-            with self._writer_of(record) as writer:
-                if writer is not None:
-                    return tally_of(writer).counts(record, has_ended=True)
-        return super().get_run_stats(record, held)
 
     @contextmanager
     def run_connection(
@@ -115,17 +95,11 @@ class SqliteEventLogStorage(SqlEventLogStorage):
         self._shards.close()
 
     def _append_if_there(self, record: RunRecord, append: Append) -> list[EventLogRecord] | None:
-        with self._writer_of(record) as writer:
-            return None if writer is None else append_to_shard(writer, record, append)
-
-    @contextmanager
-    def _writer_of(self, record: RunRecord) -> Iterator[Writer | None]:
-        with self._shards.lease(record.run_id, record.log_id, to_write=True) as shard:
+        with self._shards.lease(record.run_id, record.log_id) as shard:
             if shard is None:
-                yield None
-            else:
-                with shard.writing:
-                    yield shard.writer
+                return None
+            with shard.writing:
+                return append_to_shard(shard.writer, record, append)
 
     def _create(self, record: RunRecord, held: HeldRun | None) -> None:
         """Makes the shard, unless the run is gone or its row says that there was one already."""

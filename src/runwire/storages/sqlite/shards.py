@@ -69,27 +69,17 @@ class Shard:
         """Whether the file is there still. Its connections go on without it, as if nothing had happened."""
         return os.path.exists(self._name)  # noqa: PTH110 - a third of what pathlib takes, for every use
 
-    def check(self, *, by_writer: bool) -> None:
+    def check(self) -> None:
         """Checks that the file is a log that this version reads.
-
-        Args:
-            by_writer: whether the writer will be used next, and perhaps nothing else.
 
         Raises:
             SchemaRevisionError: it is not.
         """
         # By a connection that stays: the last one that closes a file writes its log back, and syncs it.
-        if by_writer:
-            self._writer = Writer(self.path, self._patience_seconds)
-            found = find_revision(self._writer.connection, of_log=True)
-            if found != LOG_REVISION:
-                self._writer.close()
-                self._writer = None
-        else:
-            with closing(self.readers.raw_connection()) as connection:
-                found = find_revision(
-                    cast(sqlite3.Connection, connection.driver_connection), of_log=True
-                )
+        with closing(self.readers.raw_connection()) as connection:
+            found = find_revision(
+                cast(sqlite3.Connection, connection.driver_connection), of_log=True
+            )
         if found is None or not OLDEST_READABLE_LOG <= found < LOG_REVISION:
             check_revision(self.path, found, LOG_REVISION)
         else:
@@ -140,17 +130,17 @@ class Shards:
             create_database(path, LOG, prepare)
 
     @contextmanager
-    def lease(self, run_id: str, log_id: str, *, to_write: bool = False) -> Iterator[Shard | None]:
+    def lease(self, run_id: str, log_id: str) -> Iterator[Shard | None]:
         """The shard of a log, which stays open meanwhile; None when the file does not exist.
 
-        Driver errors come out as StorageUnavailableError. Who is `to_write` uses its writer.
+        Driver errors come out as StorageUnavailableError.
 
         Raises:
             SchemaRevisionError: the file is of another version.
         """
         with current_interrupts().held():
             try:
-                shard = self._take(run_id, log_id, to_write)
+                shard = self._take(run_id, log_id)
                 try:
                     yield shard
                 finally:
@@ -187,11 +177,11 @@ class Shards:
             if shard is not None:
                 shard.close()
 
-    def _take(self, run_id: str, log_id: str, to_write: bool) -> Shard | None:
+    def _take(self, run_id: str, log_id: str) -> Shard | None:
         with self._lock:
             shard = self._open.get(log_id)
             if shard is None:
-                shard = self._find(run_id, log_id, to_write)
+                shard = self._find(run_id, log_id)
             gone = None if shard is None or shard.exists() else self._retire(log_id)
             if shard is not None and not shard.retired:
                 self._open.move_to_end(log_id)
@@ -201,14 +191,14 @@ class Shards:
             gone.close()
         return None
 
-    def _find(self, run_id: str, log_id: str, to_write: bool) -> Shard | None:
+    def _find(self, run_id: str, log_id: str) -> Shard | None:
         """Opens a shard."""
         path = self.path_of(run_id, log_id)
         if not path.exists():
             return None
         shard = Shard(path, self._patience_seconds)
         try:
-            shard.check(by_writer=to_write)
+            shard.check()
         except BaseException as error:
             shard.close()
             if (
