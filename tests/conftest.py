@@ -26,11 +26,6 @@ __all__ = [
 ]
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """For ``-n auto``: half of the time, tests wait for the processes that they have started."""
-    return 2 * (os.cpu_count() or 1)
-
-
 def pytest_configure() -> None:
     """Makes no difference between places where tests are run."""
     memory = memory_folder()
